@@ -1,0 +1,145 @@
+/**
+ * A group: a named processor definition. It says which streams come in, which go out, what a row
+ * of its table looks like, and what to do with each message; it holds no state itself.
+ *
+ *   input record ──codec──> callback(context, message) ──> get / set rows, emit messages
+ *
+ * The model is goka's group graph; deliberate differences: rows have kinds and sub-keys with
+ * range reads, and ids are counted once by the engine (`unique`).
+ */
+
+import type { Codec } from "./codec.ts";
+
+/** A topic of messages of one type. */
+export interface Stream<M> {
+  readonly topic: string;
+  readonly codec: Codec<M>;
+  /**
+   * Null when the message is good; otherwise why not, for the dead letter. Called for every
+   * record by every group that reads the stream: whatever wrote it, a callback sees only what
+   * passed. Must depend on its arguments alone.
+   */
+  validate(message: M, record: RecordInfo): string | null;
+}
+
+/** What the engine tells of the record in hand. */
+export interface RecordInfo {
+  /** The record's key as UTF-8 text; a key that is no UTF-8 never gets this far. */
+  readonly key: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: bigint;
+  /** When the log took the record, Unix milliseconds. */
+  readonly timestampMs: number;
+  /** The record's id, unique for its key; null when the client gave none. */
+  readonly id: string | null;
+}
+
+/**
+ * One kind of row of a group's table. A row is found by the record's key, its kind, and a sub-key
+ * (empty for the one row of its kind that a key has).
+ */
+export interface RowKind<R> {
+  /** For messages and inspection. */
+  readonly name: string;
+  /** 1 to 255, unique in the group, never given to another kind: it stands in stored keys. */
+  readonly tag: number;
+  readonly codec: Codec<R>;
+}
+
+export interface Row<R> {
+  readonly subKey: Uint8Array;
+  readonly value: R;
+}
+
+/** Bounds are sub-keys, compared as unsigned bytes. */
+export interface RangeOptions {
+  /** Inclusive; the first when left out. */
+  readonly from?: Uint8Array;
+  /** Exclusive; past the last when left out. */
+  readonly to?: Uint8Array;
+  /** From the end downwards. */
+  readonly isReverse?: boolean;
+  /** At most so many rows; all when left out. */
+  readonly limit?: number;
+}
+
+/** Reads one key's rows. */
+export interface RowReader {
+  /** Null when there is no such row. The value is shared: do not change it. */
+  get<R>(kind: RowKind<R>, subKey?: Uint8Array): R | null;
+  /** Rows of the kind with sub-keys in the bounds, in order. Values are shared. */
+  range<R>(kind: RowKind<R>, options?: RangeOptions): Row<R>[];
+}
+
+/**
+ * What a callback works with: the rows of the record's key, and the way out. Everything it does
+ * becomes visible together, when the batch is committed, or not at all. It must depend on the
+ * record and on its rows alone (no clock, no chance, no input or output), for a store is rebuilt
+ * by running it again. A throw stops the partition at this record.
+ */
+export interface Context extends RowReader {
+  readonly record: RecordInfo;
+  /** The value belongs to the table from here on: do not change it afterwards. */
+  set<R>(kind: RowKind<R>, value: R, subKey?: Uint8Array): void;
+  delete<R>(kind: RowKind<R>, subKey?: Uint8Array): void;
+  /** To a stream that the group declares as output. */
+  emit<M>(stream: Stream<M>, key: string, message: M): void;
+}
+
+export interface Input<M> {
+  readonly stream: Stream<M>;
+  callback(context: Context, message: M): void;
+  /**
+   * Given: a record with an id is counted once for its key, for good. The text tells two records
+   * with one id apart: the same text is a repeat and is skipped, another one goes to the dead
+   * letters as `id_conflict`. 1 to 64 UTF-8 bytes.
+   */
+  fingerprint?(message: M): string;
+}
+
+export interface Group {
+  /** 1 to 100 characters of [a-z0-9_-]. Names table, changelog and dead letters. */
+  readonly name: string;
+  readonly inputs: readonly Input<unknown>[];
+  readonly outputs: readonly Stream<unknown>[];
+  readonly rows: readonly RowKind<unknown>[];
+}
+
+/** Checks a definition. Throws an Error that names what is wrong with it. */
+export function defineGroup(group: {
+  readonly name: string;
+  readonly inputs: readonly Input<unknown>[];
+  readonly outputs?: readonly Stream<unknown>[];
+  readonly rows: readonly RowKind<unknown>[];
+}): Group {
+  if (!/^[a-z0-9_-]{1,100}$/.test(group.name)) {
+    throw new Error(`group name "${group.name}" must be 1 to 100 of a-z, 0-9, _ and -`);
+  }
+  if (group.inputs.length === 0) throw new Error(`group ${group.name} has no input`);
+  const tags = new Set<number>();
+  for (const { name, tag } of group.rows) {
+    if (!Number.isInteger(tag) || tag < 1 || tag > 255 || tags.has(tag)) {
+      throw new Error(`group ${group.name}: row kind ${name} needs a tag of its own, 1 to 255`);
+    }
+    tags.add(tag);
+  }
+  return { ...group, outputs: group.outputs ?? [] };
+}
+
+/** Pairs a stream with the callback for its messages, so that their types agree. */
+export function input<M>(
+  stream: Stream<M>,
+  callback: (context: Context, message: M) => void,
+  options: { readonly fingerprint?: (message: M) => string } = {},
+): Input<M> {
+  return { stream, callback, ...options };
+}
+
+export function tableName(group: { readonly name: string }): string {
+  return `${group.name}-table`;
+}
+
+export function deadLetterTopic(group: { readonly name: string }): string {
+  return `${group.name}-dead-letters`;
+}
