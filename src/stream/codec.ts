@@ -3,7 +3,7 @@
  * it cannot read, and the engine sends such a record to the group's dead letters.
  */
 
-import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 
 export interface Codec<M> {
   /** The message type's name, for listings: `depositaja.v1.Deposit`, `json`. */
