@@ -1,0 +1,96 @@
+/**
+ * The stream that everything starts from, and the door's rules: what a deposit may look like.
+ *
+ *   POST /deposit, `deposit`, `import` ──> deposit ──> collector, detector
+ *
+ * The door (HTTP, commands, import) calls these functions before it writes; the engine calls
+ * `validate` again on every record, for other clients of the log write there too.
+ */
+
+import { create } from "@bufbuild/protobuf";
+import { type Deposit, DepositSchema } from "../gen/depositaja/v1/deposit_pb.ts";
+import { MAX_AMOUNT_MINOR } from "../money.ts";
+import { protobufCodec } from "../stream/codec.ts";
+import type { RecordInfo, Stream } from "../stream/group.ts";
+
+/** UTF-8 bytes: room for any address or IBAN, small enough to stand in every row's key. */
+export const MAX_WALLET_ID_BYTES = 128;
+
+/** UTF-8 bytes of a client's own id: room for a hash and a row number, or a long request id. */
+export const MAX_DEPOSIT_KEY_BYTES = 256;
+
+/** Event time ahead of the clock, at most: clocks of servers differ, by less than this. */
+export const MAX_AHEAD_MS = 5 * 60_000;
+
+export const depositStream: Stream<Deposit> = {
+  topic: "deposit",
+  codec: protobufCodec(DepositSchema),
+  validate: depositProblem,
+};
+
+export function newDeposit(deposit: { amountMinor: bigint; acceptedAtMs: number }): Deposit {
+  return create(DepositSchema, {
+    amountMinor: deposit.amountMinor,
+    acceptedAtMs: BigInt(deposit.acceptedAtMs),
+  });
+}
+
+/** A deposit's name everywhere: `<partition>-<offset>`, e.g. "3-17". */
+export function depositId(position: { readonly partition: number; readonly offset: bigint }): string {
+  return `${position.partition}-${position.offset}`;
+}
+
+/** Null when the text can be a wallet id; otherwise why not. */
+export function walletIdProblem(text: string): string | null {
+  return textProblem("wallet_id", text, MAX_WALLET_ID_BYTES);
+}
+
+/** Null when the text can be a client's own id of a deposit; otherwise why not. */
+export function depositKeyProblem(text: string): string | null {
+  return textProblem("id", text, MAX_DEPOSIT_KEY_BYTES);
+}
+
+/** Null when the amount can be deposited; otherwise why not. */
+export function amountProblem(amountMinor: bigint): string | null {
+  if (amountMinor <= 0n) return "amount must be more than 0";
+  if (amountMinor > MAX_AMOUNT_MINOR) return "amount is more than 64 bits can hold";
+  return null;
+}
+
+/** Null when the event time is good at `nowMs`; otherwise why not. Both Unix milliseconds. */
+export function acceptedAtProblem(acceptedAtMs: number, nowMs: number): string | null {
+  if (!Number.isSafeInteger(acceptedAtMs) || acceptedAtMs < 0) {
+    return `accepted_at ${acceptedAtMs} is not a time in Unix milliseconds, 0 or later`;
+  }
+  if (acceptedAtMs > nowMs + MAX_AHEAD_MS) {
+    return `accepted_at ${acceptedAtMs} is more than 5 minutes ahead of ${nowMs}`;
+  }
+  return null;
+}
+
+function depositProblem(deposit: Deposit, record: RecordInfo): string | null {
+  return (
+    walletIdProblem(record.key) ??
+    (record.id === null ? null : depositKeyProblem(record.id)) ??
+    amountProblem(deposit.amountMinor) ??
+    acceptedAtProblem(Number(deposit.acceptedAtMs), record.timestampMs)
+  );
+}
+
+/** What nearly every id looks like; found good at once. */
+const PLAIN_TEXT = /^[\x20-\x7e]*$/;
+
+function textProblem(name: string, text: string, maxBytes: number): string | null {
+  if (text === "") return `${name} must not be empty`;
+  if (PLAIN_TEXT.test(text)) {
+    return text.length <= maxBytes ? null : tooLong(name, text.length, maxBytes);
+  }
+  if (!text.isWellFormed()) return `${name} must be valid Unicode; it has a lone surrogate`;
+  if (/\p{Cc}/u.test(text)) return `${name} must not have control characters`;
+  const bytes = Buffer.byteLength(text, "utf8");
+  return bytes <= maxBytes ? null : tooLong(name, bytes, maxBytes);
+}
+
+function tooLong(name: string, bytes: number, maxBytes: number): string {
+  return `${name} has ${bytes} UTF-8 bytes; at most ${maxBytes} are allowed`;
+}
