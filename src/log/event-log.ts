@@ -146,6 +146,8 @@ export interface JoinOptions {
 export interface EventLog {
   /** New whenever a log is created or restored: a store of another incarnation is not its. */
   readonly incarnation: string;
+  /** What was fixed when the log was created, such as the number of partitions. */
+  readonly settings: Readonly<Record<string, string>>;
   /** Whether commits keep changed rows, and so how a store is caught up. */
   readonly keepsChangelogs: boolean;
 

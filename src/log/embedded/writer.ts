@@ -1,0 +1,251 @@
+/**
+ * The writer: one queue, one transaction for all that waits in it (group commit).
+ *
+ *   append, commit, heartbeat ──enqueue──> queue ──BEGIN IMMEDIATE, jobs, COMMIT (fsync)──> resolve
+ *
+ * A job checks before it writes: when it throws a LogError it has written nothing, and the others
+ * of its transaction go on. Any other throw undoes the transaction and refuses all of them. The
+ * write lock is never waited for inside SQLite, for that would stop this thread's event loop.
+ */
+
+import type { Database, Statement } from "bun:sqlite";
+import { LogError } from "../event-log.ts";
+import { describeWriteLockHolder } from "./write-lock.ts";
+
+/** Bytes of records that may wait; above it appends are refused `busy`. About 2 s of work. */
+const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
+/** Keeps a transaction under about 10 ms, the time that others wait for the write lock. */
+const MAX_TRANSACTION_BYTES = 1024 * 1024;
+/** How long the lock may be held elsewhere before what waits here is refused. */
+const LOCK_WAIT_MS = 2_000;
+/** For so long the lock is tried at every turn of the event loop, then every RETRY_MS. */
+const EAGER_RETRY_MS = 5;
+const RETRY_MS = 2;
+
+/** Names the steps between which a test lets the program die. */
+export type Step = (name: string) => void;
+
+export interface Job<T> {
+  /** Of its records, to bound queue and transaction. */
+  readonly bytes: number;
+  /** Gets in however full the queue is: commits and heartbeats, of which there are few. */
+  readonly isUrgent?: boolean;
+  /** Runs inside the transaction. A LogError thrown before any write refuses this job alone. */
+  run(): T;
+}
+
+interface Waiting {
+  readonly job: Job<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: LogError) => void;
+}
+
+export class Writer {
+  private queue: Waiting[] = [];
+  private queuedBytes = 0;
+  private isScheduled = false;
+  private lockedSinceMs: number | null = null;
+  private failure: LogError | null = null;
+  private isClosed = false;
+  private whenIdle: (() => void)[] = [];
+  private readonly begin: Statement;
+  private readonly commit: Statement;
+
+  constructor(
+    private readonly options: {
+      readonly database: Database;
+      readonly folder: string;
+      /** Called inside the transaction after the jobs, to write what they share. */
+      readonly beforeCommit: () => void;
+      /** Called when the jobs' transaction was undone, to forget what they shared. */
+      readonly afterRollback: () => void;
+      readonly afterCommit: () => void;
+      readonly monotonicMs: () => number;
+      readonly step: Step;
+    },
+  ) {
+    this.begin = options.database.prepare("BEGIN IMMEDIATE");
+    this.commit = options.database.prepare("COMMIT");
+  }
+
+  /** Rejects with LogError: the job's own, or `busy`, `unavailable`, `outcome_unknown`, `closed`. */
+  enqueue<T>(job: Job<T>): Promise<T> {
+    const refusal = this.refusal(job);
+    if (refusal !== null) return Promise.reject(refusal);
+    return new Promise<T>((resolve, reject) => {
+      this.queue.push({ job, resolve: resolve as (value: unknown) => void, reject });
+      this.queuedBytes += job.bytes;
+      this.schedule();
+    });
+  }
+
+  /** Why nothing can be written, for readiness; null when it can. */
+  get problem(): string | null {
+    if (this.failure !== null) return this.failure.message;
+    if (this.lockedSinceMs === null) return null;
+    const waitedMs = this.options.monotonicMs() - this.lockedSinceMs;
+    return waitedMs < LOCK_WAIT_MS ? null : this.lockMessage();
+  }
+
+  /** Writes or refuses what waits, then takes no more. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    if (this.queue.length > 0) await new Promise<void>((resolve) => this.whenIdle.push(resolve));
+    this.begin.finalize();
+    this.commit.finalize();
+  }
+
+  private refusal(job: Job<unknown>): LogError | null {
+    if (this.failure !== null) {
+      return new LogError("unavailable", this.failure.message, { cause: this.failure });
+    }
+    if (this.isClosed) return new LogError("closed", "the log is closed: open it again");
+    if (job.isUrgent !== true && this.queuedBytes + job.bytes > MAX_QUEUED_BYTES) {
+      return new LogError("busy", "too much waits to be written: try again in a second");
+    }
+    return null;
+  }
+
+  private schedule(): void {
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    setImmediate(() => this.flush());
+  }
+
+  private flush(): void {
+    this.isScheduled = false;
+    if (this.queue.length === 0 && this.lockedSinceMs === null) return this.settleIdle();
+    if (!this.lock()) return;
+    if (this.queue.length === 0) return this.unlock(); // all was refused while it was held
+    const batch = this.takeBatch();
+    const results: { value?: unknown; error?: LogError }[] = [];
+    try {
+      this.options.step("transaction begun");
+      for (const { job } of batch) results.push(attempt(job));
+      this.options.beforeCommit();
+      this.options.step("before commit");
+    } catch (error) {
+      this.undo(batch, error);
+      return this.goOn();
+    }
+    try {
+      this.commit.run();
+    } catch (error) {
+      this.commitFailed(batch, error);
+      return this.goOn();
+    }
+    this.options.step("committed");
+    this.options.afterCommit();
+    batch.forEach(({ resolve, reject }, index) => {
+      const result = results[index] as { value?: unknown; error?: LogError };
+      if (result.error === undefined) resolve(result.value);
+      else reject(result.error);
+    });
+    this.goOn();
+  }
+
+  private goOn(): void {
+    if (this.queue.length > 0) this.schedule();
+    else this.settleIdle();
+  }
+
+  private settleIdle(): void {
+    for (const resolve of this.whenIdle.splice(0)) resolve();
+  }
+
+  private takeBatch(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    while (count < this.queue.length && (count === 0 || bytes < MAX_TRANSACTION_BYTES)) {
+      bytes += (this.queue[count] as Waiting).job.bytes;
+      count += 1;
+    }
+    const batch = this.queue.splice(0, count);
+    for (const { job } of batch) this.queuedBytes -= job.bytes;
+    return batch;
+  }
+
+  /** True with the write lock taken; otherwise a later turn tries again or refuses. */
+  private lock(): boolean {
+    const nowMs = this.options.monotonicMs();
+    try {
+      this.begin.run();
+      this.lockedSinceMs = null;
+      return true;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "SQLITE_BUSY") {
+        this.refuseAll(asUnavailable(error));
+        return false;
+      }
+    }
+    this.lockedSinceMs ??= nowMs;
+    const waitedMs = nowMs - this.lockedSinceMs;
+    if (waitedMs >= LOCK_WAIT_MS) this.refuseAll(new LogError("unavailable", this.lockMessage()));
+    if (this.isClosed && this.queue.length === 0) return false;
+    this.isScheduled = true;
+    if (waitedMs < EAGER_RETRY_MS) setImmediate(() => this.flush());
+    else setTimeout(() => this.flush(), RETRY_MS);
+    return false;
+  }
+
+  private unlock(): void {
+    this.options.database.exec("ROLLBACK");
+    this.settleIdle();
+  }
+
+  private lockMessage(): string {
+    return (
+      `${describeWriteLockHolder(this.options.folder)} has held the log's write lock for over ` +
+      `${LOCK_WAIT_MS / 1_000} s: resume or end it`
+    );
+  }
+
+  private undo(batch: readonly Waiting[], error: unknown): void {
+    if (this.options.database.inTransaction) this.options.database.exec("ROLLBACK");
+    this.options.afterRollback();
+    const refusal = asUnavailable(error);
+    for (const { reject } of batch) reject(refusal);
+  }
+
+  private commitFailed(batch: readonly Waiting[], error: unknown): void {
+    const code = (error as { code?: string }).code ?? "";
+    // A full disk fails before the frame that commits is complete: nothing can have been written.
+    if (code === "SQLITE_FULL") return this.undo(batch, error);
+    // After a failed fsync nobody knows what the disk holds, and asking again proves nothing:
+    // this instance writes no more (see "Can applications recover from fsync failures?", 2020).
+    const reason = (error as Error).message;
+    this.failure = new LogError(
+      "outcome_unknown",
+      `the disk failed while the log was written (${reason}): check it, then restart`,
+      { cause: error },
+    );
+    if (this.options.database.inTransaction) this.options.database.exec("ROLLBACK");
+    this.options.afterRollback();
+    for (const { reject } of batch) reject(this.failure);
+    this.refuseAll(new LogError("unavailable", this.failure.message, { cause: error }));
+  }
+
+  private refuseAll(error: LogError): void {
+    const waiting = this.queue.splice(0);
+    this.queuedBytes = 0;
+    for (const { reject } of waiting) reject(error);
+    this.settleIdle();
+  }
+}
+
+function attempt(job: Job<unknown>): { value?: unknown; error?: LogError } {
+  try {
+    return { value: job.run() };
+  } catch (error) {
+    if (error instanceof LogError) return { error };
+    throw error;
+  }
+}
+
+function asUnavailable(error: unknown): LogError {
+  if (error instanceof LogError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new LogError("unavailable", `the log cannot be written (${reason}): try again later`, {
+    cause: error,
+  });
+}
