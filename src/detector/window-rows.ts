@@ -1,0 +1,225 @@
+/**
+ * The detector's rows of a wallet: the wallet row, which a deposit in order reads and writes and
+ * nothing else; and the closed blocks of its older entries, two rows each, so that a late deposit
+ * can pass over a block by its head.
+ *
+ *   deposit ──> detector ──> threshold-table (these rows)
+ *
+ * A block has the key of its first entry when it was made, the very first block the key (0, 0).
+ * It holds the entries from its key up to the next block's, so every entry has one block to be in.
+ */
+
+import type { Codec } from "../stream/codec.ts";
+import type { RowKind } from "../stream/group.ts";
+import {
+  newPacker,
+  type Packer,
+  packed,
+  putBigint,
+  putCount,
+  putRest,
+  putSigned,
+  takeBigint,
+  takeCount,
+  takeEnd,
+  takeRest,
+  takeSigned,
+  type Unpacker,
+  unpack,
+} from "../stream/packing.ts";
+import { type Entries, packedEntries, unpackEntries } from "./entries.ts";
+
+/** A place in the order of entries. */
+export interface BlockKey {
+  readonly timeMs: number;
+  readonly ordinal: number;
+}
+
+/** What a block adds up to. Of no entries: sum and count 0, and no times to rely on. */
+export interface BlockHead {
+  readonly sumMinor: bigint;
+  readonly count: number;
+  /** Event times of its first and last entry, Unix milliseconds, both inclusive. */
+  readonly firstMs: number;
+  readonly lastMs: number;
+}
+
+/** (startMs, endMs]: the start is exclusive, the end inclusive. Unix milliseconds. */
+export interface Window {
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+export interface WalletRow {
+  /** Counted deposits: the ordinal of the last one in log order. */
+  readonly count: number;
+  /** The newest event time. */
+  readonly newestMs: number;
+  /** Sum and count of the entries in the window that ends at `newestMs`. */
+  readonly windowSumMinor: bigint;
+  readonly windowCount: number;
+  /** The earliest event time in that window. */
+  readonly windowFirstMs: number;
+  /** No entry of that window is in a block before this one. */
+  readonly tailKey: BlockKey;
+  /** Number of the running episode; 0 before the first. */
+  readonly episode: number;
+  /** The window of the last event in log order; null before the first. */
+  readonly eventWindow: Window | null;
+  /** The newest block, which is kept in this row until it is full. */
+  readonly openKey: BlockKey;
+  readonly openHead: BlockHead;
+  readonly openEntries: Entries;
+}
+
+/** A block's sub-key: 16 bytes, big-endian, so that bytes sort as entries do. */
+export function blockSubKey(timeMs: number, ordinal: number): Uint8Array {
+  const key = new Uint8Array(16);
+  const view = new DataView(key.buffer);
+  view.setUint32(0, Math.floor(timeMs / 2 ** 32));
+  view.setUint32(4, timeMs >>> 0);
+  view.setUint32(8, Math.floor(ordinal / 2 ** 32));
+  view.setUint32(12, ordinal >>> 0);
+  return key;
+}
+
+export function blockKeyOf(subKey: Uint8Array): BlockKey {
+  const view = new DataView(subKey.buffer, subKey.byteOffset, subKey.byteLength);
+  return {
+    timeMs: view.getUint32(0) * 2 ** 32 + view.getUint32(4),
+    ordinal: view.getUint32(8) * 2 ** 32 + view.getUint32(12),
+  };
+}
+
+const FORMAT = 1;
+const scratch = newPacker(4_096);
+
+const walletCodec: Codec<WalletRow> = {
+  name: "window row",
+  encode(row) {
+    scratch.length = 0;
+    putCount(scratch, FORMAT);
+    putCount(scratch, row.count);
+    putCount(scratch, row.newestMs);
+    putBigint(scratch, row.windowSumMinor);
+    putCount(scratch, row.windowCount);
+    putSigned(scratch, row.newestMs - row.windowFirstMs);
+    putKey(scratch, row.tailKey);
+    putCount(scratch, row.episode);
+    putCount(scratch, row.eventWindow === null ? 0 : 1);
+    if (row.eventWindow !== null) {
+      putSigned(scratch, row.eventWindow.startMs);
+      putCount(scratch, row.eventWindow.endMs - row.eventWindow.startMs);
+    }
+    putKey(scratch, row.openKey);
+    putHead(scratch, row.openHead);
+    putRest(scratch, packedEntries(row.openEntries));
+    return packed(scratch);
+  },
+  decode(bytes) {
+    const from = unpack(bytes);
+    takeFormat(from);
+    const count = takeCount(from);
+    const newestMs = takeCount(from);
+    const windowSumMinor = takeBigint(from);
+    const windowCount = takeCount(from);
+    const windowFirstMs = newestMs - takeSigned(from);
+    const tailKey = takeKey(from);
+    const episode = takeCount(from);
+    const eventWindow = takeCount(from) === 0 ? null : takeWindow(from);
+    const openKey = takeKey(from);
+    const openHead = takeHead(from);
+    const openEntries = unpackEntries(openHead.count, takeRest(from));
+    return {
+      count,
+      newestMs,
+      windowSumMinor,
+      windowCount,
+      windowFirstMs,
+      tailKey,
+      episode,
+      eventWindow,
+      openKey,
+      openHead,
+      openEntries,
+    };
+  },
+};
+
+const headCodec: Codec<BlockHead> = {
+  name: "block head row",
+  encode(head) {
+    scratch.length = 0;
+    putCount(scratch, FORMAT);
+    putHead(scratch, head);
+    return packed(scratch);
+  },
+  decode(bytes) {
+    const from = unpack(bytes);
+    takeFormat(from);
+    const head = takeHead(from);
+    takeEnd(from);
+    return head;
+  },
+};
+
+const entriesCodec: Codec<Entries> = {
+  name: "block entries row",
+  encode(entries) {
+    scratch.length = 0;
+    putCount(scratch, FORMAT);
+    putCount(scratch, entries.count);
+    putRest(scratch, packedEntries(entries));
+    return packed(scratch);
+  },
+  decode(bytes) {
+    const from = unpack(bytes);
+    takeFormat(from);
+    return unpackEntries(takeCount(from), takeRest(from));
+  },
+};
+
+export const walletRow: RowKind<WalletRow> = { name: "window", tag: 1, codec: walletCodec };
+
+/** Sub-key: `blockSubKey`. */
+export const blockHeadRow: RowKind<BlockHead> = { name: "block head", tag: 2, codec: headCodec };
+
+/** Sub-key: the same as its head's. */
+export const blockEntriesRow: RowKind<Entries> = {
+  name: "block entries",
+  tag: 3,
+  codec: entriesCodec,
+};
+
+function putKey(packer: Packer, key: BlockKey): void {
+  putCount(packer, key.timeMs);
+  putCount(packer, key.ordinal);
+}
+
+function takeKey(from: Unpacker): BlockKey {
+  return { timeMs: takeCount(from), ordinal: takeCount(from) };
+}
+
+function putHead(packer: Packer, head: BlockHead): void {
+  putBigint(packer, head.sumMinor);
+  putCount(packer, head.count);
+  putCount(packer, head.firstMs);
+  putCount(packer, head.lastMs - head.firstMs);
+}
+
+function takeHead(from: Unpacker): BlockHead {
+  const sumMinor = takeBigint(from);
+  const count = takeCount(from);
+  const firstMs = takeCount(from);
+  return { sumMinor, count, firstMs, lastMs: firstMs + takeCount(from) };
+}
+
+function takeWindow(from: Unpacker): Window {
+  const startMs = takeSigned(from);
+  return { startMs, endMs: startMs + takeCount(from) };
+}
+
+function takeFormat(from: Unpacker): void {
+  const format = takeCount(from);
+  if (format !== FORMAT) throw new Error(`detector row of format ${format}; known is ${FORMAT}`);
+}
