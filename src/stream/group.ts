@@ -42,7 +42,7 @@ export interface RecordInfo {
 export interface RowKind<R> {
   /** For messages and inspection. */
   readonly name: string;
-  /** 1 to 255, unique in the group, never given to another kind: it stands in stored keys. */
+  /** 1 to 254, unique in the group, never given to another kind: it stands in stored keys. */
   readonly tag: number;
   readonly codec: Codec<R>;
 }
@@ -119,8 +119,8 @@ export function defineGroup(group: {
   if (group.inputs.length === 0) throw new Error(`group ${group.name} has no input`);
   const tags = new Set<number>();
   for (const { name, tag } of group.rows) {
-    if (!Number.isInteger(tag) || tag < 1 || tag > 255 || tags.has(tag)) {
-      throw new Error(`group ${group.name}: row kind ${name} needs a tag of its own, 1 to 255`);
+    if (!Number.isInteger(tag) || tag < 1 || tag > 254 || tags.has(tag)) {
+      throw new Error(`group ${group.name}: row kind ${name} needs a tag of its own, 1 to 254`);
     }
     tags.add(tag);
   }

@@ -12,6 +12,13 @@
 import { closeSync, openSync, watch, writeSync, type FSWatcher } from "node:fs";
 import { join } from "node:path";
 
+/**
+ * Bun's watcher drops an event that comes within a millisecond of the one before (seen: a commit
+ * that answers another at once was heard of a second later). So the listener is called once more
+ * after each event, when such a ring must have been written.
+ */
+const SECOND_LOOK_MS = 2;
+
 /** Behind the bell: late is better than never, and one query a second costs nothing. */
 const POLL_MS = 1_000;
 
@@ -35,8 +42,14 @@ export function openBell(folder: string, listener: () => void): Bell {
   const writable = openSync(path, "r+");
   closeSync(file);
   let isClosed = false;
+  let secondLook: ReturnType<typeof setTimeout> | null = null;
   const watcher: FSWatcher = watch(path, { persistent: false }, () => {
-    if (!isClosed) listener();
+    if (isClosed) return;
+    listener();
+    secondLook ??= setTimeout(() => {
+      secondLook = null;
+      if (!isClosed) listener();
+    }, SECOND_LOOK_MS);
   });
   // The poll stands in when the watch fails, for example when inotify's watches run out.
   watcher.on("error", () => {});

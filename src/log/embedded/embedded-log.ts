@@ -29,7 +29,7 @@ import { Checkpointer } from "./checkpointer.ts";
 import { EmbeddedClaim } from "./claim.ts";
 import { clean } from "./cleaner.ts";
 import { Membership } from "./membership.ts";
-import { decodeProgress, encodeProgress } from "./progress-row.ts";
+import { decodeProgress, encodeProgress } from "../progress-text.ts";
 import { encodeHeaders, storedChecksum } from "./record-frame.ts";
 import { DEFAULT_MAX_RECORDS, Reader } from "./reader.ts";
 import { type OpenDatabaseOptions, openDatabase } from "./schema.ts";

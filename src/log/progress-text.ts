@@ -1,6 +1,6 @@
 /** A group's progress as text, so that `sqlite3` shows an operator what stands there. */
 
-import type { Progress } from "../event-log.ts";
+import type { Progress } from "./event-log.ts";
 
 interface Stored {
   readonly inputs: readonly (readonly [string, number, number | null])[];

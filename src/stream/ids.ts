@@ -1,0 +1,44 @@
+/**
+ * Ids, counted once: for each record with an id, one small row of the engine's own.
+ *
+ *   sub-key  16 bytes of SHA-256 over topic, NUL, id: bounded, whatever the client sends
+ *   value    u64 offset of the first record with the id, then the fingerprint as UTF-8
+ *
+ * The rows are kept for good: a repeat is found however late it comes.
+ */
+
+import type { Codec } from "./codec.ts";
+import type { RowKind } from "./group.ts";
+import { ID_TAG } from "./row-key.ts";
+
+/** The header that carries a record's id, as UTF-8 text. */
+export const ID_HEADER = "id";
+
+const SUB_KEY_BYTES = 16;
+
+export interface IdRow {
+  /** Of the first record with the id, in the row's own partition. */
+  readonly offset: bigint;
+  readonly fingerprint: string;
+}
+
+const codec: Codec<IdRow> = {
+  name: "id",
+  encode: ({ offset, fingerprint }) => {
+    const bytes = Buffer.allocUnsafe(8 + Buffer.byteLength(fingerprint));
+    bytes.writeBigUInt64BE(offset, 0);
+    bytes.write(fingerprint, 8);
+    return bytes;
+  },
+  decode: (stored) => {
+    const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
+    return { offset: bytes.readBigUInt64BE(0), fingerprint: bytes.toString("utf8", 8) };
+  },
+};
+
+export const idKind: RowKind<IdRow> = { name: "id", tag: ID_TAG, codec };
+
+export function idSubKey(topic: string, id: string): Uint8Array {
+  const hash = new Bun.CryptoHasher("sha256").update(`${topic}\0${id}`).digest();
+  return hash.subarray(0, SUB_KEY_BYTES);
+}

@@ -1,0 +1,41 @@
+/**
+ * The stored key of a row: u16 key length, key, u8 kind's tag, sub-key.
+ *
+ * The length in front keeps the rows of one key together and makes a prefix of one key never a
+ * prefix of another; within a key and kind, rows stand in the order of their sub-keys. In memory
+ * the same bytes are a string of one character a byte, which a Map finds without hashing objects.
+ */
+
+/** The engine's own rows; row kinds of groups have tags from 1. */
+export const ID_TAG = 0;
+
+/** A key's part of all its rows' keys, one character a byte. */
+export function keyPrefix(key: Uint8Array): string {
+  const buffer = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+  return String.fromCharCode(key.length >> 8, key.length & 0xff) + buffer.toString("latin1");
+}
+
+export function rowKey(prefix: string, tag: number, subKey: Uint8Array | undefined): string {
+  const kindPrefix = prefix + String.fromCharCode(tag);
+  if (subKey === undefined || subKey.length === 0) return kindPrefix;
+  const buffer = Buffer.from(subKey.buffer, subKey.byteOffset, subKey.byteLength);
+  return kindPrefix + buffer.toString("latin1");
+}
+
+export function toBytes(latin1: string): Buffer {
+  return Buffer.from(latin1, "latin1");
+}
+
+/** The smallest string above all that begin with `prefix`, whose last byte is a tag below 255. */
+export function endOfPrefix(prefix: string): string {
+  const last = prefix.length - 1;
+  return prefix.slice(0, last) + String.fromCharCode(prefix.charCodeAt(last) + 1);
+}
+
+/** Splits a stored key. Throws a RangeError on bytes that are no row key. */
+export function splitRowKey(stored: Uint8Array): { key: Uint8Array; tag: number; subKey: Uint8Array } {
+  const length = ((stored[0] ?? 0) << 8) | (stored[1] ?? 0);
+  const tag = stored[2 + length];
+  if (tag === undefined) throw new RangeError(`${stored.length} bytes are no row key`);
+  return { key: stored.subarray(2, 2 + length), tag, subKey: stored.subarray(3 + length) };
+}

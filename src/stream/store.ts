@@ -1,0 +1,255 @@
+/**
+ * A store: one partition of a group's table, a SQLite file of its own.
+ *
+ *   owner ──apply(rows, place)──> rows, place        views of any process read it as it is
+ *
+ * It is never the truth: the log is. So commits need no fsync (synchronous=NORMAL): after a power
+ * cut a store is older, not broken, and is caught up. `place` holds the owner's epoch and the
+ * progress up to which the rows are folded; `apply` checks both in its transaction, so that a
+ * stale owner that wakes up late changes nothing.
+ */
+
+import { Database, type Statement } from "bun:sqlite";
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Progress } from "../log/event-log.ts";
+import { decodeProgress, encodeProgress } from "../log/progress-text.ts";
+import { toBytes } from "./row-key.ts";
+import { StreamError } from "./stream-error.ts";
+
+/** Grows with every change of the file, of row keys, or of the engine's own rows. */
+const FORMAT = "1";
+/** Another owner's transaction may still run when a store is opened: rare, and short. */
+const OPEN_WAIT_MS = 2_000;
+/** Pages kept per connection; the operating system caches the file once for all of them. */
+const CACHE_KIB = 1_024;
+
+const SCHEMA = `
+CREATE TABLE rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE place (
+  id INTEGER PRIMARY KEY CHECK (id = 0), format TEXT NOT NULL, incarnation TEXT NOT NULL,
+  epoch INTEGER NOT NULL, progress TEXT);
+`;
+
+export interface StoredRow {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+export interface RawRange {
+  readonly from: string;
+  readonly to: string;
+  readonly isReverse: boolean;
+  readonly limit: number;
+}
+
+/** All stores of one place: a folder, or ":memory:", which belongs to the instance alone. */
+export class Stores {
+  private readonly shared = new Map<string, Database>();
+
+  constructor(
+    readonly folder: string,
+    /** Of the log that the stores fold. */
+    readonly incarnation: string,
+  ) {}
+
+  /** For the partition's owner: made when missing. Throws `store_mismatch`. */
+  open(table: string, partition: number): Store {
+    return new Store(this.connect(table, partition, true) as Database, this.name(table, partition), {
+      incarnation: this.incarnation,
+      isShared: this.folder === ":memory:",
+    });
+  }
+
+  /** For reading; null while no owner has made it. Throws `store_mismatch`. */
+  openForReading(table: string, partition: number): Store | null {
+    const database = this.connect(table, partition, false);
+    if (database === null) return null;
+    return new Store(database, this.name(table, partition), {
+      incarnation: this.incarnation,
+      isShared: this.folder === ":memory:",
+    });
+  }
+
+  private name(table: string, partition: number): string {
+    return this.folder === ":memory:"
+      ? `${table}/${partition}`
+      : join(this.folder, table, `${partition}.db`);
+  }
+
+  private connect(table: string, partition: number, create: boolean): Database | null {
+    const path = this.name(table, partition);
+    if (this.folder === ":memory:") {
+      let database = this.shared.get(path);
+      if (database === undefined && create) {
+        database = initialise(new Database(":memory:"), this.incarnation);
+        this.shared.set(path, database);
+      }
+      return database ?? null;
+    }
+    if (!existsSync(path) && !create) return null;
+    mkdirSync(join(this.folder, table), { recursive: true });
+    const database = new Database(path, { create: true, readwrite: true });
+    database.exec(`PRAGMA busy_timeout = ${OPEN_WAIT_MS}`);
+    try {
+      return initialise(database, this.incarnation);
+    } catch (error) {
+      database.close();
+      const reason = (error as Error).message;
+      throw new StreamError(
+        "store_mismatch",
+        `the store ${path} cannot be read (${reason}): delete it, and it is built anew`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+function initialise(database: Database, incarnation: string): Database {
+  database.exec("PRAGMA journal_mode = WAL");
+  database.exec("PRAGMA synchronous = NORMAL");
+  database.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
+  const isThere = () =>
+    database.query("SELECT 1 FROM sqlite_schema WHERE name = 'place'").get() !== null;
+  if (isThere()) return database;
+  database.exec("BEGIN IMMEDIATE");
+  if (!isThere()) {
+    database.exec(SCHEMA);
+    database.query("INSERT INTO place VALUES (0, ?, ?, 0, NULL)").run(FORMAT, incarnation);
+  }
+  database.exec("COMMIT");
+  return database;
+}
+
+export class Store {
+  private readonly statements: Record<
+    "get" | "put" | "remove" | "forward" | "backward" | "place" | "move" | "begin" | "commit" | "version",
+    Statement
+  >;
+
+  constructor(
+    private readonly database: Database,
+    readonly path: string,
+    private readonly options: { readonly incarnation: string; readonly isShared: boolean },
+  ) {
+    const prepare = (sql: string) => database.prepare(sql);
+    const range = "SELECT key, value FROM rows WHERE key >= ? AND key < ? ORDER BY key";
+    this.statements = {
+      get: prepare("SELECT value FROM rows WHERE key = ?"),
+      put: prepare("INSERT OR REPLACE INTO rows VALUES (?, ?)"),
+      remove: prepare("DELETE FROM rows WHERE key = ?"),
+      forward: prepare(`${range} LIMIT ?`),
+      backward: prepare(`${range} DESC LIMIT ?`),
+      place: prepare("SELECT format, incarnation, epoch, progress FROM place"),
+      move: prepare("UPDATE place SET epoch = ?, progress = ? WHERE epoch <= ? AND progress IS ?"),
+      begin: prepare("BEGIN IMMEDIATE"),
+      commit: prepare("COMMIT"),
+      version: prepare("PRAGMA data_version"),
+    };
+    this.checkIdentity();
+  }
+
+  get(key: string): Uint8Array | null {
+    const row = this.statements.get.get(toBytes(key)) as { value: Uint8Array } | null;
+    return row === null ? null : row.value;
+  }
+
+  range({ from, to, isReverse, limit }: RawRange): StoredRow[] {
+    const statement = isReverse ? this.statements.backward : this.statements.forward;
+    return statement.all(toBytes(from), toBytes(to), limit) as StoredRow[];
+  }
+
+  /** Up to where the rows are folded; null for an empty store. */
+  progress(): Progress | null {
+    const { progress } = this.place();
+    return progress === null ? null : decodeProgress(progress);
+  }
+
+  /** Takes the store for an owner. Throws `store_fenced` when a later owner has it. */
+  take(epoch: number): void {
+    const { progress } = this.place();
+    this.transact(() => this.move(epoch, progress, progress));
+  }
+
+  /**
+   * Writes rows (null: the row goes) and the new place together. Throws `store_fenced`, with
+   * nothing written, unless the store stands at `before` and belongs to no later epoch.
+   */
+  apply(change: {
+    readonly epoch: number;
+    readonly before: Progress | null;
+    readonly after: Progress;
+    readonly rows: Iterable<readonly [key: string, value: Uint8Array | null]>;
+  }): void {
+    const before = change.before === null ? null : encodeProgress(change.before);
+    this.transact(() => {
+      this.move(change.epoch, before, encodeProgress(change.after));
+      for (const [key, value] of change.rows) {
+        if (value === null) this.statements.remove.run(toBytes(key));
+        else this.statements.put.run(toBytes(key), value);
+      }
+    });
+  }
+
+  /** Runs reads in one snapshot. */
+  snapshot<T>(read: () => T): T {
+    if (this.database.inTransaction) return read();
+    this.database.exec("BEGIN");
+    try {
+      return read();
+    } finally {
+      this.database.exec("COMMIT");
+    }
+  }
+
+  /** Changes whenever another connection has changed the file; -1 in memory, where all share one. */
+  version(): number {
+    if (this.options.isShared) return -1;
+    return (this.statements.version.get() as { data_version: number }).data_version;
+  }
+
+  close(): void {
+    for (const statement of Object.values(this.statements)) statement.finalize();
+    if (!this.options.isShared) this.database.close();
+  }
+
+  private transact(write: () => void): void {
+    this.statements.begin.run();
+    try {
+      write();
+      this.statements.commit.run();
+    } catch (error) {
+      if (this.database.inTransaction) this.database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  private move(epoch: number, before: string | null, after: string | null): void {
+    const { changes } = this.statements.move.run(epoch, after, epoch, before);
+    if (changes === 1) return;
+    throw new StreamError(
+      "store_fenced",
+      `the store ${this.path} has moved on without epoch ${epoch}: another member owns it`,
+    );
+  }
+
+  private place() {
+    return this.statements.place.get() as {
+      format: string;
+      incarnation: string;
+      epoch: number;
+      progress: string | null;
+    };
+  }
+
+  private checkIdentity(): void {
+    const { format, incarnation } = this.place();
+    if (format === FORMAT && incarnation === this.options.incarnation) return;
+    const reason = format === FORMAT ? "belongs to another log" : `has format ${format}`;
+    this.close();
+    throw new StreamError(
+      "store_mismatch",
+      `the store ${this.path} ${reason}: delete it, and it is built anew`,
+    );
+  }
+}

@@ -1,0 +1,26 @@
+/** The engine's one error. The message gives fact, value and what to do. */
+
+export type StreamErrorCode =
+  /** A store is of another log, format or group, or ahead of the log's progress. */
+  | "store_mismatch"
+  /** Another member has the store's partition. */
+  | "store_fenced"
+  /** The groups form a cycle, or a declaration contradicts another. */
+  | "bad_topology"
+  /** A callback emitted to a stream, or touched a row kind, that its group does not declare. */
+  | "undeclared"
+  /** What was waited for did not come in time. */
+  | "not_settled"
+  /** A callback threw: its partition stands at that record. */
+  | "rule_failed";
+
+export class StreamError extends Error {
+  override readonly name = "StreamError";
+  constructor(
+    readonly code: StreamErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}

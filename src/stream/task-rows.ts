@@ -1,0 +1,183 @@
+/**
+ * A task's rows: what callbacks read and set, over the partition's store.
+ *
+ *   set ──> changed (this batch) ──commit──> unflushed ──flush──> store
+ *   get <── one map of decoded rows: changed, unflushed and cached alike; else the store
+ *
+ * The cache has two generations: a row that is used moves to the young one; when that is full the
+ * old one goes. So memory is bounded, a hot row stays, and a hit costs one look-up. Only flushed
+ * rows may go, so a generation is turned at a flush alone.
+ */
+
+import type { RangeOptions, Row, RowKind } from "./group.ts";
+import { endOfPrefix, rowKey, splitRowKey, toBytes } from "./row-key.ts";
+import type { Store } from "./store.ts";
+
+/** Encoded bytes of one generation. Decoded rows take some times more; a process has ~20 tasks. */
+const GENERATION_BYTES = 2 * 1024 * 1024;
+/** What a row weighs beside its bytes, and what a new one is taken for until it is encoded. */
+const ROW_OVERHEAD_BYTES = 100;
+
+interface Entry {
+  readonly kind: RowKind<unknown>;
+  /** Null: there is no such row. */
+  value: unknown;
+  /** Set since the last commit. */
+  isChanged: boolean;
+  /** Set since the last flush. */
+  isUnflushed: boolean;
+}
+
+export type EncodedRow = readonly [key: string, value: Uint8Array | null];
+
+export class TaskRows {
+  private young = new Map<string, Entry>();
+  private old = new Map<string, Entry>();
+  private youngBytes = 0;
+  private changed: [string, Entry][] = [];
+  private unflushed: [string, Entry][] = [];
+  /** Unflushed rows with sub-keys by their key and kind: what a range must look at. */
+  private readonly unflushedRanges = new Map<string, Map<string, Entry>>();
+
+  constructor(private readonly store: Store) {}
+
+  get<R>(prefix: string, kind: RowKind<R>, subKey?: Uint8Array): R | null {
+    return this.entry(rowKey(prefix, kind.tag, subKey), kind).value as R | null;
+  }
+
+  /** Null deletes the row. */
+  set<R>(prefix: string, kind: RowKind<R>, value: R | null, subKey?: Uint8Array): void {
+    const key = rowKey(prefix, kind.tag, subKey);
+    let entry = this.young.get(key);
+    if (entry === undefined) {
+      entry = this.old.get(key) ?? { kind, value: null, isChanged: false, isUnflushed: false };
+      this.keep(key, entry, ROW_OVERHEAD_BYTES);
+    }
+    entry.value = value;
+    if (!entry.isChanged) {
+      entry.isChanged = true;
+      this.changed.push([key, entry]);
+    }
+    if (!entry.isUnflushed) {
+      entry.isUnflushed = true;
+      this.unflushed.push([key, entry]);
+      if (subKey !== undefined && subKey.length > 0) this.indexForRange(prefix, key, entry);
+    }
+  }
+
+  range<R>(prefix: string, kind: RowKind<R>, options: RangeOptions = {}): Row<R>[] {
+    const { isReverse = false, limit = -1 } = options;
+    const kindPrefix = rowKey(prefix, kind.tag, undefined);
+    const from = rowKey(prefix, kind.tag, options.from);
+    const to = options.to === undefined ? endOfPrefix(kindPrefix) : rowKey(prefix, kind.tag, options.to);
+    const unflushed = this.unflushedRanges.get(kindPrefix);
+    const hidden = [...(unflushed ?? [])].filter(([key]) => key >= from && key < to);
+    // Rows of the store may be deleted or replaced here, so ask for as many more.
+    const asked = limit < 0 ? -1 : limit + hidden.length;
+    const found = new Map<string, R>();
+    for (const stored of this.store.range({ from, to, isReverse, limit: asked })) {
+      const key = Buffer.from(stored.key.buffer, stored.key.byteOffset, stored.key.length);
+      const text = key.toString("latin1");
+      const entry = this.young.get(text) ?? this.old.get(text);
+      found.set(text, entry === undefined ? kind.codec.decode(stored.value) : (entry.value as R));
+    }
+    if (hidden.length > 0) mergeUnflushed(found, hidden, isReverse);
+    const rows: Row<R>[] = [];
+    for (const [key, value] of found) {
+      if (rows.length === limit) break;
+      rows.push({ subKey: splitRowKey(toBytes(key)).subKey, value });
+    }
+    return rows;
+  }
+
+  /** What was set since the last commit, encoded; for a log that keeps changelogs. */
+  encodeChanged(): EncodedRow[] {
+    return this.changed.map(([key, entry]) => encode(key, entry));
+  }
+
+  /** The batch is committed: its rows stay. */
+  committed(): void {
+    for (const [, entry] of this.changed) entry.isChanged = false;
+    this.changed = [];
+  }
+
+  get unflushedRows(): number {
+    return this.unflushed.length;
+  }
+
+  /** Hands what is to be stored to `apply`, and forgets old cached rows when it has succeeded. */
+  flush(apply: (rows: EncodedRow[]) => void): void {
+    const rows = this.unflushed.map(([key, entry]) => encode(key, entry));
+    apply(rows);
+    for (const [, value] of rows) this.youngBytes += value?.length ?? 0;
+    for (const [, entry] of this.unflushed) entry.isUnflushed = false;
+    this.unflushed = [];
+    this.unflushedRanges.clear();
+    this.turn();
+  }
+
+  /** Drops everything: the next read finds what the store has. */
+  reset(): void {
+    this.young = new Map();
+    this.old = new Map();
+    this.youngBytes = 0;
+    this.changed = [];
+    this.unflushed = [];
+    this.unflushedRanges.clear();
+  }
+
+  private entry(key: string, kind: RowKind<unknown>): Entry {
+    const hit = this.young.get(key);
+    if (hit !== undefined) return hit;
+    const old = this.old.get(key);
+    if (old !== undefined) {
+      this.keep(key, old, ROW_OVERHEAD_BYTES);
+      return old;
+    }
+    const bytes = this.store.get(key);
+    const value = bytes === null ? null : kind.codec.decode(bytes);
+    const entry: Entry = { kind, value, isChanged: false, isUnflushed: false };
+    this.keep(key, entry, ROW_OVERHEAD_BYTES + (bytes?.length ?? 0));
+    return entry;
+  }
+
+  private keep(key: string, entry: Entry, bytes: number): void {
+    this.young.set(key, entry);
+    this.youngBytes += bytes;
+  }
+
+  private turn(): void {
+    if (this.youngBytes < GENERATION_BYTES) return;
+    this.old = this.young;
+    this.young = new Map();
+    this.youngBytes = 0;
+  }
+
+  private indexForRange(prefix: string, key: string, entry: Entry): void {
+    const kindPrefix = rowKey(prefix, entry.kind.tag, undefined);
+    let rows = this.unflushedRanges.get(kindPrefix);
+    if (rows === undefined) {
+      rows = new Map();
+      this.unflushedRanges.set(kindPrefix, rows);
+    }
+    rows.set(key, entry);
+  }
+}
+
+function encode(key: string, { kind, value }: Entry): EncodedRow {
+  return [key, value === null ? null : kind.codec.encode(value)];
+}
+
+function mergeUnflushed<R>(
+  found: Map<string, R>,
+  hidden: readonly (readonly [string, Entry])[],
+  isReverse: boolean,
+): void {
+  for (const [key, { value }] of hidden) {
+    if (value === null) found.delete(key);
+    else found.set(key, value as R);
+  }
+  const sorted = [...found].sort(([a], [b]) => (a < b ? -1 : 1));
+  found.clear();
+  for (const [key, value] of isReverse ? sorted.reverse() : sorted) found.set(key, value);
+}
