@@ -14,7 +14,10 @@
  * same commit, and names the outputs it caused.
  */
 
-/** Header names are ASCII; values are bytes. Order is kept, a name may repeat. */
+/**
+ * Header names are ASCII; values are bytes. A name may repeat, and its values keep their order;
+ * the order between names is not promised.
+ */
 export type Headers = readonly (readonly [name: string, value: Uint8Array])[];
 
 export interface TopicSpec {
@@ -50,7 +53,10 @@ export interface LogRecord {
   readonly checksum: number;
 }
 
-/** The first offset that is there, and the one that the next record gets or passes. */
+/**
+ * The first offset that is there, and the one behind the last that a reader can reach now: an
+ * appended record may still stand at or behind `end` for a moment.
+ */
 export interface Bounds {
   readonly start: bigint;
   readonly end: bigint;
@@ -59,9 +65,9 @@ export interface Bounds {
 /** Where a group stands in one input topic of one partition. */
 export interface InputProgress {
   readonly topic: string;
-  /** Everything below is done. */
+  /** The offset of the last record that was done, plus one: never moved over a gap. */
   readonly nextOffset: bigint;
-  /** Checksum of the last record that was done; null when none was. Tells a recreated topic. */
+  /** That record's checksum; null when none was done. Tells a recreated topic. */
   readonly checksum: number | null;
 }
 
@@ -95,7 +101,8 @@ export interface Commit {
 
 /**
  * The exclusive, fenced right of one member to run one partition of a group. Ends by `release`,
- * by `revoked` (the member should finish or drop its batch and release soon), or by fencing.
+ * by `revoked` (the member should finish or drop its batch and release soon), or by fencing. The
+ * holder must let the event loop run at least once a second: heartbeats need it.
  */
 export interface Claim {
   readonly group: string;
@@ -109,19 +116,28 @@ export interface Claim {
   /**
    * The next records after the last read ones, in the order in which the task must take them;
    * waits for the first. Empty only when the claim is revoked or the log is closed.
-   * Begins at `progress`. Throws `position_out_of_range`, `topic_changed`, `corrupt`.
+   * Begins at `progress`. Throws `position_out_of_range`, `topic_changed`, `corrupt`; other
+   * partitions are not touched by that. Where changelogs are kept, the order between topics is free.
    */
   read(maxRecords: number): Promise<readonly LogRecord[]>;
-  /** Records of the inputs from `from` (null: the start) to `progress`, in the same order. */
+  /**
+   * Records of the inputs from `from` (null: the start) to `progress`, in the order of `read`.
+   * Only for a log that keeps no changelogs.
+   */
   replay(from: Progress | null, maxRecords: number): AsyncIterable<readonly LogRecord[]>;
   /**
    * Outputs, changed rows and progress, atomically and durably; resolves with the new progress.
    * Rejects `fenced` (another owns the partition; no trace is left), `unavailable` (nothing was
-   * written; the same commit may be tried again) or `outcome_unknown` (drop every cached row,
-   * claim again, catch the store up). One commit at a time for a claim.
+   * written; the same commit may be tried again unless `revoked` has fired) or `outcome_unknown`
+   * (drop every cached row, claim again, catch the store up). After `fenced` and `outcome_unknown`
+   * the claim is over. Others see what was committed soon, not at once; the resolved progress is
+   * the truth for the holder. One commit at a time for a claim.
    */
   commit(commit: Commit): Promise<Progress>;
-  /** Gives the partition back at once. Idempotent; never throws for a claim that is lost. */
+  /**
+   * Gives the partition back at once; while `join` runs it may come again, to this member too.
+   * Idempotent; never throws for a claim that is lost.
+   */
   release(): Promise<void>;
 }
 
@@ -139,7 +155,10 @@ export interface JoinOptions {
   /** Where the group's changed rows go, when the log keeps changelogs. */
   readonly changelog: string;
   readonly signal: AbortSignal;
-  /** Claim only partitions that no live member of the group serves, and never rebalance. */
+  /**
+   * Claim only what no live member of the group serves, and yield to one that comes. A member
+   * killed a moment ago may still count as live.
+   */
   readonly standIn?: boolean;
 }
 
@@ -156,26 +175,33 @@ export interface EventLog {
   /**
    * Resolves with each record's offset, in order, once all are durable; records of one call stand
    * in the order given within a partition. Rejects with nothing written: `busy` (queue full),
-   * `unavailable`, `record_too_large`, `unknown_topic`; or `outcome_unknown`.
+   * `unavailable`, `record_too_large`, `unknown_topic` (a partition that the topic lacks, too); or
+   * `outcome_unknown`, which is also the word where a part of the call was written: a call over
+   * several partitions is not promised to be atomic.
    */
   append(records: readonly NewRecord[]): Promise<readonly bigint[]>;
   /**
    * Batches of committed records from `from` on, then waits for more, until the signal fires.
-   * Throws `position_out_of_range`, `corrupt`.
+   * An offset that `append` has answered may always be read from. Throws `position_out_of_range`, `corrupt`.
    */
   read(options: ReadOptions): AsyncIterable<readonly LogRecord[]>;
   bounds(topic: string, partition: number): Promise<Bounds>;
   progress(group: string, partition: number): Promise<Progress | null>;
-  /** Yields claims as partitions come to this member, until the signal fires. */
+  /**
+   * Yields claims as partitions come to this member, until the signal fires; a claim may be
+   * revoked before it is yielded. Waits out a log that cannot be written. Throws `unknown_topic`,
+   * `topic_mismatch`.
+   */
   join(options: JoinOptions): AsyncIterable<Claim>;
   /** Who owns each partition of a group that ever ran; empty for one that never did. */
   owners(group: string): Promise<readonly Owner[]>;
   /**
-   * Calls back soon (within 10 ms on the embedded log) after any process may have committed or
-   * called `notify`; spurious calls are allowed. Returns the way to stop.
+   * Calls back soon (within 10 ms on the embedded log) after a commit of any process that may have
+   * moved what `progress` or a view shows, or after `notify`; spurious calls are allowed. Returns
+   * the way to stop.
    */
   onChange(listener: () => void): () => void;
-  /** Tells every waiting process that a store has moved. */
+  /** Tells whoever shares this log's stores that one of them has moved. */
   notify(): void;
   /** A small value that belongs to the log as a whole. */
   meta(key: string): Promise<string | null>;
