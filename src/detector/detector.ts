@@ -1,0 +1,121 @@
+/**
+ * The detector, group `threshold`: flags a wallet the moment its deposits exceed the limit inside
+ * any rolling window.
+ *
+ *   deposit ──> detector ──> flag_wallet ──> flagger
+ *                  └──> threshold-table
+ *
+ * Windows are of event time, (T - 120 s, T] for any T; nothing here reads a clock. Whatever the
+ * order in which a wallet's deposits arrive, the same wallets are flagged.
+ */
+
+import { create } from "@bufbuild/protobuf";
+import { depositId, depositStream } from "../deposits/deposit.ts";
+import { flagWalletStream } from "../flagger/flag-wallet.ts";
+import type { Deposit } from "../gen/depositaja/v1/deposit_pb.ts";
+import {
+  EpisodeOpeningSchema,
+  type FlagWallet,
+  FlagEventSchema,
+  FlagWalletSchema,
+  type WindowDeposit,
+  WindowDepositSchema,
+} from "../gen/depositaja/v1/flag_wallet_pb.ts";
+import { type Context, defineGroup, type Group, input } from "../stream/group.ts";
+import { MAX_BLOCK_ENTRIES, newestEntries } from "./blocks.ts";
+import type { Entry } from "./entries.ts";
+import type { Exceeding } from "./late-window.ts";
+import { type Counted, countDeposit, type CountOptions } from "./rule.ts";
+import { blockEntriesRow, blockHeadRow, walletRow } from "./window-rows.ts";
+
+export const RULE_ID = "deposits-over-limit";
+export const RULE_VERSION = 1;
+
+/** Of version 1 of the rule: another value is another version. */
+export const WINDOW_MS = 120_000;
+
+/** In whole units of money; to exceed is to have more. */
+export const LIMIT = 10_000n;
+
+/** Deposits that an opening lists: enough to see why, small enough for one record. */
+export const MAX_LISTED_DEPOSITS = 100;
+
+export interface ThresholdOptions {
+  /** The log's scale: how many decimals an amount's minor units are. */
+  readonly decimals: number;
+  /** For tests: blocks that split early. */
+  readonly maxBlockEntries?: number;
+}
+
+export function thresholdGroup(options: ThresholdOptions): Group {
+  const limitMinor = LIMIT * 10n ** BigInt(options.decimals);
+  const count: CountOptions = {
+    rule: { windowMs: WINDOW_MS, limitMinor },
+    maxBlockEntries: options.maxBlockEntries ?? MAX_BLOCK_ENTRIES,
+  };
+  return defineGroup({
+    name: "threshold",
+    inputs: [
+      input(depositStream, (context, deposit) => judge(context, deposit, count), {
+        fingerprint: (deposit) => deposit.amountMinor.toString(),
+      }),
+    ],
+    outputs: [flagWalletStream],
+    rows: [walletRow, blockHeadRow, blockEntriesRow],
+  });
+}
+
+function judge(context: Context, deposit: Deposit, options: CountOptions): void {
+  const row = context.get(walletRow);
+  const entry: Entry = {
+    timeMs: Number(deposit.acceptedAtMs),
+    ordinal: (row?.count ?? 0) + 1,
+    amountMinor: deposit.amountMinor,
+    offset: context.record.offset,
+    id: context.record.id,
+  };
+  const counted = countDeposit(context, row, entry, options);
+  context.set(walletRow, counted.row);
+  if (counted.exceeding === null) return;
+  const { limitMinor } = options.rule;
+  const message = flagEvent(context, { counted, exceeding: counted.exceeding, entry, limitMinor });
+  context.emit(flagWalletStream, context.record.key, message);
+}
+
+function flagEvent(
+  context: Context,
+  event: { counted: Counted; exceeding: Exceeding; entry: Entry; limitMinor: bigint },
+): FlagWallet {
+  const { counted, exceeding, entry } = event;
+  const { partition } = context.record;
+  const value = create(FlagEventSchema, {
+    ruleId: RULE_ID,
+    ruleVersion: RULE_VERSION,
+    windowStartMs: BigInt(exceeding.window.startMs),
+    windowEndMs: BigInt(exceeding.window.endMs),
+    totalMinor: exceeding.totalMinor.toString(),
+    limitMinor: event.limitMinor.toString(),
+    deposit: windowDeposit(entry, partition),
+    isLate: counted.isLate,
+    episode: BigInt(counted.row.episode),
+  });
+  if (counted.isOpening) {
+    const listed = newestEntries(context, counted.row, exceeding.window, MAX_LISTED_DEPOSITS);
+    value.opening = create(EpisodeOpeningSchema, {
+      deposits: listed.map((one) => windowDeposit(one, partition)),
+      count: BigInt(exceeding.count),
+    });
+  }
+  return create(FlagWalletSchema, { kind: { case: "event", value } });
+}
+
+function windowDeposit(entry: Entry, partition: number): WindowDeposit {
+  const deposit = create(WindowDepositSchema, {
+    position: depositId({ partition, offset: entry.offset }),
+    amountMinor: entry.amountMinor,
+    acceptedAtMs: BigInt(entry.timeMs),
+    ordinal: BigInt(entry.ordinal),
+  });
+  if (entry.id !== null) deposit.clientId = entry.id;
+  return deposit;
+}
