@@ -121,10 +121,10 @@ export interface Claim {
    */
   read(maxRecords: number): Promise<readonly LogRecord[]>;
   /**
-   * Records of the inputs from `from` (null: the start) to `progress`, in the order of `read`.
+   * Records of the inputs between two progresses (from null: the start), in the order of `read`.
    * Only for a log that keeps no changelogs.
    */
-  replay(from: Progress | null, maxRecords: number): AsyncIterable<readonly LogRecord[]>;
+  replay(range: ReplayRange): AsyncIterable<readonly LogRecord[]>;
   /**
    * Outputs, changed rows and progress, atomically and durably; resolves with the new progress.
    * Rejects `fenced` (another owns the partition; no trace is left), `unavailable` (nothing was
@@ -139,6 +139,13 @@ export interface Claim {
    * Idempotent; never throws for a claim that is lost.
    */
   release(): Promise<void>;
+}
+
+export interface ReplayRange {
+  readonly from: Progress | null;
+  readonly to: Progress;
+  /** In one batch, at most. */
+  readonly maxRecords: number;
 }
 
 /** A live or dead member of a group, for status and for commands that stand in for one. */

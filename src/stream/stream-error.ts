@@ -24,3 +24,17 @@ export class StreamError extends Error {
     super(message, options);
   }
 }
+
+/** What stops a partition: names the record, so that an operator can look at it. */
+export function ruleFailed(
+  group: string,
+  record: { topic: string; partition: number; offset: bigint } | undefined,
+  cause: Error,
+): StreamError {
+  const place = `${record?.topic} partition ${record?.partition} offset ${record?.offset}`;
+  return new StreamError(
+    "rule_failed",
+    `${group} stopped at ${place}: ${cause.message}; mend the rule and start again, it goes on there`,
+    { cause },
+  );
+}

@@ -14,6 +14,7 @@ import {
   type NewRecord,
   type OutputProgress,
   type Progress,
+  type ReplayRange,
 } from "../event-log.ts";
 import type { PartitionRef } from "./catalog.ts";
 import type { Cursor, Reader } from "./reader.ts";
@@ -89,10 +90,10 @@ export class EmbeddedClaim implements Claim {
     return [];
   }
 
-  async *replay(from: Progress | null, maxRecords: number): AsyncGenerator<readonly LogRecord[]> {
+  async *replay({ from, to, maxRecords }: ReplayRange): AsyncGenerator<readonly LogRecord[]> {
     const cursors = this.options.topics.map((topic) => this.cursor(topic, from));
     for (const cursor of cursors) this.check(cursor, from);
-    const untils = this.options.topics.map((topic) => nextOffset(this.progress, topic));
+    const untils = this.options.topics.map((topic) => nextOffset(to, topic));
     while (cursors.some(({ next }, index) => next < (untils[index] as number))) {
       const records = this.host.reader.merge(cursors, { untils, maxRecords });
       if (records.length === 0) return; // what is left is a gap

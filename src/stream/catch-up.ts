@@ -1,0 +1,140 @@
+/**
+ * Brings a store from where it stands to what its group has committed.
+ *
+ *   no changelog: records of the inputs from the store's place on ──callbacks──> rows (no outputs)
+ *   a changelog:  changed rows from the store's place on ──────────────────────> rows
+ *
+ * Either way it costs what is missing, not what exists. Streams are kept for good and callbacks
+ * depend on their records alone, so running them again gives the same rows.
+ */
+
+import type { Claim, EventLog, Progress } from "../log/event-log.ts";
+import { encodeProgress } from "../log/progress-text.ts";
+import type { RecordRunner } from "./record-runner.ts";
+import type { Store } from "./store.ts";
+import { ruleFailed, StreamError } from "./stream-error.ts";
+import type { EncodedRow, TaskRows } from "./task-rows.ts";
+
+const MAX_BATCH_RECORDS = 2_048;
+/** Rows or records between two transactions of the store. */
+const FLUSH_EVERY_RECORDS = 8_192;
+
+export interface CatchUp {
+  readonly claim: Claim;
+  /** What the group has committed: where the store is to stand. */
+  readonly to: Progress | null;
+  readonly store: Store;
+  readonly rows: TaskRows;
+  readonly runner: RecordRunner;
+  readonly log: EventLog;
+}
+
+/**
+ * Afterwards the store stands at `to`, unless the claim was revoked meanwhile. Throws
+ * `store_mismatch`, `store_fenced`, `rule_failed`.
+ */
+export async function catchUp(options: CatchUp): Promise<void> {
+  const { store, log, to } = options;
+  const from = store.progress();
+  if (from !== null) checkNotAhead(store, from, to);
+  if (to === null || isSame(from, to)) return;
+  if (log.keepsChangelogs) await followChangelog(options, from, to);
+  else await runAgain(options, from, to);
+}
+
+async function runAgain(options: CatchUp, from: Progress | null, to: Progress): Promise<void> {
+  const { claim, store, rows, runner } = options;
+  const counts = { deadLetters: runner.deadLetters, repeats: runner.repeats };
+  let flushed = from;
+  let reached = from;
+  let recordsSinceFlush = 0;
+  const flush = (after: Progress) => {
+    const before = flushed;
+    rows.flush((encoded) => store.apply({ epoch: claim.epoch, before, after, rows: encoded }));
+    flushed = after;
+    recordsSinceFlush = 0;
+  };
+  for await (const records of claim.replay({ from, to, maxRecords: MAX_BATCH_RECORDS })) {
+    const failure = runner.run(records);
+    // It went well once: the rule has changed since.
+    if (failure !== null) throw ruleFailed(claim.group, records[failure.index], failure.error);
+    runner.discard();
+    rows.committed();
+    for (const { topic, offset, checksum } of records) {
+      reached = moved(reached, to, { topic, nextOffset: offset + 1n, checksum });
+    }
+    recordsSinceFlush += records.length;
+    if (recordsSinceFlush >= FLUSH_EVERY_RECORDS && reached !== null) flush(reached);
+    if (claim.revoked.aborted) return;
+    await nextTurn();
+  }
+  flush(to);
+  // What was refused or skipped then was counted then.
+  Object.assign(runner, counts);
+}
+
+async function followChangelog(
+  options: CatchUp,
+  from: Progress | null,
+  to: Progress,
+): Promise<void> {
+  const { claim, store, log } = options;
+  let before = from;
+  let pending: EncodedRow[] = [];
+  const apply = (after: Progress) => {
+    store.apply({ epoch: claim.epoch, before, after, rows: pending });
+    before = after;
+    pending = [];
+  };
+  if (to.changelogOffset !== null) {
+    const batches = log.read({
+      topic: `${claim.group}-table`,
+      partition: claim.partition,
+      from: from?.changelogOffset == null ? 0n : from.changelogOffset + 1n,
+      until: to.changelogOffset + 1n,
+      signal: claim.revoked,
+    });
+    for await (const records of batches) {
+      for (const { key, value } of records) {
+        pending.push([Buffer.from(key).toString("latin1"), value]);
+      }
+      const last = records.at(-1);
+      if (pending.length < FLUSH_EVERY_RECORDS || last === undefined) continue;
+      // The rows are ahead of the inputs named here, and the changelog's offset says how far.
+      apply({ inputs: from?.inputs ?? [], outputs: to.outputs, changelogOffset: last.offset });
+      await nextTurn();
+    }
+  }
+  if (!claim.revoked.aborted) apply(to);
+}
+
+/** Outputs count as those of the end: they are in the log, and "settled" must wait for them. */
+function moved(
+  reached: Progress | null,
+  to: Progress,
+  input: Progress["inputs"][number],
+): Progress {
+  const rest = (reached?.inputs ?? []).filter(({ topic }) => topic !== input.topic);
+  return { inputs: [...rest, input], outputs: to.outputs, changelogOffset: to.changelogOffset };
+}
+
+function checkNotAhead(store: Store, from: Progress, to: Progress | null): void {
+  for (const { topic, nextOffset } of from.inputs) {
+    const committed = to?.inputs.find((each) => each.topic === topic)?.nextOffset ?? 0n;
+    if (nextOffset <= committed) continue;
+    throw new StreamError(
+      "store_mismatch",
+      `the store ${store.path} stands at ${topic} offset ${nextOffset}, but its group has ` +
+        `committed only up to ${committed}: delete the store, and it is built anew`,
+    );
+  }
+}
+
+function isSame(a: Progress | null, b: Progress): boolean {
+  return a !== null && encodeProgress(a) === encodeProgress(b);
+}
+
+/** Heartbeats and shutdown need the event loop between batches. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,231 @@
+/**
+ * Runs a group's callbacks over records, one after the other.
+ *
+ *   record ──partition? decodable? valid? id counted?──> callback ──> rows and outputs
+ *                 └── no: dead letter, or skipped as a repeat
+ */
+
+import { isAscii } from "node:buffer";
+import type { LogRecord, NewRecord } from "../log/event-log.ts";
+import { type DeadLetterReason, toDeadLetter } from "./dead-letter.ts";
+import type { Context, Group, Input, RangeOptions, RecordInfo, RowKind, Stream } from "./group.ts";
+import { ID_HEADER, idKind, idSubKey } from "./ids.ts";
+import { partitionOf } from "./partitioner.ts";
+import { formatPosition } from "./position.ts";
+import { keyPrefix } from "./row-key.ts";
+import { StreamError } from "./stream-error.ts";
+import type { TaskRows } from "./task-rows.ts";
+
+const strictText = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+export interface RunFailure {
+  /** Of the record that failed; those before it are run, those behind it not. */
+  readonly index: number;
+  readonly error: Error;
+}
+
+interface Refusal {
+  readonly reason: DeadLetterReason;
+  readonly detail: string;
+}
+
+export class RecordRunner {
+  deadLetters = 0;
+  repeats = 0;
+  private outputs: NewRecord[] = [];
+  private readonly inputs: ReadonlyMap<string, Input<unknown>>;
+  private readonly context: TaskContext;
+
+  constructor(
+    private readonly options: {
+      readonly group: Group;
+      readonly partition: number;
+      readonly partitions: number;
+      readonly rows: TaskRows;
+    },
+  ) {
+    const { group, rows, partitions } = options;
+    this.inputs = new Map(group.inputs.map((each) => [each.stream.topic, each]));
+    const emit = (record: NewRecord) => this.outputs.push(record);
+    this.context = new TaskContext({ group, rows, partitions, emit });
+  }
+
+  /** Null when all went well. */
+  run(records: readonly LogRecord[]): RunFailure | null {
+    for (let index = 0; index < records.length; index += 1) {
+      try {
+        this.runOne(records[index] as LogRecord);
+      } catch (error) {
+        return { index, error: error instanceof Error ? error : new Error(String(error)) };
+      }
+    }
+    return null;
+  }
+
+  /** What the records since the last call wrote, dead letters included. */
+  takeOutputs(): readonly NewRecord[] {
+    const outputs = this.outputs;
+    this.outputs = [];
+    return outputs;
+  }
+
+  discard(): void {
+    this.outputs = [];
+  }
+
+  private runOne(record: LogRecord): void {
+    const input = this.inputs.get(record.topic);
+    if (input === undefined) throw new Error(`no input for topic ${record.topic}`);
+    if (partitionOf(record.key, this.options.partitions) !== this.options.partition) {
+      const home = partitionOf(record.key, this.options.partitions);
+      return this.refuse(record, {
+        reason: "wrong_partition",
+        detail: `its key belongs to partition ${home}`,
+      });
+    }
+    const decoded = decode(record, input);
+    if ("reason" in decoded) return this.refuse(record, decoded);
+    const { info, message } = decoded;
+    const problem = input.stream.validate(message, info);
+    if (problem !== null) return this.refuse(record, { reason: "invalid_record", detail: problem });
+    const prefix = keyPrefix(record.key);
+    if (info.id !== null && input.fingerprint !== undefined) {
+      const isNew = this.countId(record, prefix, info.id, input.fingerprint(message));
+      if (!isNew) return;
+    }
+    this.context.enter(info, prefix, record.key);
+    input.callback(this.context, message);
+  }
+
+  /** True for the first record with the id. */
+  private countId(record: LogRecord, prefix: string, id: string, fingerprint: string): boolean {
+    const { rows } = this.options;
+    const subKey = idSubKey(record.topic, id);
+    const first = rows.get(prefix, idKind, subKey);
+    if (first === null) {
+      rows.set(prefix, idKind, { offset: record.offset, fingerprint }, subKey);
+      return true;
+    }
+    if (first.fingerprint === fingerprint) {
+      this.repeats += 1;
+      return false;
+    }
+    const { partition, offset } = record;
+    const place = formatPosition({ partition, offset: first.offset });
+    this.refuse(record, {
+      reason: "id_conflict",
+      detail:
+        `id "${id}" was counted at ${place} with ${first.fingerprint}; ` +
+        `${formatPosition({ partition, offset })} has ${fingerprint}`,
+    });
+    return false;
+  }
+
+  private refuse(record: LogRecord, refusal: Refusal): void {
+    this.deadLetters += 1;
+    this.outputs.push(toDeadLetter(this.options.group, record, refusal));
+  }
+}
+
+function decode(
+  record: LogRecord,
+  input: Input<unknown>,
+): Refusal | { info: RecordInfo; message: unknown } {
+  try {
+    if (record.value === null) throw new Error("a tombstone");
+    const message = input.stream.codec.decode(record.value);
+    const { topic, partition, offset, timestampMs } = record;
+    const id = record.headers.length === 0 ? null : idOf(record);
+    const info = { key: text(record.key), topic, partition, offset, timestampMs, id };
+    return { info, message };
+  } catch (error) {
+    return { reason: "undecodable", detail: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function idOf(record: LogRecord): string | null {
+  const header = record.headers.find(([name]) => name === ID_HEADER);
+  return header === undefined ? null : text(header[1]);
+}
+
+/** Throws on bytes that are no UTF-8. */
+function text(bytes: Uint8Array): string {
+  if (!isAscii(bytes)) return strictText.decode(bytes);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
+
+class TaskContext implements Context {
+  private current: RecordInfo | null = null;
+  private prefix = "";
+  private key: Uint8Array = new Uint8Array();
+  private readonly outputs: ReadonlySet<Stream<unknown>>;
+  private readonly kinds: ReadonlySet<RowKind<unknown>>;
+
+  constructor(
+    private readonly options: {
+      readonly group: Group;
+      readonly rows: TaskRows;
+      readonly partitions: number;
+      readonly emit: (record: NewRecord) => void;
+    },
+  ) {
+    this.outputs = new Set(options.group.outputs);
+    this.kinds = new Set(options.group.rows);
+  }
+
+  enter(record: RecordInfo, prefix: string, key: Uint8Array): void {
+    this.current = record;
+    this.prefix = prefix;
+    this.key = key;
+  }
+
+  get record(): RecordInfo {
+    return this.current as RecordInfo;
+  }
+
+  get<R>(kind: RowKind<R>, subKey?: Uint8Array): R | null {
+    this.check(kind);
+    return this.options.rows.get(this.prefix, kind, subKey);
+  }
+
+  range<R>(kind: RowKind<R>, options?: RangeOptions) {
+    this.check(kind);
+    return this.options.rows.range(this.prefix, kind, options);
+  }
+
+  set<R>(kind: RowKind<R>, value: R, subKey?: Uint8Array): void {
+    this.check(kind);
+    this.options.rows.set(this.prefix, kind, value, subKey);
+  }
+
+  delete<R>(kind: RowKind<R>, subKey?: Uint8Array): void {
+    this.check(kind);
+    this.options.rows.set(this.prefix, kind, null, subKey);
+  }
+
+  emit<M>(stream: Stream<M>, key: string, message: M): void {
+    if (!this.outputs.has(stream)) {
+      throw new StreamError(
+        "undeclared",
+        `${this.options.group.name} emits to ${stream.topic}: declare it among its outputs`,
+      );
+    }
+    // Most messages go on under the key they came with.
+    const bytes = key === this.record.key ? this.key : encoder.encode(key);
+    this.options.emit({
+      topic: stream.topic,
+      partition: partitionOf(bytes, this.options.partitions),
+      key: bytes,
+      value: stream.codec.encode(message),
+    });
+  }
+
+  private check(kind: RowKind<unknown>): void {
+    if (this.kinds.has(kind)) return;
+    throw new StreamError(
+      "undeclared",
+      `${this.options.group.name} touches rows "${kind.name}": declare them among its rows`,
+    );
+  }
+}

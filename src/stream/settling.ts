@@ -1,0 +1,108 @@
+/**
+ * "Settled": a position is settled when every record that it caused, through every group, can be
+ * read.
+ *
+ *   (topic, partition, offset) ──groups that read the topic──> beyond it?
+ *      └── yes: what that group wrote last is the next position to wait for, and so on
+ *
+ * It follows progress as stores or views have it. Each step's target is fixed when it is reached,
+ * so that later traffic is not waited for. Nothing in a message carries anything for it.
+ */
+
+import type { EventLog, Progress } from "../log/event-log.ts";
+import { consumersOf, type Topology } from "./topology.ts";
+
+export interface StreamPosition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: bigint;
+}
+
+/** What is still waited for: a group that has not passed a position. */
+export interface Pending extends StreamPosition {
+  readonly group: string;
+}
+
+export type ProgressReader = (group: string, partition: number) => Progress | null;
+
+/** Follows one position through the topology. */
+export class Settling {
+  private pending: Pending[];
+
+  constructor(
+    private readonly topology: Topology,
+    positions: readonly StreamPosition[],
+  ) {
+    this.pending = positions.flatMap((position) => this.waitsOf(position));
+  }
+
+  /** Looks again; true when all is settled. */
+  advance(progressOf: ProgressReader): boolean {
+    for (let moved = true; moved; ) {
+      moved = false;
+      const still: Pending[] = [];
+      for (const wait of this.pending) {
+        const progress = progressOf(wait.group, wait.partition);
+        if (!isBeyond(progress, wait)) {
+          still.push(wait);
+          continue;
+        }
+        moved = true;
+        for (const { topic, partition, lastOffset } of progress?.outputs ?? []) {
+          still.push(...this.waitsOf({ topic, partition, offset: lastOffset }));
+        }
+      }
+      this.pending = still;
+    }
+    return this.pending.length === 0;
+  }
+
+  /** The first group that has not passed; null when all have. */
+  get first(): Pending | null {
+    return this.pending[0] ?? null;
+  }
+
+  private waitsOf(position: StreamPosition): Pending[] {
+    return consumersOf(this.topology, position.topic).map(({ name }) => ({
+      ...position,
+      group: name,
+    }));
+  }
+}
+
+/**
+ * Resolves with null once settled, or, when the signal fires first, with what is waited for.
+ */
+export async function whenSettled(options: {
+  readonly log: EventLog;
+  readonly settling: Settling;
+  readonly progressOf: ProgressReader;
+  readonly signal: AbortSignal;
+}): Promise<Pending | null> {
+  const { log, settling, progressOf, signal } = options;
+  if (settling.advance(progressOf)) return null;
+  return new Promise((resolve, reject) => {
+    const finish = (end: () => void) => {
+      stopListening();
+      signal.removeEventListener("abort", abandon);
+      end();
+    };
+    const look = () => {
+      try {
+        if (settling.advance(progressOf)) finish(() => resolve(null));
+      } catch (error) {
+        finish(() => reject(error as Error));
+      }
+    };
+    const abandon = () => finish(() => resolve(settling.first));
+    const stopListening = log.onChange(look);
+    signal.addEventListener("abort", abandon);
+    if (signal.aborted) abandon();
+    else look();
+  });
+}
+
+function isBeyond(progress: Progress | null, { topic, offset }: StreamPosition): boolean {
+  const input = progress?.inputs.find((each) => each.topic === topic);
+  return input !== undefined && input.nextOffset > offset;
+}

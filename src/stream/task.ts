@@ -1,0 +1,192 @@
+/**
+ * A task: one partition of a group, from its claim to its end.
+ *
+ *   claim.read ──> callbacks over the rows ──> claim.commit ──> store
+ *
+ * The commit on the log is the truth; the store follows, at once when the task has caught up with
+ * its inputs and in larger steps while it is behind. Before the first batch the store is brought
+ * from where it stands to the claim's progress (catch-up.ts).
+ *
+ * After Kafka Streams' StreamTask; the deliberate difference is that outputs, changed rows and
+ * positions are one commit of the log port, and that a store is never ahead of it.
+ */
+
+import type { Claim, EventLog, LogRecord, Progress } from "../log/event-log.ts";
+import { LogError } from "../log/event-log.ts";
+import { catchUp } from "./catch-up.ts";
+import { type Group, tableName } from "./group.ts";
+import { RecordRunner } from "./record-runner.ts";
+import type { Store, Stores } from "./store.ts";
+import { ruleFailed } from "./stream-error.ts";
+import { TaskRows } from "./task-rows.ts";
+
+/** Records in one commit: large enough to share its cost, small enough to be seen soon. */
+const MAX_BATCH_RECORDS = 2_048;
+/** While behind, the store is written once in so many records; a crash repeats that many. */
+const FLUSH_EVERY_RECORDS = 8_192;
+/** Or in so many changed rows, which bounds memory. */
+const FLUSH_EVERY_ROWS = 16_384;
+/** Between tries of a commit that the log refused for the moment. */
+const RETRY_MS = 100;
+
+export interface TaskState {
+  readonly partition: number;
+  readonly phase: "catching_up" | "running" | "stopped";
+  /** What the group has done here, as committed. */
+  readonly progress: Progress | null;
+  /** Why it is stopped; null otherwise. */
+  readonly error: Error | null;
+  readonly deadLetters: number;
+  /** Records skipped because their id was counted before. */
+  readonly repeats: number;
+}
+
+export interface TaskOptions {
+  readonly log: EventLog;
+  readonly group: Group;
+  readonly stores: Stores;
+  readonly partitions: number;
+  /** Resolves after so many milliseconds, or when the signal fires. */
+  readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+export class Task {
+  readonly partition: number;
+  private phase: TaskState["phase"] = "catching_up";
+  private error: Error | null = null;
+  private progress: Progress | null;
+  private flushed: Progress | null = null;
+  private recordsSinceFlush = 0;
+  private readonly store: Store;
+  private readonly rows: TaskRows;
+  private readonly runner: RecordRunner;
+
+  constructor(
+    private readonly claim: Claim,
+    private readonly options: TaskOptions,
+  ) {
+    this.partition = claim.partition;
+    this.progress = claim.progress;
+    this.store = options.stores.open(tableName(options.group), claim.partition);
+    this.rows = new TaskRows(this.store);
+    this.runner = new RecordRunner({
+      group: options.group,
+      partition: claim.partition,
+      partitions: options.partitions,
+      rows: this.rows,
+    });
+  }
+
+  get state(): TaskState {
+    const { partition, phase, progress, error } = this;
+    const { deadLetters, repeats } = this.runner;
+    return { partition, phase, progress, error, deadLetters, repeats };
+  }
+
+  /**
+   * Runs until the claim is revoked. Throws StreamError `rule_failed` with everything before the
+   * failing record committed; LogError `fenced` and `outcome_unknown`, StreamError `store_fenced`
+   * when the claim is over.
+   */
+  async run(): Promise<void> {
+    const { claim, store, options } = this;
+    try {
+      store.take(claim.epoch);
+      await this.catchUp();
+      options.log.notify();
+      this.phase = "running";
+      while (!claim.revoked.aborted) {
+        const records = await claim.read(MAX_BATCH_RECORDS);
+        if (records.length > 0) await this.take(records);
+      }
+    } catch (error) {
+      this.phase = "stopped";
+      this.error = error as Error;
+      throw error;
+    } finally {
+      this.close();
+    }
+  }
+
+  private async take(records: readonly LogRecord[]): Promise<void> {
+    const failure = this.runner.run(records);
+    if (failure === null) return this.commit(records);
+    // The record that failed may have changed rows: take the ones before it again, without it.
+    this.rows.reset();
+    this.runner.discard();
+    await this.catchUp();
+    const good = records.slice(0, failure.index);
+    if (good.length > 0) {
+      this.runner.run(good);
+      await this.commit(good);
+    }
+    this.flush();
+    throw ruleFailed(this.options.group.name, records[failure.index], failure.error);
+  }
+
+  /** Brings store and rows to the committed progress: what was not flushed is done again. */
+  private async catchUp(): Promise<void> {
+    const { claim, store, rows, runner, options } = this;
+    await catchUp({ claim, to: this.progress, store, rows, runner, log: options.log });
+    this.flushed = this.progress;
+    this.recordsSinceFlush = 0;
+  }
+
+  private async commit(records: readonly LogRecord[]): Promise<void> {
+    const { claim, rows, runner, options } = this;
+    const changed = options.log.keepsChangelogs ? rows.encodeChanged() : [];
+    const commit = {
+      outputs: runner.takeOutputs(),
+      changelog: changed.map(([key, value]) => ({ key: Buffer.from(key, "latin1"), value })),
+      inputs: lastOfEach(records),
+    };
+    for (;;) {
+      try {
+        this.progress = await claim.commit(commit);
+        break;
+      } catch (error) {
+        const canRetry = error instanceof LogError && error.code === "unavailable";
+        if (!canRetry || claim.revoked.aborted) throw error;
+        await options.delay(RETRY_MS, claim.revoked);
+      }
+    }
+    rows.committed();
+    this.recordsSinceFlush += records.length;
+    const isBehind = records.length === MAX_BATCH_RECORDS;
+    if (
+      !isBehind ||
+      this.recordsSinceFlush >= FLUSH_EVERY_RECORDS ||
+      rows.unflushedRows >= FLUSH_EVERY_ROWS
+    ) {
+      this.flush();
+    }
+  }
+
+  private flush(): void {
+    const after = this.progress;
+    if (after === null || this.recordsSinceFlush === 0) return;
+    const { epoch } = this.claim;
+    this.rows.flush((rows) => this.store.apply({ epoch, before: this.flushed, after, rows }));
+    this.flushed = after;
+    this.recordsSinceFlush = 0;
+    this.options.log.notify();
+  }
+
+  private close(): void {
+    try {
+      if (this.phase === "running") this.flush();
+    } finally {
+      this.store.close();
+    }
+  }
+}
+
+function lastOfEach(records: readonly LogRecord[]) {
+  const last = new Map<string, LogRecord>();
+  for (const record of records) last.set(record.topic, record);
+  return [...last.values()].map(({ topic, offset, checksum }) => ({
+    topic,
+    nextOffset: offset + 1n,
+    checksum,
+  }));
+}

@@ -1,0 +1,150 @@
+/**
+ * A view: read-only access to a group's table from any process.
+ *
+ *   stores of the group ──read as they are──> rows by key, all rows of a kind, ids, progress
+ *
+ * On a log whose stores lie on this host a view opens their files: no copy, nothing to load, and
+ * what an owner has flushed is seen at once. It never blocks an owner. A store that is not there
+ * yet reads as empty.
+ */
+
+import type { Progress } from "../log/event-log.ts";
+import { type Group, type RangeOptions, type Row, type RowKind, type RowReader, tableName } from "./group.ts";
+import { type IdRow, idKind, idSubKey } from "./ids.ts";
+import { partitionOf } from "./partitioner.ts";
+import { endOfPrefix, keyPrefix, rowKey, splitRowKey } from "./row-key.ts";
+import type { Store, Stores } from "./store.ts";
+
+/** Rows read in one step of a scan, so that a snapshot is short. */
+const SCAN_ROWS = 1_024;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export interface KeyedRow<R> extends Row<R> {
+  readonly key: string;
+}
+
+export class View {
+  private readonly stores: (Store | null)[];
+  private readonly versions: { version: number; progress: Progress | null | undefined }[];
+
+  constructor(
+    private readonly options: {
+      readonly group: Group;
+      readonly stores: Stores;
+      readonly partitions: number;
+    },
+  ) {
+    this.stores = Array.from({ length: options.partitions }, () => null);
+    this.versions = this.stores.map(() => ({ version: Number.NaN, progress: undefined }));
+  }
+
+  get group(): Group {
+    return this.options.group;
+  }
+
+  partitionOf(key: string): number {
+    return partitionOf(encoder.encode(key), this.options.partitions);
+  }
+
+  /** One row; null when there is none. */
+  get<R>(key: string, kind: RowKind<R>, subKey?: Uint8Array): R | null {
+    const bytes = encoder.encode(key);
+    const store = this.store(partitionOf(bytes, this.options.partitions));
+    const found = store?.get(rowKey(keyPrefix(bytes), kind.tag, subKey)) ?? null;
+    return found === null ? null : kind.codec.decode(found);
+  }
+
+  /** Several reads of one key's rows in one snapshot. */
+  read<T>(key: string, read: (rows: RowReader) => T): T {
+    const bytes = encoder.encode(key);
+    const store = this.store(partitionOf(bytes, this.options.partitions));
+    const reader = new KeyReader(store, keyPrefix(bytes));
+    return store === null ? read(reader) : store.snapshot(() => read(reader));
+  }
+
+  /** What is known of an id of a record of the topic; null when it was never counted. */
+  id(key: string, source: { readonly topic: string; readonly id: string }): IdRow | null {
+    return this.get(key, idKind, idSubKey(source.topic, source.id));
+  }
+
+  /** All rows of a kind in one partition, by stored key. Not one snapshot. */
+  *scan<R>(partition: number, kind: RowKind<R>): Generator<KeyedRow<R>> {
+    const store = this.store(partition);
+    if (store === null) return;
+    for (let from = ""; ; ) {
+      const rows = store.range({ from, to: "\xff\xff\xff", isReverse: false, limit: SCAN_ROWS });
+      for (const row of rows) {
+        const { key, tag, subKey } = splitRowKey(row.key);
+        if (tag !== kind.tag) continue;
+        yield { key: decoder.decode(key), subKey, value: kind.codec.decode(row.value) };
+      }
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < SCAN_ROWS) return;
+      from = `${Buffer.from(last.key).toString("latin1")}\0`;
+    }
+  }
+
+  /** Up to where the rows of a partition are folded; null when nothing is. */
+  progress(partition: number): Progress | null {
+    const store = this.store(partition);
+    if (store === null) return null;
+    const known = this.versions[partition] as (typeof this.versions)[number];
+    const version = store.version();
+    if (version === -1 || version !== known.version || known.progress === undefined) {
+      known.version = version;
+      known.progress = store.progress();
+    }
+    return known.progress;
+  }
+
+  /**
+   * Changes whenever another connection has changed the partition's rows; -1 when that can't be
+   * told, and nothing may be kept.
+   */
+  version(partition: number): number {
+    return this.store(partition)?.version() ?? 0;
+  }
+
+  close(): void {
+    for (const store of this.stores) store?.close();
+    this.stores.fill(null);
+  }
+
+  private store(partition: number): Store | null {
+    const open = this.stores[partition] ?? null;
+    if (open !== null) return open;
+    const { group, stores } = this.options;
+    const store = stores.openForReading(tableName(group), partition);
+    this.stores[partition] = store;
+    return store;
+  }
+}
+
+class KeyReader implements RowReader {
+  constructor(
+    private readonly store: Store | null,
+    private readonly prefix: string,
+  ) {}
+
+  get<R>(kind: RowKind<R>, subKey?: Uint8Array): R | null {
+    const found = this.store?.get(rowKey(this.prefix, kind.tag, subKey)) ?? null;
+    return found === null ? null : kind.codec.decode(found);
+  }
+
+  range<R>(kind: RowKind<R>, options: RangeOptions = {}): Row<R>[] {
+    const { from, to, isReverse = false, limit = -1 } = options;
+    const kindPrefix = rowKey(this.prefix, kind.tag, undefined);
+    const rows = this.store?.range({
+      from: rowKey(this.prefix, kind.tag, from),
+      to: to === undefined ? endOfPrefix(kindPrefix) : rowKey(this.prefix, kind.tag, to),
+      isReverse,
+      limit,
+    });
+    return (rows ?? []).map(({ key, value }) => ({
+      subKey: splitRowKey(key).subKey,
+      value: kind.codec.decode(value),
+    }));
+  }
+}
