@@ -1,0 +1,143 @@
+/**
+ * THE MAP. Opens what a command needs, and names everything that runs, in the order of the flow:
+ *
+ *   POST /deposit, `deposit`, `import` ──> deposit ──> collector ──> balance-table
+ *                                          └─────────> detector ───> threshold-table
+ *   `flag`, `flag --remove` ─────────────> flag_wallet <──┘
+ *                                          └─────────> flagger ────> flagger-table
+ *   views of the three tables ──────────> GET /check, `check`, `flags`
+ */
+
+import { join } from "node:path";
+import { balanceGroup } from "./collector/collector.ts";
+import { depositStream } from "./deposits/deposit.ts";
+import { thresholdGroup } from "./detector/detector.ts";
+import { flagWalletStream } from "./flagger/flag-wallet.ts";
+import { flaggerGroup } from "./flagger/flagger.ts";
+import type { Deposit } from "./gen/depositaja/v1/deposit_pb.ts";
+import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
+import { EmbeddedLog, openEmbeddedLog } from "./log/embedded/embedded-log.ts";
+import { createEmitter, type Emitter } from "./stream/emitter.ts";
+import { type Processor, startProcessor } from "./stream/processor.ts";
+import {
+  type Pending,
+  type ProgressReader,
+  Settling,
+  type StreamPosition,
+  whenSettled,
+} from "./stream/settling.ts";
+import { Stores } from "./stream/store.ts";
+import { defineTopology, type Topology, topicSpecs } from "./stream/topology.ts";
+import { View } from "./stream/view.ts";
+
+/** Enough tasks for a few processes, few enough files; fixed when a log is created. */
+export const DEFAULT_PARTITIONS = 8;
+/** Cents; fixed when a log is created. */
+export const DEFAULT_DECIMALS = 2;
+
+/** The groups by the names of their processors, which commands take as well. */
+export const PROCESSOR_NAMES = {
+  collector: "balance",
+  detector: "threshold",
+  flagger: "flagger",
+} as const;
+
+export type ProcessorName = keyof typeof PROCESSOR_NAMES;
+
+export interface AppOptions {
+  /** The data folder, or ":memory:". */
+  readonly folder: string;
+  /** Make folder and log where there is none. */
+  readonly create: boolean;
+  /** Said explicitly by the user: an existing log must agree. */
+  readonly partitions?: number;
+  readonly decimals?: number;
+  /** Unix milliseconds. */
+  readonly nowMs: () => number;
+  /** Resolves after so many milliseconds, or when the signal fires. */
+  readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Another thread of this process moves the log's WAL. */
+  readonly leavesCheckpoints?: boolean;
+}
+
+export interface App {
+  readonly log: EmbeddedLog;
+  readonly topology: Topology;
+  readonly partitions: number;
+  readonly decimals: number;
+  readonly deposits: Emitter<Deposit>;
+  readonly flagWallet: Emitter<FlagWallet>;
+  readonly views: { readonly balance: View; readonly threshold: View; readonly flagger: View };
+  readonly progressOf: ProgressReader;
+  readonly nowMs: () => number;
+  startProcessors(names: readonly ProcessorName[], options?: { standIn?: boolean }): Processor[];
+  /** Null once all is settled; when the signal fires first, what is waited for. */
+  settled(positions: readonly StreamPosition[], signal: AbortSignal): Promise<Pending | null>;
+  /** Stop what uses it first. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Throws LogError, as opening and `ensureTopics` do. */
+export async function openApp(options: AppOptions): Promise<App> {
+  const log = openEmbeddedLog({
+    folder: options.folder,
+    create: options.create,
+    defaults: { partitions: String(DEFAULT_PARTITIONS), decimals: String(DEFAULT_DECIMALS) },
+    settings: {
+      ...(options.partitions === undefined ? {} : { partitions: String(options.partitions) }),
+      ...(options.decimals === undefined ? {} : { decimals: String(options.decimals) }),
+    },
+    nowMs: options.nowMs,
+    leavesCheckpoints: options.leavesCheckpoints ?? false,
+  });
+  try {
+    return await assemble(log, options);
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}
+
+async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
+  const partitions = Number(log.settings["partitions"]);
+  const decimals = Number(log.settings["decimals"]);
+  const threshold = thresholdGroup({ decimals });
+  const groups = { balance: balanceGroup, threshold, flagger: flaggerGroup };
+  const topology = defineTopology(Object.values(groups));
+  const { keepsChangelogs } = log;
+  await log.ensureTopics(topicSpecs(topology, { partitions, keepsChangelogs }));
+
+  const folder = options.folder === ":memory:" ? ":memory:" : join(options.folder, "stores");
+  const stores = new Stores(folder, log.incarnation);
+  const view = (group: typeof threshold) => new View({ group, stores, partitions });
+  const views = {
+    balance: view(groups.balance),
+    threshold: view(groups.threshold),
+    flagger: view(groups.flagger),
+  };
+  const progressOf: ProgressReader = (group, partition) =>
+    views[group as keyof typeof views].progress(partition);
+
+  return {
+    log,
+    topology,
+    partitions,
+    decimals,
+    views,
+    progressOf,
+    nowMs: options.nowMs,
+    deposits: createEmitter({ log, stream: depositStream, partitions }),
+    flagWallet: createEmitter({ log, stream: flagWalletStream, partitions }),
+    startProcessors: (names, { standIn = false } = {}) =>
+      names.map((name) => {
+        const group = groups[PROCESSOR_NAMES[name]];
+        return startProcessor({ log, group, stores, partitions, delay: options.delay, standIn });
+      }),
+    settled: (positions, signal) =>
+      whenSettled({ log, settling: new Settling(topology, positions), progressOf, signal }),
+    close: async () => {
+      for (const each of Object.values(views)) each.close();
+      await log.close();
+    },
+  };
+}
