@@ -1,0 +1,131 @@
+/**
+ * Everything that CI checks: `bun run test`, or `bun run test <step>...` for some steps only.
+ *
+ *   steps, two at a time ──> tests ──> "N passed, N failed, N skipped", exit code
+ *
+ * Every step runs, so that one run tells all that is wrong. The counts are those of the tests,
+ * and one for each other step.
+ */
+
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  type CheckStep,
+  failed,
+  type Outcome,
+  PASSED,
+  type StepResult,
+} from "./house/check-step.ts";
+import { packageProgram, runCommand } from "./house/command.ts";
+import { PROTO_STEPS } from "./house/proto-steps.ts";
+import { PROJECT_ROOT, sourceFiles } from "./house/source-files.ts";
+import {
+  filesWithoutTests,
+  NOTHING_REPORTED,
+  parseTestReport,
+  type TestReport,
+} from "./house/test-report.ts";
+
+/** Steps, and test files, at once: what CI's machine has cores. */
+const PARALLEL = 2;
+
+/** For one test, unless it says otherwise: a slow machine under load, not a measurement. */
+const TEST_TIMEOUT_MS = 30_000;
+
+const STEPS: readonly CheckStep[] = [
+  tool("types", "typescript/bin/tsc", "--noEmit"),
+  tool("lint", "oxlint/bin/oxlint", "--deny-warnings", "--report-unused-disable-directives"),
+  tool("unused", "knip/bin/knip-bun.js", "--no-progress", "--no-config-hints"),
+  ...PROTO_STEPS,
+];
+
+const TESTS = "tests";
+
+await main(process.argv.slice(2));
+
+async function main(names: readonly string[]): Promise<void> {
+  const known = [...STEPS.map(({ name }) => name), TESTS];
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    console.error(`no step ${unknown.join(", ")}; there are ${known.join(", ")}`);
+    process.exit(2);
+  }
+  const isWanted = (name: string) => names.length === 0 || names.includes(name);
+  const counts: Record<Outcome, number> = { passed: 0, failed: 0, skipped: 0 };
+  const waiting = STEPS.filter(({ name }) => isWanted(name));
+  const worker = async () => {
+    for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) {
+      counts[await runStep(step)] += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  if (isWanted(TESTS)) {
+    let report = NOTHING_REPORTED;
+    const run = async () => {
+      const tests = await runTests();
+      ({ report } = tests);
+      return tests;
+    };
+    // A run that fails without a failed test is a failure of its own.
+    if ((await runStep({ name: TESTS, run })) === "failed" && report.failed === 0) {
+      counts.failed += 1;
+    }
+    const all = { name: "test-files", run: () => Promise.resolve(everyFileRan(report)) };
+    counts[await runStep(all)] += 1;
+    counts.passed += report.passed;
+    counts.failed += report.failed;
+    counts.skipped += report.skipped;
+  }
+  console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+  process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;
+}
+
+function tool(name: string, program: string, ...rest: readonly string[]): CheckStep {
+  return {
+    name,
+    run: async () => {
+      const { exitCode, everything } = await runCommand(packageProgram(program, ...rest));
+      return exitCode === 0 ? PASSED : failed(everything);
+    },
+  };
+}
+
+async function runStep(step: CheckStep): Promise<Outcome> {
+  const startedMs = performance.now();
+  const { outcome, detail } = await step.run().catch((error: unknown) => failed(String(error)));
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+  const mark = { passed: "ok     ", failed: "FAILED ", skipped: "skipped" }[outcome];
+  console.log(`${mark} ${step.name.padEnd(15)} ${seconds.padStart(6)} s`);
+  if (detail !== "") console.log(detail.replace(/^(?=.)/gm, "        "));
+  return outcome;
+}
+
+/** Bun's own output goes straight through: only failures are shown, as they come. */
+async function runTests(): Promise<StepResult & { readonly report: TestReport }> {
+  const folder = await mkdtemp(join(tmpdir(), "depositaja-tests-"));
+  try {
+    const reportPath = join(folder, "junit.xml");
+    const command = ["test", `--parallel=${PARALLEL}`, `--timeout=${TEST_TIMEOUT_MS}`].concat(
+      ["--only-failures", "--reporter=junit", `--reporter-outfile=${reportPath}`, "./test/"],
+    );
+    const child = Bun.spawn([process.execPath, ...command], {
+      cwd: PROJECT_ROOT,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    const exitCode = await child.exited;
+    const xml = await readFile(reportPath, "utf8").catch(() => "");
+    const report = parseTestReport(xml);
+    const ended = exitCode === 0 ? PASSED : failed(`bun test ended with exit code ${exitCode}`);
+    return { ...ended, report };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function everyFileRan(report: TestReport): StepResult {
+  const paths = sourceFiles("test/**/*.test.ts").map(({ path }) => path);
+  const missing = filesWithoutTests(report, paths);
+  if (missing.length === 0) return PASSED;
+  return failed(missing.map((path) => `${path} failed to load, or has no test`).join("\n"));
+}
