@@ -109,7 +109,7 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
 
   const folder = options.folder === ":memory:" ? ":memory:" : join(options.folder, "stores");
   const stores = new Stores(folder, log.incarnation);
-  const view = (group: typeof threshold) => new View({ group, stores, partitions });
+  const view = (group: typeof threshold) => new View({ log, group, stores, partitions });
   const views = {
     balance: view(groups.balance),
     threshold: view(groups.threshold),

@@ -35,18 +35,15 @@ export function newDeposit(deposit: { amountMinor: bigint; acceptedAtMs: number 
   });
 }
 
-/** A deposit's name everywhere: `<partition>-<offset>`, e.g. "3-17". */
-export function depositId(position: { readonly partition: number; readonly offset: bigint }): string {
-  return `${position.partition}-${position.offset}`;
-}
-
 /** Null when the text can be a wallet id; otherwise why not. */
 export function walletIdProblem(text: string): string | null {
+  if (text === "") return "wallet_id must not be empty";
   return textProblem("wallet_id", text, MAX_WALLET_ID_BYTES);
 }
 
 /** Null when the text can be a client's own id of a deposit; otherwise why not. */
 export function depositKeyProblem(text: string): string | null {
+  if (text === "") return "id must not be empty";
   return textProblem("id", text, MAX_DEPOSIT_KEY_BYTES);
 }
 
@@ -68,6 +65,17 @@ export function acceptedAtProblem(acceptedAtMs: number, nowMs: number): string |
   return null;
 }
 
+/** Null when the text is well-formed, of no control characters and not too long; may be empty. */
+export function textProblem(name: string, text: string, maxBytes: number): string | null {
+  if (PLAIN_TEXT.test(text)) {
+    return text.length <= maxBytes ? null : tooLong(name, text.length, maxBytes);
+  }
+  if (!text.isWellFormed()) return `${name} must be valid Unicode; it has a lone surrogate`;
+  if (/\p{Cc}/u.test(text)) return `${name} must not have control characters`;
+  const bytes = Buffer.byteLength(text, "utf8");
+  return bytes <= maxBytes ? null : tooLong(name, bytes, maxBytes);
+}
+
 function depositProblem(deposit: Deposit, record: RecordInfo): string | null {
   return (
     walletIdProblem(record.key) ??
@@ -79,17 +87,6 @@ function depositProblem(deposit: Deposit, record: RecordInfo): string | null {
 
 /** What nearly every id looks like; found good at once. */
 const PLAIN_TEXT = /^[\x20-\x7e]*$/;
-
-function textProblem(name: string, text: string, maxBytes: number): string | null {
-  if (text === "") return `${name} must not be empty`;
-  if (PLAIN_TEXT.test(text)) {
-    return text.length <= maxBytes ? null : tooLong(name, text.length, maxBytes);
-  }
-  if (!text.isWellFormed()) return `${name} must be valid Unicode; it has a lone surrogate`;
-  if (/\p{Cc}/u.test(text)) return `${name} must not have control characters`;
-  const bytes = Buffer.byteLength(text, "utf8");
-  return bytes <= maxBytes ? null : tooLong(name, bytes, maxBytes);
-}
 
 function tooLong(name: string, bytes: number, maxBytes: number): string {
   return `${name} has ${bytes} UTF-8 bytes; at most ${maxBytes} are allowed`;

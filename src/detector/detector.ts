@@ -10,8 +10,8 @@
  */
 
 import { create } from "@bufbuild/protobuf";
-import { depositId, depositStream } from "../deposits/deposit.ts";
-import { flagWalletStream } from "../flagger/flag-wallet.ts";
+import { depositStream } from "../deposits/deposit.ts";
+import { flagWalletStream, MAX_LISTED_DEPOSITS } from "../flagger/flag-wallet.ts";
 import type { Deposit } from "../gen/depositaja/v1/deposit_pb.ts";
 import {
   EpisodeOpeningSchema,
@@ -22,6 +22,7 @@ import {
   WindowDepositSchema,
 } from "../gen/depositaja/v1/flag_wallet_pb.ts";
 import { type Context, defineGroup, type Group, input } from "../stream/group.ts";
+import { formatPosition } from "../stream/position.ts";
 import { MAX_BLOCK_ENTRIES, newestEntries } from "./blocks.ts";
 import type { Entry } from "./entries.ts";
 import type { Exceeding } from "./late-window.ts";
@@ -36,9 +37,6 @@ export const WINDOW_MS = 120_000;
 
 /** In whole units of money; to exceed is to have more. */
 export const LIMIT = 10_000n;
-
-/** Deposits that an opening lists: enough to see why, small enough for one record. */
-export const MAX_LISTED_DEPOSITS = 100;
 
 export interface ThresholdOptions {
   /** The log's scale: how many decimals an amount's minor units are. */
@@ -111,7 +109,7 @@ function flagEvent(
 
 function windowDeposit(entry: Entry, partition: number): WindowDeposit {
   const deposit = create(WindowDepositSchema, {
-    position: depositId({ partition, offset: entry.offset }),
+    position: formatPosition({ partition, offset: entry.offset }),
     amountMinor: entry.amountMinor,
     acceptedAtMs: BigInt(entry.timeMs),
     ordinal: BigInt(entry.ordinal),

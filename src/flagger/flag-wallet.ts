@@ -10,19 +10,29 @@
  */
 
 import { create } from "@bufbuild/protobuf";
-import { walletIdProblem } from "../deposits/deposit.ts";
+import {
+  amountProblem,
+  depositKeyProblem,
+  textProblem,
+  walletIdProblem,
+} from "../deposits/deposit.ts";
 import {
   type FlagEvent,
   type FlagWallet,
   FlagWalletSchema,
   OperatorAction_Kind,
   OperatorActionSchema,
+  type WindowDeposit,
 } from "../gen/depositaja/v1/flag_wallet_pb.ts";
 import { protobufCodec } from "../stream/codec.ts";
 import type { RecordInfo, Stream } from "../stream/group.ts";
+import { parsePosition } from "../stream/position.ts";
 
 /** UTF-8 bytes: room for a name or an address, small enough for a row of one action. */
 export const MAX_ACTOR_BYTES = 128;
+
+/** Deposits that an opening lists: enough to see why, small enough for one record. */
+export const MAX_LISTED_DEPOSITS = 100;
 
 /** UTF-8 bytes: a few sentences. */
 export const MAX_REASON_BYTES = 1_000;
@@ -53,12 +63,12 @@ export function newAction(action: NewAction): FlagWallet {
 /** Null when the text can name who acted; otherwise why not. */
 export function actorProblem(text: string): string | null {
   if (text === "") return "actor must not be empty";
-  return boundedTextProblem("actor", text, MAX_ACTOR_BYTES);
+  return textProblem("actor", text, MAX_ACTOR_BYTES);
 }
 
 /** Null when the text can be a reason, also the empty one; otherwise why not. */
 export function reasonProblem(text: string): string | null {
-  return boundedTextProblem("reason", text, MAX_REASON_BYTES);
+  return textProblem("reason", text, MAX_REASON_BYTES);
 }
 
 function flagWalletProblem(message: FlagWallet, record: RecordInfo): string | null {
@@ -73,7 +83,7 @@ function flagWalletProblem(message: FlagWallet, record: RecordInfo): string | nu
         return `an operator's action of kind ${kind} is not known`;
       }
       if (!isCount(seenOrdinal)) return `seen_ordinal ${seenOrdinal} is not a count`;
-      if (!isCount(atMs)) return `at_ms ${atMs} is not a time in Unix milliseconds`;
+      if (atMs < 0n || atMs > MAX_TIME_MS) return `at_ms ${atMs} is not a time in Unix milliseconds`;
       return actorProblem(actor) ?? reasonProblem(reason);
     }
     default:
@@ -82,41 +92,51 @@ function flagWalletProblem(message: FlagWallet, record: RecordInfo): string | nu
 }
 
 function eventProblem(event: FlagEvent): string | null {
-  if (event.deposit === undefined) return "an event without its deposit";
-  if (!isCount(event.deposit.ordinal) || event.deposit.ordinal === 0n) {
-    return `ordinal ${event.deposit.ordinal} is not a count from 1`;
-  }
+  const { deposit, opening, windowStartMs, windowEndMs } = event;
+  if (deposit === undefined) return "an event without its deposit";
   if (!isCount(event.episode) || event.episode === 0n) {
     return `episode ${event.episode} is not a count from 1`;
   }
-  if (!isCount(event.deposit.acceptedAtMs)) return "a deposit's accepted_at_ms is not a time";
-  if (event.deposit.amountMinor <= 0n) return "a deposit's amount is not more than 0";
-  if (!isSafe(event.windowStartMs) || !isCount(event.windowEndMs)) return "a window is no time";
-  if (!isDigits(event.totalMinor) || !isDigits(event.limitMinor)) {
-    return "total_minor and limit_minor must be decimal digits";
+  if (windowStartMs < -MAX_TIME_MS || windowEndMs > MAX_TIME_MS || windowEndMs < windowStartMs) {
+    return `(${windowStartMs}, ${windowEndMs}] is no window of Unix milliseconds`;
   }
-  return null;
+  if (!isSum(event.totalMinor) || !isSum(event.limitMinor)) {
+    return `total_minor and limit_minor must be 1 to ${MAX_SUM_DIGITS} decimal digits`;
+  }
+  if (opening !== undefined && !isCount(opening.count)) return "an opening without a count";
+  if (opening !== undefined && opening.deposits.length > MAX_LISTED_DEPOSITS) {
+    return `an opening lists ${opening.deposits.length} deposits; at most ${MAX_LISTED_DEPOSITS}`;
+  }
+  const deposits = [deposit, ...(opening?.deposits ?? [])];
+  return deposits.reduce<string | null>((found, one) => found ?? windowDepositProblem(one), null);
 }
 
-/** Rows hold sums as digits; more than this is no sum of deposits. */
+function windowDepositProblem(deposit: WindowDeposit): string | null {
+  const { position, clientId, ordinal, acceptedAtMs } = deposit;
+  if (parsePosition(position) === null) return `"${position}" is not a position`;
+  if (!isCount(ordinal) || ordinal === 0n) return `ordinal ${ordinal} is not a count from 1`;
+  if (acceptedAtMs < 0n || acceptedAtMs > MAX_TIME_MS) {
+    return `accepted_at_ms ${acceptedAtMs} is not a time in Unix milliseconds, 0 or later`;
+  }
+  if (clientId !== undefined) {
+    const problem = depositKeyProblem(clientId);
+    if (problem !== null) return problem;
+  }
+  return amountProblem(deposit.amountMinor);
+}
+
+/** Rows hold a sum as digits; one of more than this is no sum of deposits. */
 const MAX_SUM_DIGITS = 64;
 
-function isDigits(text: string): boolean {
+/** Far from any time there will be, and packed rows can still hold it with a sign. */
+const MAX_TIME_MS = 2n ** 51n;
+
+function isSum(text: string): boolean {
   return text.length <= MAX_SUM_DIGITS && /^(0|[1-9][0-9]*)$/.test(text);
 }
 
-function isSafe(value: bigint): boolean {
-  return Number.isSafeInteger(Number(value));
-}
-
 function isCount(value: bigint): boolean {
-  return value >= 0n && isSafe(value);
+  return value >= 0n && value <= MAX_COUNT;
 }
 
-function boundedTextProblem(name: string, text: string, maxBytes: number): string | null {
-  if (!text.isWellFormed()) return `${name} must be valid Unicode; it has a lone surrogate`;
-  if (/\p{Cc}/u.test(text)) return `${name} must not have control characters`;
-  const bytes = Buffer.byteLength(text, "utf8");
-  if (bytes <= maxBytes) return null;
-  return `${name} has ${bytes} UTF-8 bytes; at most ${maxBytes} are allowed`;
-}
+const MAX_COUNT = BigInt(Number.MAX_SAFE_INTEGER);

@@ -11,6 +11,7 @@
 import type { Claim, EventLog, Progress } from "../log/event-log.ts";
 import { encodeProgress } from "../log/progress-text.ts";
 import type { RecordRunner } from "./record-runner.ts";
+import { toLatin1 } from "./row-key.ts";
 import type { Store } from "./store.ts";
 import { ruleFailed, StreamError } from "./stream-error.ts";
 import type { EncodedRow, TaskRows } from "./task-rows.ts";
@@ -96,7 +97,7 @@ async function followChangelog(
     });
     for await (const records of batches) {
       for (const { key, value } of records) {
-        pending.push([Buffer.from(key).toString("latin1"), value]);
+        pending.push([toLatin1(key), value]);
       }
       const last = records.at(-1);
       if (pending.length < FLUSH_EVERY_RECORDS || last === undefined) continue;

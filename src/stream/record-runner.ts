@@ -5,7 +5,6 @@
  *                 └── no: dead letter, or skipped as a repeat
  */
 
-import { isAscii } from "node:buffer";
 import type { LogRecord, NewRecord } from "../log/event-log.ts";
 import { type DeadLetterReason, toDeadLetter } from "./dead-letter.ts";
 import type { Context, Group, Input, RangeOptions, RecordInfo, RowKind, Stream } from "./group.ts";
@@ -151,8 +150,7 @@ function idOf(record: LogRecord): string | null {
 
 /** Throws on bytes that are no UTF-8. */
 function text(bytes: Uint8Array): string {
-  if (!isAscii(bytes)) return strictText.decode(bytes);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+  return strictText.decode(bytes);
 }
 
 class TaskContext implements Context {

@@ -33,7 +33,7 @@ export class Settling {
     private readonly topology: Topology,
     positions: readonly StreamPosition[],
   ) {
-    this.pending = positions.flatMap((position) => this.waitsOf(position));
+    this.pending = furthest(positions.flatMap((position) => this.waitsOf(position)));
   }
 
   /** Looks again; true when all is settled. */
@@ -52,7 +52,7 @@ export class Settling {
           still.push(...this.waitsOf({ topic, partition, offset: lastOffset }));
         }
       }
-      this.pending = still;
+      this.pending = furthest(still);
     }
     return this.pending.length === 0;
   }
@@ -100,6 +100,18 @@ export async function whenSettled(options: {
     if (signal.aborted) abandon();
     else look();
   });
+}
+
+/** Whoever is beyond the furthest position of a partition is beyond them all. */
+function furthest(pending: readonly Pending[]): Pending[] {
+  if (pending.length < 2) return [...pending];
+  const byPlace = new Map<string, Pending>();
+  for (const wait of pending) {
+    const place = `${wait.group}/${wait.topic}/${wait.partition}`;
+    const known = byPlace.get(place);
+    if (known === undefined || known.offset < wait.offset) byPlace.set(place, wait);
+  }
+  return [...byPlace.values()];
 }
 
 function isBeyond(progress: Progress | null, { topic, offset }: StreamPosition): boolean {

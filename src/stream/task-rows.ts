@@ -10,7 +10,7 @@
  */
 
 import type { RangeOptions, Row, RowKind } from "./group.ts";
-import { endOfPrefix, rowKey, splitRowKey, toBytes } from "./row-key.ts";
+import { endOfPrefix, rowKey, splitRowKey, toBytes, toLatin1 } from "./row-key.ts";
 import type { Store } from "./store.ts";
 
 /** Encoded bytes of one generation. Decoded rows take some times more; a process has ~20 tasks. */
@@ -76,8 +76,7 @@ export class TaskRows {
     const asked = limit < 0 ? -1 : limit + hidden.length;
     const found = new Map<string, R>();
     for (const stored of this.store.range({ from, to, isReverse, limit: asked })) {
-      const key = Buffer.from(stored.key.buffer, stored.key.byteOffset, stored.key.length);
-      const text = key.toString("latin1");
+      const text = toLatin1(stored.key);
       const entry = this.young.get(text) ?? this.old.get(text);
       found.set(text, entry === undefined ? kind.codec.decode(stored.value) : (entry.value as R));
     }

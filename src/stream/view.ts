@@ -8,11 +8,11 @@
  * yet reads as empty.
  */
 
-import type { Progress } from "../log/event-log.ts";
+import type { EventLog, Progress } from "../log/event-log.ts";
 import { type Group, type RangeOptions, type Row, type RowKind, type RowReader, tableName } from "./group.ts";
 import { type IdRow, idKind, idSubKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
-import { endOfPrefix, keyPrefix, rowKey, splitRowKey } from "./row-key.ts";
+import { endOfPrefix, keyPrefix, rowKey, splitRowKey, toLatin1 } from "./row-key.ts";
 import type { Store, Stores } from "./store.ts";
 
 /** Rows read in one step of a scan, so that a snapshot is short. */
@@ -27,17 +27,21 @@ export interface KeyedRow<R> extends Row<R> {
 
 export class View {
   private readonly stores: (Store | null)[];
-  private readonly versions: { version: number; progress: Progress | null | undefined }[];
+  /** As of the log's last change; undefined: look again. */
+  private readonly progresses: (Progress | null | undefined)[];
+  private readonly stopListening: () => void;
 
   constructor(
     private readonly options: {
+      readonly log: Pick<EventLog, "onChange">;
       readonly group: Group;
       readonly stores: Stores;
       readonly partitions: number;
     },
   ) {
     this.stores = Array.from({ length: options.partitions }, () => null);
-    this.versions = this.stores.map(() => ({ version: Number.NaN, progress: undefined }));
+    this.progresses = this.stores.map(() => undefined);
+    this.stopListening = options.log.onChange(() => this.progresses.fill(undefined));
   }
 
   get group(): Group {
@@ -82,21 +86,21 @@ export class View {
       }
       const last = rows.at(-1);
       if (last === undefined || rows.length < SCAN_ROWS) return;
-      from = `${Buffer.from(last.key).toString("latin1")}\0`;
+      from = `${toLatin1(last.key)}\0`;
     }
   }
 
-  /** Up to where the rows of a partition are folded; null when nothing is. */
+  /**
+   * Up to where the rows of a partition are folded, as of the log's last change that was heard of;
+   * null when nothing is. Rows read afterwards are at least as new.
+   */
   progress(partition: number): Progress | null {
-    const store = this.store(partition);
-    if (store === null) return null;
-    const known = this.versions[partition] as (typeof this.versions)[number];
-    const version = store.version();
-    if (version === -1 || version !== known.version || known.progress === undefined) {
-      known.version = version;
-      known.progress = store.progress();
+    let progress = this.progresses[partition];
+    if (progress === undefined) {
+      progress = this.store(partition)?.progress() ?? null;
+      this.progresses[partition] = progress;
     }
-    return known.progress;
+    return progress;
   }
 
   /**
@@ -108,6 +112,7 @@ export class View {
   }
 
   close(): void {
+    this.stopListening();
     for (const store of this.stores) store?.close();
     this.stores.fill(null);
   }
