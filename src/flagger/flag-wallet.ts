@@ -107,6 +107,8 @@ function eventProblem(event: FlagEvent): string | null {
   if (opening !== undefined && opening.deposits.length > MAX_LISTED_DEPOSITS) {
     return `an opening lists ${opening.deposits.length} deposits; at most ${MAX_LISTED_DEPOSITS}`;
   }
+  const ruleProblem = textProblem("rule_id", event.ruleId, MAX_RULE_ID_BYTES);
+  if (ruleProblem !== null) return ruleProblem;
   const deposits = [deposit, ...(opening?.deposits ?? [])];
   return deposits.reduce<string | null>((found, one) => found ?? windowDepositProblem(one), null);
 }
@@ -124,6 +126,9 @@ function windowDepositProblem(deposit: WindowDeposit): string | null {
   }
   return amountProblem(deposit.amountMinor);
 }
+
+/** UTF-8 bytes: a name. */
+const MAX_RULE_ID_BYTES = 100;
 
 /** Rows hold a sum as digits; one of more than this is no sum of deposits. */
 const MAX_SUM_DIGITS = 64;
