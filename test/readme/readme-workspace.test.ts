@@ -1,0 +1,66 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { BlockKind, ReadmeBlock } from "./readme-blocks.ts";
+import { ReadmeWorkspace } from "./readme-workspace.ts";
+
+const SERVER = `
+  const port = Number(process.argv[3] ?? process.env.DEPOSITAJA_PORT);
+  Bun.serve({ hostname: "127.0.0.1", port, fetch: () => new Response("hello from " + port) });
+  console.log("serving http://localhost:" + port);
+  process.on("SIGTERM", () => process.exit(0));
+`;
+
+const projects: string[] = [];
+const workspaces: ReadmeWorkspace[] = [];
+
+afterEach(async () => {
+  for (const workspace of workspaces.splice(0)) await workspace.close();
+  for (const project of projects.splice(0)) rmSync(project, { recursive: true });
+});
+
+async function open(): Promise<ReadmeWorkspace> {
+  const projectRoot = mkdtempSync(join(tmpdir(), "depositaja-project-"));
+  projects.push(projectRoot);
+  writeFileSync(join(projectRoot, "server.ts"), SERVER);
+  const options = { projectRoot, files: ["server.ts"], bunVersion: "1.2.3" };
+  const workspace = await ReadmeWorkspace.open(options);
+  workspaces.push(workspace);
+  return workspace;
+}
+
+function block(kind: BlockKind, text: string): ReadmeBlock {
+  return { kind, line: 1, text, file: null };
+}
+
+describe("a README workspace", () => {
+  test("runs a block in the clone and hands back what it printed", async () => {
+    const workspace = await open();
+    expect(await workspace.run(block("run", "ls\nnpx -y bun@1.2.3 -p 1+1"))).toBe("server.ts\n2\n");
+  });
+
+  test("fails a block of which any command fails, or that npx would answer otherwise", async () => {
+    const workspace = await open();
+    for (const text of ["false\ntrue", "false | cat", "npx -y bun@1.2.4 -v", "npx bun -v"]) {
+      await expect(workspace.run(block("run", text))).rejects.toThrow("exit code 1");
+    }
+  });
+
+  test("starts a service on a port of its own, which later blocks reach", async () => {
+    const workspace = await open();
+    const printed = await workspace.run(block("service", "bun server.ts"));
+    expect(printed.trim()).toBe("serving http://localhost:8080");
+    const other = await workspace.run(block("service", "bun server.ts --port 9000"));
+    expect(other.trim()).toBe("serving http://localhost:9000");
+    const answer = await workspace.run(block("run", "curl -s http://localhost:8080/"));
+    expect(answer).not.toBe("hello from 8080");
+    expect(answer).toStartWith("hello from ");
+  });
+
+  test("says what a service printed that ended too early", async () => {
+    const workspace = await open();
+    const run = workspace.run(block("service", "echo no data folder; exit 1"));
+    await expect(run).rejects.toThrow("no data folder");
+  });
+});
