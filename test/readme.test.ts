@@ -38,7 +38,8 @@ describe("the README's blocks do what it says", () => {
   afterAll(() => workspace?.close());
 
   for (const block of readmeBlocks(readme)) {
-    const title = `line ${block.line}: ${block.text.split("\n").find((line) => line.trim() !== "")}`;
+    const [firstLine] = block.text.trim().split("\n");
+    const title = `line ${block.line}: ${firstLine}`;
     if (block.kind === "no-run") continue;
     if (block.kind === "output") {
       const shown = block.text;
