@@ -8,9 +8,10 @@
  */
 
 import { create } from "@bufbuild/protobuf";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { type Deposit, DepositSchema } from "../gen/depositaja/v1/deposit_pb.ts";
 import { MAX_AMOUNT_MINOR } from "../money.ts";
-import { protobufCodec } from "../stream/codec.ts";
+import { type Codec, protobufCodec } from "../stream/codec.ts";
 import type { RecordInfo, Stream } from "../stream/group.ts";
 
 /** UTF-8 bytes: room for any address or IBAN, small enough to stand in every row's key. */
@@ -24,7 +25,7 @@ export const MAX_AHEAD_MS = 5 * 60_000;
 
 export const depositStream: Stream<Deposit> = {
   topic: "deposit",
-  codec: protobufCodec(DepositSchema),
+  codec: depositCodec(),
   validate: depositProblem,
 };
 
@@ -75,6 +76,31 @@ export function textProblem(name: string, text: string, maxBytes: number): strin
   const bytes = Buffer.byteLength(text, "utf8");
   return bytes <= maxBytes ? null : tooLong(name, bytes, maxBytes);
 }
+
+/**
+ * The runtime reads a field by its number whatever its wire type says, and would take another
+ * message's text for an amount; money is not guessed.
+ */
+function depositCodec(): Codec<Deposit> {
+  const plain = protobufCodec(DepositSchema);
+  return {
+    ...plain,
+    decode(bytes) {
+      const reader = new BinaryReader(bytes);
+      while (reader.pos < reader.len) {
+        const [field, wireType] = reader.tag();
+        if (field <= LAST_FIELD && wireType !== WireType.Varint) {
+          throw new Error(`not a deposit: field ${field} has wire type ${wireType}`);
+        }
+        reader.skip(wireType, field);
+      }
+      return plain.decode(bytes);
+    },
+  };
+}
+
+/** Fields 1 to 2 are numbers. */
+const LAST_FIELD = 2;
 
 function depositProblem(deposit: Deposit, record: RecordInfo): string | null {
   return (
