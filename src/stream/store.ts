@@ -21,8 +21,9 @@ import { StreamError } from "./stream-error.ts";
 const FORMAT = "1";
 /** Another owner's transaction may still run when a store is opened: rare, and short. */
 const OPEN_WAIT_MS = 2_000;
-/** Pages kept per connection; the operating system caches the file once for all of them. */
-const CACHE_KIB = 1_024;
+/** Pages kept per connection: few where rows are only looked up, more where they are written. */
+const READER_CACHE_KIB = 512;
+const OWNER_CACHE_KIB = 4_096;
 
 const SCHEMA = `
 CREATE TABLE rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -92,6 +93,7 @@ export class Stores {
     const database = new Database(path, { create: true, readwrite: true });
     database.exec(`PRAGMA busy_timeout = ${OPEN_WAIT_MS}`);
     try {
+      database.exec(`PRAGMA cache_size = -${create ? OWNER_CACHE_KIB : READER_CACHE_KIB}`);
       return initialise(database, this.incarnation);
     } catch (error) {
       database.close();
@@ -108,7 +110,6 @@ export class Stores {
 function initialise(database: Database, incarnation: string): Database {
   database.exec("PRAGMA journal_mode = WAL");
   database.exec("PRAGMA synchronous = NORMAL");
-  database.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
   const isThere = () =>
     database.query("SELECT 1 FROM sqlite_schema WHERE name = 'place'").get() !== null;
   if (isThere()) return database;
