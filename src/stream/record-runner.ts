@@ -8,7 +8,7 @@
 import type { LogRecord, NewRecord } from "../log/event-log.ts";
 import { type DeadLetterReason, toDeadLetter } from "./dead-letter.ts";
 import type { Context, Group, Input, RangeOptions, RecordInfo, RowKind, Stream } from "./group.ts";
-import { ID_HEADER, idKind, idSubKey } from "./ids.ts";
+import { ID_HEADER, idKind, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { formatPosition } from "./position.ts";
 import { keyPrefix } from "./row-key.ts";
@@ -100,10 +100,10 @@ export class RecordRunner {
   /** True for the first record with the id. */
   private countId(record: LogRecord, prefix: string, id: string, fingerprint: string): boolean {
     const { rows } = this.options;
-    const subKey = idSubKey(record.topic, id);
-    const first = rows.get(prefix, idKind, subKey);
+    const key = idRowKey(prefix, record.topic, id);
+    const first = rows.getByKey(key, idKind);
     if (first === null) {
-      rows.set(prefix, idKind, { offset: record.offset, fingerprint }, subKey);
+      rows.setByKey(key, idKind, { offset: record.offset, fingerprint });
       return true;
     }
     if (first.fingerprint === fingerprint) {

@@ -42,12 +42,23 @@ export class TaskRows {
   constructor(private readonly store: Store) {}
 
   get<R>(prefix: string, kind: RowKind<R>, subKey?: Uint8Array): R | null {
-    return this.entry(rowKey(prefix, kind.tag, subKey), kind).value as R | null;
+    return this.getByKey(rowKey(prefix, kind.tag, subKey), kind);
+  }
+
+  /** As `get`, by the stored key. */
+  getByKey<R>(key: string, kind: RowKind<R>): R | null {
+    return this.entry(key, kind).value as R | null;
   }
 
   /** Null deletes the row. */
   set<R>(prefix: string, kind: RowKind<R>, value: R | null, subKey?: Uint8Array): void {
     const key = rowKey(prefix, kind.tag, subKey);
+    const entry = this.setByKey(key, kind, value);
+    if (subKey !== undefined && subKey.length > 0) this.indexForRange(prefix, key, entry);
+  }
+
+  /** As `set`, by the stored key; such a row is not found by `range` before it is flushed. */
+  setByKey<R>(key: string, kind: RowKind<R>, value: R | null): Entry {
     let entry = this.young.get(key);
     if (entry === undefined) {
       entry = this.old.get(key) ?? { kind, value: null, isChanged: false, isUnflushed: false };
@@ -61,8 +72,8 @@ export class TaskRows {
     if (!entry.isUnflushed) {
       entry.isUnflushed = true;
       this.unflushed.push([key, entry]);
-      if (subKey !== undefined && subKey.length > 0) this.indexForRange(prefix, key, entry);
     }
+    return entry;
   }
 
   range<R>(prefix: string, kind: RowKind<R>, options: RangeOptions = {}): Row<R>[] {
