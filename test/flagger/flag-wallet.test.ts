@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { actorProblem, flagWalletStream, newAction, reasonProblem } from "../../src/flagger/flag-wallet.ts";
-import type { FlagEvent, FlagWallet } from "../../src/gen/depositaja/v1/flag_wallet_pb.ts";
+import type { FlagEvent, FlagWallet, OperatorAction_Kind } from "../../src/gen/depositaja/v1/flag_wallet_pb.ts";
 import type { RecordInfo } from "../../src/stream/group.ts";
 import { event } from "./flag-messages.ts";
 
@@ -79,7 +79,7 @@ describe("the flag_wallet stream", () => {
 
   test("refuses an action of a kind that is not known, and a key that is no wallet id", () => {
     const action = newAction({ kind: "add", actor: "a", reason: "", atMs: 1 });
-    if (action.kind.case === "action") action.kind.value.kind = 7;
+    if (action.kind.case === "action") action.kind.value.kind = 7 as OperatorAction_Kind;
     expect(flagWalletStream.validate(action, record)).toContain("kind 7");
     const add = newAction({ kind: "add", actor: "a", reason: "", atMs: 1 });
     expect(flagWalletStream.validate(add, { ...record, key: "" })).toContain("wallet_id");
