@@ -33,9 +33,10 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
   domain: { mayImport: DOMAIN, mayUseBuiltIns: false },
   /** The one domain that also reads files: history comes in through it. */
   deposits: { mayImport: [...DOMAIN, "csv-parse", "lossless-json"], mayUseBuiltIns: true },
+  /** The port for its errors' codes, which problem.ts turns into statuses. */
   service: {
-    mayImport: ["@domain", "@deposits", "@stream", "@money", "hono", "@hono", "zod"].concat(
-      "lossless-json",
+    mayImport: ["@domain", "@deposits", "@stream", "@event-log", "@money"].concat(
+      ["hono", "@hono", "zod", "lossless-json"],
       LOGTAPE,
     ),
     mayUseBuiltIns: true,
