@@ -1,0 +1,113 @@
+/**
+ * The body of a deposit: bytes to wallet id and the amount's source text.
+ *
+ *   bytes, bounded ──UTF-8──> text ──JSON.parse, numbers by their source──> {wallet_id, amount}
+ *
+ * The content type does not matter, so that a plain `curl -d` works. JSON.parse lets a repeated key
+ * win silently; here a body says each thing once, or is refused.
+ */
+
+import { ServiceError } from "./problem.ts";
+
+/** A wallet id, an amount and their escapes fit a hundred times over. */
+export const MAX_BODY_BYTES = 16 * 1_024;
+
+export interface DepositBody {
+  readonly walletId: string;
+  /** A JSON number as it was written, or a JSON string's content. */
+  readonly amountText: string;
+}
+
+/** Throws `body_too_large` as soon as it is known, without reading the rest. */
+export async function readBody(request: Request): Promise<Uint8Array> {
+  const declared = request.headers.get("content-length");
+  if (declared === null) return readChunks(request.body);
+  if (Number(declared) > MAX_BODY_BYTES) throw tooLarge();
+  const bytes = await request.bytes();
+  if (bytes.length > MAX_BODY_BYTES) throw tooLarge();
+  return bytes;
+}
+
+/** Throws `invalid_body`. */
+export function parseDepositBody(bytes: Uint8Array): DepositBody {
+  if (bytes.length === 0) throw invalid(`the body is empty: send ${EXAMPLE}`);
+  const text = decode(bytes);
+  const value = parse(text);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw invalid(`the body must be a JSON object like ${EXAMPLE}`);
+  }
+  const keys = Object.keys(value);
+  const unknown = keys.find((key) => key !== "wallet_id" && key !== "amount");
+  if (unknown !== undefined) {
+    throw invalid(`the key ${JSON.stringify(unknown)} is not known: send ${EXAMPLE}`);
+  }
+  const { wallet_id: walletId, amount } = value as { wallet_id?: unknown; amount?: unknown };
+  if (walletId === undefined) throw invalid("wallet_id is missing");
+  if (typeof walletId !== "string") throw invalid("wallet_id must be a string");
+  if (amount === undefined) throw invalid("amount is missing");
+  const amountText = amount instanceof NumberSource ? amount.text : amount;
+  if (typeof amountText !== "string") throw invalid("amount must be a number or a string");
+  // Both values are plain now: two members have one comma between them.
+  if (text.replace(STRINGS, "").split(",").length !== 2) {
+    throw invalid("wallet_id and amount must each be given once");
+  }
+  return { walletId, amountText };
+}
+
+const EXAMPLE = '{"wallet_id":"alice","amount":12.50}';
+/** The strings of a text that is known to be JSON. */
+const STRINGS = /"(?:[^"\\]|\\.)*"/g;
+
+/** A byte order mark stays, and is no JSON. */
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A number that never was a double. */
+class NumberSource {
+  constructor(readonly text: string) {}
+}
+
+function parse(text: string): unknown {
+  try {
+    return (JSON.parse as ParseWithSource)(text, keepNumberSource);
+  } catch {
+    throw invalid(`the body is not valid JSON: send ${EXAMPLE}`);
+  }
+}
+
+/** ECMAScript's "JSON.parse source text access", which the standard library's types lack. */
+type ParseWithSource = (
+  text: string,
+  reviver: (key: string, value: unknown, context: { readonly source: string }) => unknown,
+) => unknown;
+
+function keepNumberSource(_key: string, value: unknown, context: { source: string }): unknown {
+  return typeof value === "number" ? new NumberSource(context.source) : value;
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw invalid("the body is not valid UTF-8");
+  }
+}
+
+async function readChunks(body: ReadableStream<Uint8Array> | null): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  // Leaving the loop early cancels the stream.
+  for await (const chunk of body ?? []) {
+    length += chunk.length;
+    if (length > MAX_BODY_BYTES) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function tooLarge(): ServiceError {
+  return new ServiceError("body_too_large", `the body is over ${MAX_BODY_BYTES} bytes`);
+}
+
+function invalid(message: string): ServiceError {
+  return new ServiceError("invalid_body", message);
+}

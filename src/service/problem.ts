@@ -1,0 +1,126 @@
+/**
+ * Problems: the one table from error code to HTTP status, and how a problem is answered.
+ *
+ *   ServiceError, DepositError, MoneyError, LogError ──> code ──table──> {"error","code"}
+ *
+ * Under /api/ the numeric status stands as the code, for clients of the program that this one
+ * follows.
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { DepositError, type DepositErrorCode } from "../deposits/submission.ts";
+import { LogError } from "../log/event-log.ts";
+import { MoneyError, type MoneyErrorCode } from "../money.ts";
+
+/** What only HTTP can get wrong. */
+export type ServiceErrorCode =
+  | "invalid_body"
+  | "invalid_position"
+  | "foreign_host"
+  | "foreign_origin"
+  | "not_found"
+  | "method_not_allowed"
+  | "body_too_large"
+  /** Too many wait. */
+  | "busy"
+  | "log_unavailable"
+  | "outcome_unknown"
+  | "not_settled"
+  | "internal_error";
+
+/** The one error of this layer. The message can be shown to the client. */
+export class ServiceError extends Error {
+  override readonly name = "ServiceError";
+  constructor(
+    readonly code: ServiceErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+type ProblemCode = ServiceErrorCode | DepositErrorCode | MoneyErrorCode;
+
+/** THE TABLE. */
+const STATUS: Readonly<Record<ProblemCode, number>> = {
+  foreign_host: 403,
+  foreign_origin: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  id_conflict: 409,
+  body_too_large: 413,
+  invalid_body: 422,
+  invalid_position: 422,
+  invalid_wallet_id: 422,
+  invalid_amount: 422,
+  invalid_key: 422,
+  invalid_time: 422,
+  amount_not_a_number: 422,
+  amount_sign: 422,
+  amount_exponent: 422,
+  amount_precision: 422,
+  amount_not_positive: 422,
+  amount_too_large: 422,
+  internal_error: 500,
+  busy: 503,
+  log_unavailable: 503,
+  outcome_unknown: 503,
+  undecided: 503,
+  not_settled: 504,
+};
+
+/** A queue drains, or a lock's holder is dealt with, in seconds rather than minutes. */
+const RETRY_AFTER_S = "1";
+
+const logger = getLogger(["depositaja", "service"]);
+
+export interface Problem {
+  readonly status: number;
+  readonly code: ProblemCode;
+  readonly message: string;
+}
+
+/** What to say of an error: nothing of one that the program did not foresee. */
+export function problemOf(error: unknown): Problem {
+  const known = knownProblem(error);
+  if (known !== null) return { ...known, status: STATUS[known.code] };
+  logger.error("a request failed: {error}", { error });
+  return { status: 500, code: "internal_error", message: "the request failed: see the log" };
+}
+
+/** `path` decides the form. `headers` are sent as well. */
+export function problemResponse(
+  error: unknown,
+  path: string,
+  headers: Record<string, string> = {},
+): Response {
+  const { status, code, message } = problemOf(error);
+  if (status === 503) logger.warn("refused with {code}: {message}", { code, message });
+  return Response.json(
+    { error: message, code: path.startsWith("/api/") ? status : code },
+    { status, headers: status === 503 ? { "retry-after": RETRY_AFTER_S, ...headers } : headers },
+  );
+}
+
+function knownProblem(error: unknown): Omit<Problem, "status"> | null {
+  if (
+    error instanceof ServiceError ||
+    error instanceof DepositError ||
+    error instanceof MoneyError
+  ) {
+    return { code: error.code, message: error.message };
+  }
+  if (!(error instanceof LogError)) return null;
+  const { message } = error;
+  switch (error.code) {
+    case "busy":
+    case "outcome_unknown":
+      return { code: error.code, message };
+    case "unavailable":
+    case "closed":
+      return { code: "log_unavailable", message };
+    default:
+      return null;
+  }
+}

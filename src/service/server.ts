@@ -1,0 +1,109 @@
+/**
+ * The HTTP server around a service's handler: takes requests, and leaves none unanswered.
+ *
+ *   port ──Bun.serve──> fetch ──> answers; stop: no new connections, running requests answered
+ */
+
+export interface ServerOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Answers one request; never rejects. */
+  readonly fetch: (request: Request) => Response | Promise<Response>;
+  /** Ends what requests wait for, so that they are answered now. */
+  readonly abandon: () => void;
+  /** Resolves after so many milliseconds, or when the signal fires. */
+  readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+export interface RunningServer {
+  /** As a browser has it, with the real port. */
+  readonly url: string;
+  readonly port: number;
+  /**
+   * Resolves within 5 s, when every request is answered; idle connections are closed at once.
+   * Idempotent.
+   */
+  stop(): Promise<void>;
+}
+
+export type ServerErrorCode =
+  /** Another program listens there. */
+  | "port_taken"
+  /** The host has no such address, or the port needs rights. */
+  | "cannot_listen";
+
+/** The message says what to do. */
+export class ServerError extends Error {
+  override readonly name = "ServerError";
+  constructor(
+    readonly code: ServerErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+/**
+ * The service refuses bodies over 16 KiB itself, as JSON and unread. This bounds what a client may
+ * announce; a body over it is refused without a word.
+ */
+const MAX_REQUEST_BYTES = 1024 * 1024 * 1024;
+/** Longer than any answer takes, waits of 5 s for what is not settled included. */
+const IDLE_TIMEOUT_S = 30;
+/** At a stop, what waits for processors is answered after so long with what is known. */
+const STOP_WAIT_MS = 3_000;
+/** And what is not answered after so much more is cut: 5 s is all that a stop may take. */
+const STOP_CUT_MS = 1_500;
+
+/** Throws ServerError. */
+export function startServer(options: ServerOptions): RunningServer {
+  const { host, abandon, delay } = options;
+  const server = listen(options);
+  const stop = async () => {
+    const answered = new AbortController();
+    const closed = server.stop().finally(() => answered.abort());
+    await delay(STOP_WAIT_MS, answered.signal);
+    if (!answered.signal.aborted) {
+      abandon();
+      await delay(STOP_CUT_MS, answered.signal);
+    }
+    if (!answered.signal.aborted) await server.stop(true);
+    await closed;
+  };
+  let stopped: Promise<void> | null = null;
+  const name = host.includes(":") ? `[${host}]` : host;
+  return {
+    url: `http://${name}:${server.port}`,
+    port: server.port as number,
+    stop: () => (stopped ??= stop()),
+  };
+}
+
+function listen({ host, port, fetch }: ServerOptions) {
+  try {
+    return Bun.serve({
+      hostname: host,
+      port,
+      fetch,
+      idleTimeout: IDLE_TIMEOUT_S,
+      maxRequestBodySize: MAX_REQUEST_BYTES,
+      development: false,
+    });
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    if (code === "EADDRINUSE") {
+      throw new ServerError(
+        "port_taken",
+        `port ${port} of ${host} is taken: stop what uses it, or choose another with --port`,
+        { cause: error },
+      );
+    }
+    throw new ServerError(
+      "cannot_listen",
+      `cannot listen on ${host} port ${port} (${message}): choose others with --host and --port`,
+      { cause: error },
+    );
+  }
+}

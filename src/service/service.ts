@@ -1,0 +1,150 @@
+/**
+ * The HTTP service: routes, and nothing but what is HTTP.
+ *
+ *   request ──guard──> route ──> submissions ──> deposit stream
+ *                        └─────> views ──> answer
+ *
+ * Routes and answers are those of the program that this one follows; deliberate differences: a
+ * deposit answers with its position, an amount may be a string, errors carry a code.
+ */
+
+import { type Context, Hono } from "hono";
+import type { Submissions } from "../deposits/submission.ts";
+import { formatNumber, parseAmount } from "../money.ts";
+import { formatPosition } from "../stream/position.ts";
+import { parseDepositBody, readBody } from "./deposit-body.ts";
+import { addHealthRoutes, type HealthOptions } from "./health.ts";
+import { createGuard } from "./host-guard.ts";
+import { idempotencyKey } from "./idempotency-key.ts";
+import { problemResponse, ServiceError } from "./problem.ts";
+import { type RunningServer, startServer } from "./server.ts";
+import { SettledReads, type SettledReadsOptions } from "./settled-reads.ts";
+import { WalletAnswers, type WalletAnswersOptions, walletIdOf } from "./wallet-answers.ts";
+
+export interface Service {
+  /** Answers one request; never rejects. */
+  fetch(request: Request): Response | Promise<Response>;
+  /** Throws ServerError. The server's `stop` answers what is under way, within 5 s. */
+  listen(options: { readonly host: string; readonly port: number }): RunningServer;
+}
+
+export interface ServiceParts extends WalletAnswersOptions, SettledReadsOptions, HealthOptions {
+  readonly submissions: Submissions;
+}
+
+export interface AccessOptions {
+  /** Names or addresses in Host that are let in beside loopback ones; `*` for any. */
+  readonly allowHosts: readonly string[];
+}
+
+export function createService(parts: ServiceParts, access: AccessOptions): Service {
+  const answers = new WalletAnswers(parts);
+  const reads = new SettledReads(parts);
+  const routes = newRoutes();
+
+  const deposit = async (c: Context) => {
+    const { walletId, amountText } = parseDepositBody(await readBody(c.req.raw));
+    const amountMinor = parseAmount(amountText, parts.decimals);
+    const key = idempotencyKey(c.req.raw.headers);
+    const { position } = await parts.submissions.submit({ walletId, amountMinor, key });
+    return { walletId, amountMinor, place: formatPosition(position) };
+  };
+  const check = (c: Context, segment: string) => {
+    if (!c.req.url.includes("?")) return json(answers.of(segment));
+    const after = c.req.query("after");
+    return after === undefined ? json(answers.of(segment)) : checkAfter(c, segment, after);
+  };
+  const checkAfter = async (c: Context, segment: string, after: string) => {
+    const walletId = walletIdOf(segment);
+    const partition = parts.views.balance.partitionOf(walletId);
+    await reads.wait(after, { partition, signal: c.req.raw.signal });
+    return json(answers.read(walletId));
+  };
+
+  addHealthRoutes(routes, parts);
+  routes.post("/deposit", async (c) => {
+    const { walletId, amountMinor, place } = await deposit(c);
+    return json(
+      `{"deposit_id":"${place}","wallet_id":${JSON.stringify(walletId)},` +
+        `"amount":${formatNumber(amountMinor, parts.decimals)},"position":"${place}"}`,
+    );
+  });
+  routes.post("/api/deposit", async (c) => {
+    await deposit(c);
+    return json('{"code":200,"data":null,"message":"success"}');
+  });
+  for (const prefix of ["/check/", "/api/check/"]) {
+    routes.get(prefix, (c) => check(c, ""));
+    routes.get(`${prefix}:wallet_id`, (c) => check(c, c.req.path.slice(prefix.length)));
+  }
+  routes.get("/:wallet_id/feed", (c) => check(c, c.req.path.slice(1, -"/feed".length)));
+
+  return listening(routes, {
+    ...access,
+    delay: parts.delay,
+    abandon: () => {
+      parts.submissions.abandon();
+      reads.abandon();
+    },
+  });
+}
+
+/** Serves health and readiness alone. */
+export function createHealthService(
+  parts: HealthOptions & Pick<ServiceParts, "delay">,
+  access: AccessOptions,
+): Service {
+  const routes = newRoutes();
+  addHealthRoutes(routes, parts);
+  return listening(routes, { ...access, delay: parts.delay, abandon: () => {} });
+}
+
+/** Paths are matched as they were sent: a wallet id may hold an encoded slash. */
+function newRoutes(): Hono {
+  const routes = new Hono({ getPath: (request) => pathOf(request.url) });
+  routes.onError((error, c) => problemResponse(error, c.req.path));
+  routes.notFound((c) => unrouted(routes, c));
+  return routes;
+}
+
+function listening(
+  routes: Hono,
+  options: AccessOptions & Pick<ServiceParts, "delay"> & { readonly abandon: () => void },
+): Service {
+  const guard = createGuard(options.allowHosts);
+  const fetch = (request: Request) => {
+    const refusal = guard(request.headers);
+    return refusal === null
+      ? routes.fetch(request)
+      : problemResponse(refusal, pathOf(request.url));
+  };
+  return { fetch, listen: (address) => startServer({ ...options, ...address, fetch }) };
+}
+
+/** What no route took: another method, or nothing there. */
+function unrouted(routes: Hono, c: Context): Response {
+  const { method, path } = c.req;
+  const known = ["GET", "POST"].filter((each) => routes.router.match(each, path)[0].length > 0);
+  if (known.length === 0) {
+    return problemResponse(new ServiceError("not_found", `nothing is at ${path}`), path);
+  }
+  const allow = [...known.flatMap((each) => (each === "GET" ? ["GET", "HEAD"] : [each])), "OPTIONS"];
+  const headers = { allow: allow.join(", ") };
+  if (method === "OPTIONS") return new Response(null, { status: 204, headers });
+  const message = `${method} is not possible here: use ${known.join(" or ")}`;
+  return problemResponse(new ServiceError("method_not_allowed", message), path, headers);
+}
+
+function json(text: string): Response {
+  return new Response(text, JSON_RESPONSE);
+}
+
+const JSON_RESPONSE = { headers: { "content-type": "application/json" } };
+
+/** The path of a URL as it was sent, without query. */
+function pathOf(url: string): string {
+  const start = url.indexOf("/", "https://".length);
+  if (start === -1) return "/";
+  const query = url.indexOf("?", start);
+  return query === -1 ? url.slice(start) : url.slice(start, query);
+}

@@ -1,0 +1,117 @@
+/**
+ * What is said of a wallet: its balance and whether it is above the threshold.
+ *
+ *   path segment ──kept answer, stores unchanged?──> its text
+ *                  └── no ──decode, views──> text, kept
+ *
+ * An answer is kept with the versions of the two stores that it was read from, and is good while
+ * both stand. They are looked up once a partition in each turn of the event loop: the requests of
+ * one turn were all sent before any answer of that turn, so that none can tell the difference.
+ */
+
+import { balanceRow } from "../collector/balance-row.ts";
+import { walletIdProblem } from "../deposits/deposit.ts";
+import { DepositError } from "../deposits/submission.ts";
+import { flagRow, isFlagged } from "../flagger/flag-rows.ts";
+import { formatNumber } from "../money.ts";
+import type { View } from "../stream/view.ts";
+
+/** In each of two generations: some 30 MB at most for both, all of a busy day's wallets. */
+const MAX_KEPT_ANSWERS = 65_536;
+
+interface Kept {
+  readonly text: string;
+  readonly partition: number;
+  readonly versions: Versions;
+}
+
+/** Of the stores of one partition. -1: can't be told, nothing is kept. */
+interface Versions {
+  readonly balance: number;
+  readonly flagger: number;
+}
+
+export interface WalletAnswersOptions {
+  readonly views: { readonly balance: View; readonly flagger: View };
+  readonly decimals: number;
+}
+
+export class WalletAnswers {
+  private young = new Map<string, Kept>();
+  private old = new Map<string, Kept>();
+  /** What this turn of the event loop has looked up; null: no turn is under way. */
+  private turn: Versions[] | null = null;
+
+  constructor(private readonly options: WalletAnswersOptions) {}
+
+  /**
+   * The JSON text for a wallet id as it stands in a path. Throws `invalid_wallet_id`.
+   */
+  of(segment: string): string {
+    const kept = this.young.get(segment) ?? this.old.get(segment);
+    if (kept !== undefined) {
+      const { balance, flagger } = this.versionsOf(kept.partition);
+      if (kept.versions.balance === balance && kept.versions.flagger === flagger) return kept.text;
+    }
+    const walletId = walletIdOf(segment);
+    const partition = this.options.views.balance.partitionOf(walletId);
+    // Looked up before the rows are read: a change in between makes the kept text look old.
+    const versions = this.versionsOf(partition);
+    const text = this.read(walletId);
+    if (versions.balance !== -1 && versions.flagger !== -1) {
+      this.keep(segment, { text, partition, versions });
+    }
+    return text;
+  }
+
+  /** As the views have it now. */
+  read(walletId: string): string {
+    const { views, decimals } = this.options;
+    const balance = formatNumber(views.balance.get(walletId, balanceRow)?.totalMinor ?? 0n, decimals);
+    const isAbove = isFlagged(views.flagger.get(walletId, flagRow));
+    return (
+      `{"wallet_id":${JSON.stringify(walletId)},"balance":${balance},` +
+      `"above_threshold":${isAbove}}`
+    );
+  }
+
+  private versionsOf(partition: number): Versions {
+    if (this.turn === null) {
+      this.turn = [];
+      setImmediate(() => {
+        this.turn = null;
+      });
+    }
+    const { balance, flagger } = this.options.views;
+    return (this.turn[partition] ??= {
+      balance: balance.version(partition),
+      flagger: flagger.version(partition),
+    });
+  }
+
+  private keep(segment: string, kept: Kept): void {
+    if (this.young.size >= MAX_KEPT_ANSWERS) {
+      this.old = this.young;
+      this.young = new Map();
+    }
+    this.young.set(segment, kept);
+  }
+}
+
+/** The wallet id of a path segment. Throws `invalid_wallet_id`. */
+export function walletIdOf(segment: string): string {
+  const walletId = decoded(segment);
+  const problem =
+    walletId === null ? "wallet_id has a broken percent-encoding" : walletIdProblem(walletId);
+  if (problem !== null) throw new DepositError("invalid_wallet_id", problem);
+  return walletId as string;
+}
+
+function decoded(segment: string): string | null {
+  if (!segment.includes("%")) return segment;
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return null;
+  }
+}
