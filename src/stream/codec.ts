@@ -6,7 +6,7 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 
 export interface Codec<M> {
-  /** The message type's name, for listings: `depositaja.v1.Deposit`, `json`. */
+  /** The message type's name, for listings: `example.v1.Order`, `json`. */
   readonly name: string;
   encode(message: M): Uint8Array;
   /** Throws on bytes that are not such a message. May keep a view of `bytes`. */
@@ -28,7 +28,11 @@ export function jsonCodec<M>(): Codec<M> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   return {
     name: "json",
-    encode: (message) => encoder.encode(JSON.stringify(message)),
+    encode: (message) => {
+      const text = JSON.stringify(message) as string | undefined;
+      if (text === undefined) throw new TypeError(`${typeof message} is no JSON value`);
+      return encoder.encode(text);
+    },
     decode: (bytes) => JSON.parse(decoder.decode(bytes)) as M,
   };
 }
