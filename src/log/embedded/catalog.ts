@@ -129,6 +129,10 @@ export class Catalog {
     }
   }
 
+  close(): void {
+    for (const statement of Object.values(this.statements)) statement.finalize();
+  }
+
   private create(spec: TopicSpec): void {
     const isNameGood = /^[a-zA-Z0-9._-]{1,200}$/.test(spec.name);
     const isCountGood =

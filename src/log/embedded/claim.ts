@@ -29,6 +29,10 @@ export interface ClaimHost {
   transact<T>(bytes: number, run: () => T): Promise<T>;
   isCurrent(group: string, partition: number, epoch: number): boolean;
   insert(ref: PartitionRef, record: Omit<NewRecord, "topic" | "partition">): number;
+  /** The bytes that a record takes in the queue. Throws `record_too_large`. */
+  recordBytes(record: NewRecord): number;
+  /** Brings the bounds of partitions up to date with what other processes did. */
+  refresh(): void;
   storeProgress(group: string, partition: number, progress: Progress): void;
   release(claim: EmbeddedClaim): Promise<void>;
 }
@@ -82,7 +86,9 @@ export class EmbeddedClaim implements Claim {
     while (!this.revoked.aborted) {
       const untils = this.cursors.map(({ ref }) => ref.nextOffset);
       if (this.cursors.some(({ next }, index) => next < (untils[index] as number))) {
+        const places = this.cursors.map(({ ref, next }) => ({ ref, next }));
         const records = this.host.reader.merge(this.cursors, { untils, maxRecords });
+        this.checkNothingGone(places, records);
         if (records.length > 0) return records;
       }
       await this.host.changed(this.revoked);
@@ -101,17 +107,21 @@ export class EmbeddedClaim implements Claim {
     }
   }
 
-  commit(commit: Commit): Promise<Progress> {
+  async commit(commit: Commit): Promise<Progress> {
     if (commit.inputs.length === 0) {
       throw new LogError("topic_changed", `a commit of ${this.group} moved no input`);
     }
+    const rows = this.changelogRows(commit);
     let bytes = 0;
-    for (const { key, value } of commit.outputs) bytes += key.length + (value?.length ?? 0) + 64;
-    for (const { key, value } of commit.changelog) bytes += key.length + (value?.length ?? 0) + 64;
-    return this.host.transact(bytes, () => this.write(commit)).then((progress) => {
-      this.current = progress;
-      return progress;
-    });
+    for (const record of [...commit.outputs, ...rows]) bytes += this.host.recordBytes(record);
+    try {
+      this.current = await this.host.transact(bytes, () => this.write(commit, rows));
+      return this.current;
+    } catch (error) {
+      const code = error instanceof LogError ? error.code : "outcome_unknown";
+      if (code === "fenced" || code === "outcome_unknown") this.revoke();
+      throw error;
+    }
   }
 
   async release(): Promise<void> {
@@ -120,7 +130,7 @@ export class EmbeddedClaim implements Claim {
   }
 
   /** In the transaction. Checks first, so that a refusal leaves no trace. */
-  private write(commit: Commit): Progress {
+  private write(commit: Commit, rows: readonly NewRecord[]): Progress {
     const { group, partition, epoch } = this;
     if (!this.host.isCurrent(group, partition, epoch)) {
       throw new LogError(
@@ -135,40 +145,65 @@ export class EmbeddedClaim implements Claim {
         `a commit of ${group} partition ${partition} goes back in ${topic} to offset ${next}`,
       );
     }
-    const refs = commit.outputs.map((output) => this.host.find(output.topic, output.partition));
+    const find = ({ topic, partition: of }: NewRecord) => this.host.find(topic, of);
+    const outputRefs = commit.outputs.map(find);
+    const rowRefs = rows.map(find);
     const outputs = new Map<string, OutputProgress>();
     for (const output of this.current?.outputs ?? []) {
       outputs.set(`${output.topic}/${output.partition}`, output);
     }
     commit.outputs.forEach((output, index) => {
-      const offset = this.host.insert(refs[index] as PartitionRef, output);
+      const offset = this.host.insert(outputRefs[index] as PartitionRef, output);
       outputs.set(`${output.topic}/${output.partition}`, {
         topic: output.topic,
         partition: output.partition,
         lastOffset: BigInt(offset),
       });
     });
+    let changelogOffset = this.current?.changelogOffset ?? null;
+    rows.forEach((row, index) => {
+      changelogOffset = BigInt(this.host.insert(rowRefs[index] as PartitionRef, row));
+    });
     const progress: Progress = {
       inputs: mergeInputs(this.current?.inputs ?? [], commit.inputs),
       outputs: [...outputs.values()],
-      changelogOffset: this.writeChangelog(commit),
+      changelogOffset,
     };
     this.host.storeProgress(group, partition, progress);
     return progress;
   }
 
-  private writeChangelog(commit: Commit): bigint | null {
-    const { changelog } = this.options;
-    let last = this.current?.changelogOffset ?? null;
-    if (changelog === null || commit.changelog.length === 0) return last;
-    const ref = this.host.find(changelog, this.partition);
-    for (const row of commit.changelog) last = BigInt(this.host.insert(ref, row));
-    return last;
+  private changelogRows(commit: Commit): readonly NewRecord[] {
+    const { changelog: topic } = this.options;
+    if (topic === null) return [];
+    return commit.changelog.map((row) => ({ ...row, topic, partition: this.partition }));
   }
 
   private cursor(topic: string, progress: Progress | null): Cursor {
     const ref = this.host.find(topic, this.partition);
-    return { ref, next: Math.max(nextOffset(progress, topic), progress === null ? ref.startOffset : 0) };
+    const hasRun = progress?.inputs.some((input) => input.topic === topic) === true;
+    return { ref, next: hasRun ? nextOffset(progress, topic) : ref.startOffset };
+  }
+
+  /** Retention may have taken, in whatever process, what was still to be read. */
+  private checkNothingGone(places: readonly Cursor[], records: readonly LogRecord[]): void {
+    const hasGap = ({ ref, next }: Cursor) => {
+      const first = records.find(({ topic }) => topic === ref.topic);
+      return first !== undefined && first.offset !== BigInt(next);
+    };
+    if (!places.some(hasGap)) return;
+    this.host.refresh();
+    for (const { ref, next } of places) {
+      if (next < ref.startOffset) throw this.outOfRange(ref, next);
+    }
+  }
+
+  private outOfRange(ref: PartitionRef, next: number): LogError {
+    return new LogError(
+      "position_out_of_range",
+      `${this.group} stands at offset ${next} of ${ref.topic} partition ${ref.partition}, which ` +
+        `holds ${ref.startOffset} to ${ref.nextOffset}: restore the topic, or start the group anew`,
+    );
   }
 
   /** Is the topic still the one that the progress was made on? */
@@ -177,11 +212,7 @@ export class EmbeddedClaim implements Claim {
     const done = progress?.inputs.find(({ topic }) => topic === ref.topic);
     const place = `${ref.topic} partition ${ref.partition}`;
     if (next > ref.nextOffset || (done !== undefined && next < ref.startOffset)) {
-      throw new LogError(
-        "position_out_of_range",
-        `${this.group} stands at offset ${next} of ${place}, which holds ` +
-          `${ref.startOffset} to ${ref.nextOffset}: restore the topic, or start the group anew`,
-      );
+      throw this.outOfRange(ref, next);
     }
     if (done === undefined || done.checksum === null || next === ref.startOffset) return;
     const found = this.host.reader.checksumAt(ref, next - 1);

@@ -113,6 +113,7 @@ export class EmbeddedLog implements EventLog {
   }
 
   async append(records: readonly NewRecord[]): Promise<readonly bigint[]> {
+    this.assertOpen();
     let bytes = 0;
     const refs: PartitionRef[] = [];
     for (const record of records) {
@@ -126,23 +127,23 @@ export class EmbeddedLog implements EventLog {
   }
 
   async *read(options: ReadOptions): AsyncGenerator<readonly LogRecord[]> {
+    this.assertOpen();
     const ref = this.catalog.find(options.topic, options.partition);
     this.catalog.refresh();
     const maxRecords = options.maxRecords ?? DEFAULT_MAX_RECORDS;
     let from = Number(options.from);
-    if (from < ref.startOffset || from > ref.nextOffset) {
-      throw new LogError(
-        "position_out_of_range",
-        `offset ${from} of ${ref.topic} partition ${ref.partition} is not there: it holds ` +
-          `${ref.startOffset} to ${ref.nextOffset}`,
-      );
-    }
+    if (from < ref.startOffset || from > ref.nextOffset) throw outOfRange(ref, from);
     const stop = Number(options.until ?? Number.MAX_SAFE_INTEGER);
     const signal = options.signal ?? this.closing.signal;
     while (from < stop && !signal.aborted && !this.closing.signal.aborted) {
       const until = Math.min(stop, ref.nextOffset);
       if (from < until) {
         const { records, isFull } = this.reader.page(ref, { from, until, maxRecords });
+        if (records[0]?.offset !== BigInt(from)) {
+          // A gap of compaction, or retention has taken what was still to be read.
+          this.catalog.refresh();
+          if (from < ref.startOffset) throw outOfRange(ref, from);
+        }
         from = isFull ? Number(records.at(-1)?.offset) + 1 : until;
         if (records.length > 0) yield records;
       } else {
@@ -152,16 +153,19 @@ export class EmbeddedLog implements EventLog {
   }
 
   async bounds(topic: string, partition: number): Promise<Bounds> {
+    this.assertOpen();
     const ref = this.catalog.find(topic, partition);
     this.catalog.refresh();
     return { start: BigInt(ref.startOffset), end: BigInt(ref.nextOffset) };
   }
 
   async progress(group: string, partition: number): Promise<Progress | null> {
+    this.assertOpen();
     return this.loadProgress(group, partition);
   }
 
   async *join(options: JoinOptions): AsyncGenerator<Claim> {
+    this.assertOpen();
     const { group, topics, signal } = options;
     const partitions = this.commonPartitions(topics);
     const granted: EmbeddedClaim[] = [];
@@ -200,6 +204,7 @@ export class EmbeddedLog implements EventLog {
   }
 
   async owners(group: string): Promise<readonly Owner[]> {
+    this.assertOpen();
     return this.membership.owners(group);
   }
 
@@ -209,11 +214,13 @@ export class EmbeddedLog implements EventLog {
   }
 
   notify(): void {
+    if (this.closing.signal.aborted) return;
     this.bell.ring();
     this.changedSoon();
   }
 
   async meta(key: string): Promise<string | null> {
+    this.assertOpen();
     const row = this.database.query("SELECT value FROM meta WHERE key = ?").get(`user.${key}`);
     return (row as { value: string } | null)?.value ?? null;
   }
@@ -239,12 +246,21 @@ export class EmbeddedLog implements EventLog {
     this.closing.abort();
     for (const claim of this.claims) claim.revoke();
     if (this.cleaning !== null) clearInterval(this.cleaning);
+    await this.membership.close();
     await this.writer.close();
     this.bell.close();
-    this.membership.close();
     this.checkpointer.close();
     this.reader.close();
+    this.catalog.close();
+    // With one statement left open SQLite would keep the connection, and the WAL beside it.
+    for (const statement of Object.values(this.statements)) statement.finalize();
     this.database.close();
+  }
+
+  private assertOpen(): void {
+    if (this.closing.signal.aborted) {
+      throw new LogError("closed", "the log is closed: open it again");
+    }
   }
 
   /** In a transaction: writes one record and returns its offset. */
@@ -293,6 +309,8 @@ export class EmbeddedLog implements EventLog {
         transact: (bytes, run) => this.transact(bytes, run),
         isCurrent: (...args) => this.membership.isCurrent(...args),
         insert: (ref, record) => this.insert(ref, record),
+        recordBytes,
+        refresh: () => this.catalog.refresh(),
         storeProgress: (...args) => this.storeProgress(...args),
         release: async (released) => {
           this.claims.delete(released);
@@ -373,6 +391,14 @@ export class EmbeddedLog implements EventLog {
       this.closing.signal.addEventListener("abort", done);
     });
   }
+}
+
+function outOfRange(ref: PartitionRef, from: number): LogError {
+  return new LogError(
+    "position_out_of_range",
+    `offset ${from} of ${ref.topic} partition ${ref.partition} is not there: it holds ` +
+      `${ref.startOffset} to ${ref.nextOffset}`,
+  );
 }
 
 /** Throws `record_too_large`. */

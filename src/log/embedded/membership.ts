@@ -11,6 +11,7 @@
  */
 
 import type { Database, Statement } from "bun:sqlite";
+import { LogError } from "../event-log.ts";
 import { isDead, type ProcessIdentity, thisProcess } from "./processes.ts";
 import type { Writer } from "./writer.ts";
 
@@ -87,7 +88,13 @@ export class Membership {
   async join(joined: Joined): Promise<void> {
     this.joined.set(joined.group, joined);
     this.held.set(joined.group, new Map());
-    await this.enqueue(() => this.register());
+    try {
+      await this.enqueue(() => this.register());
+    } catch (error) {
+      // A log that cannot be written now is waited out: every tick registers what is missing.
+      if (!(error instanceof LogError) || error.code === "closed") throw error;
+    }
+    if (!this.joined.has(joined.group)) return; // closed meanwhile
     this.timer ??= setInterval(() => this.tick(), TICK_MS);
     this.tick();
   }
@@ -102,23 +109,21 @@ export class Membership {
     }
     const id = this.memberId;
     if (id === null) return;
-    await this.enqueue(() => {
+    await this.enqueueOrLater(() => {
       const { database } = this.options;
-      database.query("UPDATE claims SET member = NULL WHERE member = ? AND group_name = ?").run(id, group);
+      database
+        .query("UPDATE claims SET member = NULL WHERE member = ? AND group_name = ?")
+        .run(id, group);
       database.query("DELETE FROM memberships WHERE member = ? AND group_name = ?").run(id, group);
-      if (isLast) database.query("DELETE FROM members WHERE id = ?").run(id);
+      // Another group may have been joined, with this id, since the write was asked for.
+      if (this.joined.size === 0) this.removeSelf();
     });
-    if (isLast) this.memberId = null;
   }
 
   async release(group: string, partition: number, epoch: number): Promise<void> {
     if (this.held.get(group)?.get(partition) !== epoch) return;
     this.held.get(group)?.delete(partition);
-    await this.enqueue(() => {
-      this.options.database
-        .query("UPDATE claims SET member = NULL WHERE group_name = ? AND partition = ? AND epoch = ?")
-        .run(group, partition, epoch);
-    });
+    await this.enqueueOrLater(() => this.free(group, partition, epoch));
     this.tick();
   }
 
@@ -138,12 +143,19 @@ export class Membership {
   /** Inside the transaction of a commit: does the claim still hold? */
   isCurrent(group: string, partition: number, epoch: number): boolean {
     const row = this.currentClaim.get(group, partition) as { epoch: number; member: string } | null;
-    return row !== null && row.epoch === epoch && row.member === this.memberId;
+    const isOurs = row !== null && row.member !== null && row.member === this.memberId;
+    return isOurs && row.epoch === epoch;
   }
 
-  close(): void {
+  /** Leaves every group at once, so that others need not wait until this member seems hung. */
+  async close(): Promise<void> {
     if (this.timer !== null) clearInterval(this.timer);
     this.timer = null;
+    this.joined.clear();
+    this.held.clear();
+    if (this.memberId !== null) {
+      await this.enqueueOrLater(() => this.removeSelf());
+    }
     this.currentClaim.finalize();
     for (const statement of Object.values(this.statements)) statement.finalize();
   }
@@ -161,16 +173,26 @@ export class Membership {
     return this.options.writer.enqueue({ bytes: 0, isUrgent: true, run });
   }
 
-  /** In a transaction: (re)writes this member's rows. */
+  /**
+   * For what gives something back. When it cannot be written, a later tick sees that the claim is
+   * ours by the table alone, and after the last group others see the process or counter stand.
+   */
+  private async enqueueOrLater(run: () => void): Promise<void> {
+    try {
+      await this.enqueue(run);
+    } catch (error) {
+      if (!(error instanceof LogError)) throw error;
+    }
+  }
+
+  /** In a transaction: (re)writes this member's rows, also those of a write that was undone. */
   private register(): void {
     const { database } = this.options;
     const self = thisProcess();
-    if (this.memberId === null) {
-      this.memberId = `${self.pid}-${crypto.randomUUID().slice(0, 8)}`;
-      database
-        .query("INSERT INTO members (id, pid, started, host) VALUES (?, ?, ?, ?)")
-        .run(this.memberId, self.pid, self.started, self.host);
-    }
+    this.memberId ??= `${self.pid}-${crypto.randomUUID().slice(0, 8)}`;
+    database
+      .query("INSERT OR IGNORE INTO members (id, pid, started, host) VALUES (?, ?, ?, ?)")
+      .run(this.memberId, self.pid, self.started, self.host);
     for (const { group, isStandIn } of this.joined.values()) {
       database
         .query("INSERT OR REPLACE INTO memberships VALUES (?, ?, ?)")
@@ -194,10 +216,15 @@ export class Membership {
     const isHeartbeatDue = nowMs - this.lastHeartbeatMs >= HEARTBEAT_MS;
     const wishes = this.wishes(view, gone);
     for (const { joined, partition } of wishes.give) joined.wanted(partition);
-    if (gone.length === 0 && wishes.take.length === 0 && !isHeartbeatDue) return;
+    const isKnown = this.isRegistered(view);
+    const orphans = this.orphans(view);
+    const isIdle = gone.length + wishes.take.length + orphans.length === 0;
+    if (isIdle && isKnown && !isHeartbeatDue) return;
     this.isWriting = true;
     const granted: (() => void)[] = [];
     const write = () => {
+      if (!isKnown) this.register();
+      for (const { group_name, partition, epoch } of orphans) this.free(group_name, partition, epoch);
       for (const member of gone) this.evict(member);
       for (const { joined, partition } of wishes.take) this.take(joined, partition, granted);
       this.heartbeat();
@@ -216,6 +243,23 @@ export class Membership {
     this.observe(startedMs);
     for (const grant of granted) grant();
     if (granted.length > 0) this.tick();
+  }
+
+  private isRegistered({ members, memberships }: View): boolean {
+    const id = this.memberId;
+    if (id === null || !members.some((member) => member.id === id)) return false;
+    const own = memberships.filter(({ member }) => member === id);
+    const groups = new Set(own.map(({ group_name }) => group_name));
+    return [...this.joined.keys()].every((group) => groups.has(group));
+  }
+
+  /** Claims that are ours by the table alone: their release could not be written. */
+  private orphans({ claims }: View): readonly ClaimRow[] {
+    const isHeld = ({ group_name, partition, epoch }: ClaimRow) =>
+      this.held.get(group_name)?.get(partition) === epoch;
+    return claims
+      .filter(({ member }) => member !== null && member === this.memberId)
+      .filter((claim) => !isHeld(claim));
   }
 
   private isGone(member: MemberRow, nowMs: number): boolean {
@@ -270,16 +314,17 @@ export class Membership {
   private wishes(view: View, gone: readonly MemberRow[]) {
     const take: { joined: Joined; partition: number }[] = [];
     const give: { joined: Joined; partition: number }[] = [];
-    const isGone = (id: string) => gone.some((member) => member.id === id);
+    const live = new Set(view.members.map(({ id }) => id));
+    for (const { id } of gone) live.delete(id);
     for (const joined of this.joined.values()) {
       const regulars = view.memberships
         .filter((row) => row.group_name === joined.group && row.stand_in === 0)
         .map(({ member }) => member)
-        .filter((id) => !isGone(id))
+        .filter((id) => live.has(id))
         .sort();
       const owned = new Map<number, string>();
       for (const { group_name, partition, member } of view.claims) {
-        if (group_name !== joined.group || member === null || isGone(member)) continue;
+        if (group_name !== joined.group || member === null || !live.has(member)) continue;
         owned.set(partition, member);
       }
       const quota = this.quota(joined, regulars);
@@ -306,12 +351,30 @@ export class Membership {
 
   /** In a transaction: frees its claims, unless it has shown life since it was judged. */
   private evict({ id, counter }: MemberRow): void {
+    const row = this.options.database.query("SELECT counter FROM members WHERE id = ?").get(id);
+    if ((row as { counter: number } | null)?.counter === counter) this.remove(id);
+  }
+
+  /** In a transaction: a member that is not there owns nothing. */
+  private remove(id: string): void {
     const { database } = this.options;
-    const row = database.query("SELECT counter FROM members WHERE id = ?").get(id);
-    if ((row as { counter: number } | null)?.counter !== counter) return;
     database.query("UPDATE claims SET member = NULL WHERE member = ?").run(id);
     database.query("DELETE FROM memberships WHERE member = ?").run(id);
     database.query("DELETE FROM members WHERE id = ?").run(id);
+  }
+
+  private removeSelf(): void {
+    if (this.memberId !== null) this.remove(this.memberId);
+    this.memberId = null;
+  }
+
+  private free(group: string, partition: number, epoch: number): void {
+    this.options.database
+      .query(
+        "UPDATE claims SET member = NULL " +
+          "WHERE group_name = ? AND partition = ? AND epoch = ? AND member = ?",
+      )
+      .run(group, partition, epoch, this.memberId);
   }
 
   /** In a transaction: takes the partition if it is still free, one epoch on. */
@@ -319,7 +382,7 @@ export class Membership {
     const { database } = this.options;
     if (this.memberId === null) return;
     const row = this.currentClaim.get(joined.group, partition) as ClaimRow | null;
-    if (row !== null && row.member !== null) return;
+    if (row !== null && row.member !== null && this.exists(row.member)) return;
     const epoch = (row?.epoch ?? 0) + 1;
     database
       .query("INSERT OR REPLACE INTO claims (group_name, partition, epoch, member) VALUES (?, ?, ?, ?)")
@@ -329,6 +392,10 @@ export class Membership {
       this.held.get(joined.group)?.set(partition, epoch);
       joined.granted(partition, epoch);
     });
+  }
+
+  private exists(id: string): boolean {
+    return this.options.database.query("SELECT 1 FROM members WHERE id = ?").get(id) !== null;
   }
 
   private heartbeat(): void {

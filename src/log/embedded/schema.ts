@@ -194,7 +194,7 @@ function create(database: Database, options: OpenDatabaseOptions): void {
   database.exec(SCHEMA);
   database.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
   database.exec(`PRAGMA user_version = ${FORMAT_VERSION}`);
-  const insert = database.prepare("INSERT INTO meta VALUES (?, ?)");
+  const insert = database.query("INSERT INTO meta VALUES (?, ?)");
   insert.run("incarnation", crypto.randomUUID());
   for (const [name, value] of Object.entries({ ...options.defaults, ...options.settings })) {
     insert.run(`setting.${name}`, value);
