@@ -1,0 +1,26 @@
+/** The one error of importing. The message gives fact, value and what to do. */
+
+export type ImportErrorCode =
+  /** The file is not there, is no file, or cannot be read; or what is written aside cannot be. */
+  | "unreadable"
+  /** The content as a whole is not what can be imported: damaged gzip, a header that does not fit. */
+  | "bad_content"
+  /** Lines are bad, each was named, and nothing was imported. */
+  | "bad_lines"
+  /** The content was another one when it was read again. */
+  | "changed"
+  /** A record that was written was neither counted nor found to be a repeat or a conflict. */
+  | "not_counted"
+  /** The signal fired. What was written stands. */
+  | "stopped";
+
+export class ImportError extends Error {
+  override readonly name = "ImportError";
+  constructor(
+    readonly code: ImportErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}

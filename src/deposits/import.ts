@@ -1,0 +1,215 @@
+/**
+ * Importing history: a file of deposits, however old, in any order, into the stream.
+ *
+ *   file ──check──> all lines good? ──ledger──> new content? ──send──> deposit ──settled──> counts
+ *
+ * Nothing is sent before every line was looked at, and a content that was imported is not sent
+ * again. One that was sent in part is sent again as a whole: the rows' ids make repeats of what was
+ * there. Verdicts do not depend on the order of lines and files, for the detector's do not.
+ */
+
+import type { Deposit } from "../gen/depositaja/v1/deposit_pb.ts";
+import type { Emitter } from "../stream/emitter.ts";
+import type { StreamPosition } from "../stream/settling.ts";
+import type { View } from "../stream/view.ts";
+import { checkFile, type CheckedFile } from "./import-check.ts";
+import { ImportError } from "./import-error.ts";
+import {
+  type ImportCounts,
+  type LedgerStore,
+  MAX_LEDGER_RANGES,
+  readLedger,
+  type SentRange,
+  writeLedger,
+} from "./import-ledger.ts";
+import { type ImportSource, openImportSource } from "./import-source.ts";
+import { sendRows } from "./import-send.ts";
+import {
+  countSent,
+  type ImportConflict,
+  lastPositions,
+  type ReadSent,
+  SentRanges,
+} from "./import-tally.ts";
+
+/** How far a step is. Taking and checking count bytes, sending and counting count rows. */
+export interface ImportProgress {
+  readonly step: "taking" | "checking" | "sending" | "counting";
+  readonly done: number;
+  /** Null while a pipe is taken: nobody knows how much comes. */
+  readonly total: number | null;
+}
+
+/** What the one who imports says. */
+export interface ImportRequest {
+  /** A path, or `-` for `pipe`. */
+  readonly path: string;
+  readonly pipe: AsyncIterable<Uint8Array>;
+  /** Where bad lines are written; null: one bad line and nothing is imported. */
+  readonly skipBad: string | null;
+  /** Resolves when the positions are settled. */
+  readonly settle: (positions: readonly StreamPosition[]) => Promise<void>;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: ImportProgress) => void;
+  readonly onBadLine: (line: number, problem: string) => void;
+  readonly onConflict: (conflict: ImportConflict) => void;
+}
+
+/** What it works on. */
+export interface ImportTarget {
+  readonly deposits: Emitter<Deposit>;
+  readonly balance: View;
+  readonly ledger: LedgerStore;
+  readonly readSent: ReadSent;
+  readonly decimals: number;
+  readonly temporaryFolder: string;
+  readonly nowMs: () => number;
+  readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+export interface ImportResult extends ImportCounts {
+  readonly sha256: string;
+  /** Good rows in the file. */
+  readonly rows: number;
+  readonly skippedLines: number;
+  /**
+   * When this content was imported before, Unix milliseconds: then nothing was appended, and its
+   * rows are repeats. Null: it was not, or not to the end.
+   */
+  readonly doneBeforeAtMs: number | null;
+}
+
+/** Throws ImportError, and what the log throws. */
+export async function importDeposits(
+  request: ImportRequest,
+  target: ImportTarget,
+): Promise<ImportResult> {
+  const { path, pipe, signal, onProgress } = request;
+  const source = await openImportSource({
+    path,
+    pipe,
+    signal,
+    temporaryFolder: target.temporaryFolder,
+    onTaken: (bytes) => onProgress({ step: "taking", done: bytes, total: null }),
+  });
+  try {
+    return await new Import(source, request, target).run();
+  } finally {
+    await source.close();
+  }
+}
+
+const STOPPED_COUNTING =
+  "stopped while it was counted what was new: all rows are in the log and stand; import the same " +
+  "file again for the counts";
+
+class Import {
+  private counts: ImportCounts = { new: 0, repeats: 0, conflicts: 0 };
+  private readonly rules;
+
+  constructor(
+    private readonly source: ImportSource,
+    private readonly request: ImportRequest,
+    private readonly target: ImportTarget,
+  ) {
+    this.rules = { decimals: target.decimals, nowMs: target.nowMs() };
+  }
+
+  async run(): Promise<ImportResult> {
+    const checked = await this.check();
+    const { sha256, rows, badLines: skippedLines } = checked;
+    const { ledger, nowMs } = this.target;
+    const known = await readLedger(ledger, sha256);
+    if (known?.state === "done") {
+      const { new: before, repeats, conflicts } = known.counts;
+      const counts = { new: 0, repeats: before + repeats, conflicts };
+      return { sha256, rows, skippedLines, ...counts, doneBeforeAtMs: known.doneAtMs };
+    }
+    let ranges: readonly SentRange[];
+    if (known === null) {
+      ranges = await this.send(checked);
+      await writeLedger(ledger, sha256, { state: "sent", counts: this.counts, ranges });
+    } else {
+      ({ ranges, counts: this.counts } = known);
+    }
+    await this.count(ranges, rows);
+    const { counts } = this;
+    await writeLedger(ledger, sha256, { state: "done", counts, doneAtMs: nowMs() });
+    return { sha256, rows, skippedLines, ...counts, doneBeforeAtMs: null };
+  }
+
+  private async check(): Promise<CheckedFile> {
+    const { source, rules, request } = this;
+    const { skipBad, signal, onBadLine, onProgress } = request;
+    const onRead = (done: number) =>
+      onProgress({ step: "checking", done, total: source.sizeBytes });
+    const checked = await checkFile({ source, rules, skipBad, signal, onBadLine, onRead });
+    if (checked.badLines > 0 && skipBad === null) {
+      const { badLines, rows } = checked;
+      throw new ImportError(
+        "bad_lines",
+        `${badLines} of ${badLines + rows} lines of ${source.name} ` +
+          `${badLines === 1 ? "is" : "are"} bad, nothing was imported: mend the file, or have ` +
+          "bad lines written aside with --skip-bad FILE",
+      );
+    }
+    return checked;
+  }
+
+  private async send(checked: CheckedFile): Promise<readonly SentRange[]> {
+    const { source, rules, request, target } = this;
+    const ranges = new SentRanges();
+    let sent = 0;
+    try {
+      await sendRows({
+        source,
+        rules,
+        checked,
+        deposits: target.deposits,
+        ranges,
+        maxRanges: MAX_LEDGER_RANGES,
+        onFull: async () => {
+          await this.count(ranges.all(), checked.rows);
+          ranges.clear();
+        },
+        onSent: (rows) => {
+          sent = rows;
+          request.onProgress({ step: "sending", done: rows, total: checked.rows });
+        },
+        delay: target.delay,
+        signal: request.signal,
+      });
+    } catch (error) {
+      if (!(error instanceof ImportError) || error.code !== "stopped") throw error;
+      const message =
+        `stopped with ${sent} of ${checked.rows} rows in the log: they stand; import the same ` +
+        "file again to go on, nothing is counted twice";
+      throw new ImportError("stopped", message, { cause: error });
+    }
+    return ranges.all();
+  }
+
+  /** Adds what became of the ranges' records to the counts. */
+  private async count(ranges: readonly SentRange[], total: number): Promise<void> {
+    const { request, target, counts } = this;
+    await request.settle(lastPositions(ranges));
+    const before = counts.new + counts.repeats + counts.conflicts;
+    let done = before;
+    const found = await countSent(ranges, {
+      readSent: target.readSent,
+      balance: target.balance,
+      onConflict: request.onConflict,
+      onPage: async (records) => {
+        done += records;
+        request.onProgress({ step: "counting", done, total });
+        await target.delay(0, request.signal); // lets heartbeats and signals through
+        if (request.signal.aborted) throw new ImportError("stopped", STOPPED_COUNTING);
+      },
+    });
+    this.counts = {
+      new: counts.new + found.new,
+      repeats: counts.repeats + found.repeats,
+      conflicts: counts.conflicts + found.conflicts,
+    };
+  }
+}
