@@ -86,7 +86,11 @@ describe("recordChecksum", () => {
   });
 
   test("does not depend on how headers of different names are interleaved", () => {
-    const [a1, a2, b] = [["a", bytes("1")], ["a", bytes("2")], ["b", bytes("3")]] as const;
+    const [a1, a2, b] = [
+      ["a", bytes("1")],
+      ["a", bytes("2")],
+      ["b", bytes("3")],
+    ] as const;
     expect(recordChecksum(record("k", "v", [a1, b, a2]))).toBe(
       recordChecksum(record("k", "v", [a1, a2, b])),
     );
