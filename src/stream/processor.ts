@@ -136,7 +136,9 @@ async function runClaim(claim: Claim, options: ClaimRun): Promise<void> {
 
 /** Not a fault of the records: the partition may be tried again, here or elsewhere. */
 function isOver(error: unknown): boolean {
-  if (error instanceof StreamError) return error.code === "store_fenced";
+  if (error instanceof StreamError) {
+    return error.code === "store_fenced" || error.code === "store_unavailable";
+  }
   return (
     error instanceof LogError &&
     ["fenced", "outcome_unknown", "unavailable", "closed"].includes(error.code)

@@ -12,6 +12,7 @@ import { ID_HEADER, idKind, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { formatPosition } from "./position.ts";
 import { keyPrefix } from "./row-key.ts";
+import { isStoreFault } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
 import type { TaskRows } from "./task-rows.ts";
 
@@ -50,12 +51,13 @@ export class RecordRunner {
     this.context = new TaskContext({ group, rows, partitions, emit });
   }
 
-  /** Null when all went well. */
+  /** Null when all went well. Throws what the store throws: it is no fault of a record. */
   run(records: readonly LogRecord[]): RunFailure | null {
     for (let index = 0; index < records.length; index += 1) {
       try {
         this.runOne(records[index] as LogRecord);
       } catch (error) {
+        if (isStoreFault(error)) throw error;
         return { index, error: error instanceof Error ? error : new Error(String(error)) };
       }
     }

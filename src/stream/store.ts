@@ -15,12 +15,13 @@ import { join } from "node:path";
 import type { Progress } from "../log/event-log.ts";
 import { decodeProgress, encodeProgress } from "../log/progress-text.ts";
 import { toBytes } from "./row-key.ts";
+import { storeFault, storeMismatch } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
 
 /** Grows with every change of the file, of row keys, or of the engine's own rows. */
 const FORMAT = "1";
-/** Another owner's transaction may still run when a store is opened: rare, and short. */
-const OPEN_WAIT_MS = 2_000;
+/** For another owner's transaction. The event loop stands still, so longer waits are not here. */
+const LOCK_WAIT_MS = 40;
 /** Pages kept per connection: few where rows are only looked up, more where they are written. */
 const READER_CACHE_KIB = 512;
 const OWNER_CACHE_KIB = 4_096;
@@ -54,22 +55,14 @@ export class Stores {
     readonly incarnation: string,
   ) {}
 
-  /** For the partition's owner: made when missing. Throws `store_mismatch`. */
+  /** For the partition's owner: made when missing. Throws `store_mismatch`, `store_unavailable`. */
   open(table: string, partition: number): Store {
-    return new Store(this.connect(table, partition, true) as Database, this.name(table, partition), {
-      incarnation: this.incarnation,
-      isShared: this.folder === ":memory:",
-    });
+    return this.connect(table, partition, true) as Store;
   }
 
-  /** For reading; null while no owner has made it. Throws `store_mismatch`. */
+  /** For reading; null while no owner has made it. Throws as `open` does. */
   openForReading(table: string, partition: number): Store | null {
-    const database = this.connect(table, partition, false);
-    if (database === null) return null;
-    return new Store(database, this.name(table, partition), {
-      incarnation: this.incarnation,
-      isShared: this.folder === ":memory:",
-    });
+    return this.connect(table, partition, false);
   }
 
   private name(table: string, partition: number): string {
@@ -78,31 +71,30 @@ export class Stores {
       : join(this.folder, table, `${partition}.db`);
   }
 
-  private connect(table: string, partition: number, create: boolean): Database | null {
+  private connect(table: string, partition: number, create: boolean): Store | null {
     const path = this.name(table, partition);
+    const { incarnation } = this;
     if (this.folder === ":memory:") {
       let database = this.shared.get(path);
       if (database === undefined && create) {
-        database = initialise(new Database(":memory:"), this.incarnation);
+        database = initialise(new Database(":memory:"), incarnation);
         this.shared.set(path, database);
       }
-      return database ?? null;
+      if (database === undefined) return null;
+      return new Store(database, path, { incarnation, isShared: true });
     }
-    if (!existsSync(path) && !create) return null;
-    mkdirSync(join(this.folder, table), { recursive: true });
-    const database = new Database(path, { create: true, readwrite: true });
-    database.exec(`PRAGMA busy_timeout = ${OPEN_WAIT_MS}`);
+    if (!create && !existsSync(path)) return null;
+    let database: Database | null = null;
     try {
+      mkdirSync(join(this.folder, table), { recursive: true });
+      database = new Database(path, { create: true, readwrite: true });
+      database.exec(`PRAGMA busy_timeout = ${LOCK_WAIT_MS}`);
       database.exec(`PRAGMA cache_size = -${create ? OWNER_CACHE_KIB : READER_CACHE_KIB}`);
-      return initialise(database, this.incarnation);
+      initialise(database, incarnation);
+      return new Store(database, path, { incarnation, isShared: false });
     } catch (error) {
-      database.close();
-      const reason = (error as Error).message;
-      throw new StreamError(
-        "store_mismatch",
-        `the store ${path} cannot be read (${reason}): delete it, and it is built anew`,
-        { cause: error },
-      );
+      database?.close();
+      throw storeFault(path, error);
     }
   }
 }
@@ -124,7 +116,8 @@ function initialise(database: Database, incarnation: string): Database {
 
 export class Store {
   private readonly statements: Record<
-    "get" | "put" | "remove" | "forward" | "backward" | "place" | "move" | "begin" | "commit" | "version",
+    | ("get" | "put" | "remove" | "forward" | "backward")
+    | ("place" | "move" | "begin" | "commit" | "version"),
     Statement
   >;
 
@@ -133,6 +126,7 @@ export class Store {
     readonly path: string,
     private readonly options: { readonly incarnation: string; readonly isShared: boolean },
   ) {
+    checkIdentity(database, path, options.incarnation);
     const prepare = (sql: string) => database.prepare(sql);
     const range = "SELECT key, value FROM rows WHERE key >= ? AND key < ? ORDER BY key";
     this.statements = {
@@ -141,23 +135,30 @@ export class Store {
       remove: prepare("DELETE FROM rows WHERE key = ?"),
       forward: prepare(`${range} LIMIT ?`),
       backward: prepare(`${range} DESC LIMIT ?`),
-      place: prepare("SELECT format, incarnation, epoch, progress FROM place"),
+      place: prepare("SELECT epoch, progress FROM place"),
       move: prepare("UPDATE place SET epoch = ?, progress = ? WHERE epoch <= ? AND progress IS ?"),
       begin: prepare("BEGIN IMMEDIATE"),
       commit: prepare("COMMIT"),
       version: prepare("PRAGMA data_version"),
     };
-    this.checkIdentity();
   }
 
   get(key: string): Uint8Array | null {
-    const row = this.statements.get.get(toBytes(key)) as { value: Uint8Array } | null;
-    return row === null ? null : row.value;
+    try {
+      const row = this.statements.get.get(toBytes(key)) as { value: Uint8Array } | null;
+      return row === null ? null : row.value;
+    } catch (error) {
+      throw storeFault(this.path, error);
+    }
   }
 
   range({ from, to, isReverse, limit }: RawRange): StoredRow[] {
     const statement = isReverse ? this.statements.backward : this.statements.forward;
-    return statement.all(toBytes(from), toBytes(to), limit) as StoredRow[];
+    try {
+      return statement.all(toBytes(from), toBytes(to), limit) as StoredRow[];
+    } catch (error) {
+      throw storeFault(this.path, error);
+    }
   }
 
   /** Up to where the rows are folded; null for an empty store. */
@@ -203,7 +204,7 @@ export class Store {
     }
   }
 
-  /** Changes whenever another connection has changed the file; -1 in memory, where all share one. */
+  /** Changes when another connection has changed the file; -1 in memory, where all share one. */
   version(): number {
     if (this.options.isShared) return -1;
     return (this.statements.version.get() as { data_version: number }).data_version;
@@ -215,13 +216,13 @@ export class Store {
   }
 
   private transact(write: () => void): void {
-    this.statements.begin.run();
     try {
+      this.statements.begin.run();
       write();
       this.statements.commit.run();
     } catch (error) {
       if (this.database.inTransaction) this.database.exec("ROLLBACK");
-      throw error;
+      throw storeFault(this.path, error);
     }
   }
 
@@ -234,23 +235,25 @@ export class Store {
     );
   }
 
-  private place() {
-    return this.statements.place.get() as {
-      format: string;
-      incarnation: string;
-      epoch: number;
-      progress: string | null;
-    };
+  private place(): Place {
+    try {
+      return this.statements.place.get() as Place;
+    } catch (error) {
+      throw storeFault(this.path, error);
+    }
   }
+}
 
-  private checkIdentity(): void {
-    const { format, incarnation } = this.place();
-    if (format === FORMAT && incarnation === this.options.incarnation) return;
-    const reason = format === FORMAT ? "belongs to another log" : `has format ${format}`;
-    this.close();
-    throw new StreamError(
-      "store_mismatch",
-      `the store ${this.path} ${reason}: delete it, and it is built anew`,
-    );
-  }
+interface Place {
+  readonly epoch: number;
+  readonly progress: string | null;
+}
+
+/** First of all: another format's tables may be named otherwise. */
+function checkIdentity(database: Database, path: string, incarnation: string): void {
+  const place = database.query("SELECT * FROM place").get() as Record<string, unknown> | null;
+  if (place === null) throw storeMismatch(path, "has lost its place");
+  const { format } = place;
+  if (format !== FORMAT) throw storeMismatch(path, `has format ${String(format)}`);
+  if (place["incarnation"] !== incarnation) throw storeMismatch(path, "belongs to another log");
 }

@@ -1,8 +1,10 @@
 /** The engine's one error. The message gives fact, value and what to do. */
 
 export type StreamErrorCode =
-  /** A store is of another log, format or group, or ahead of the log's progress. */
+  /** A store is of another log or format, damaged, or ahead of the log's progress. */
   | "store_mismatch"
+  /** The store's file cannot be read or written now: locked, no space, no right. */
+  | "store_unavailable"
   /** Another member has the store's partition. */
   | "store_fenced"
   /** The groups form a cycle, or a declaration contradicts another. */
