@@ -15,7 +15,7 @@ import type { Store } from "./store.ts";
 
 /** Encoded bytes of one generation. Decoded rows take some times more; a process has ~20 tasks. */
 const GENERATION_BYTES = 2 * 1024 * 1024;
-/** What a row weighs beside its bytes, and what a new one is taken for until it is encoded. */
+/** What a row weighs beside its value's bytes; a new one's count from its flush on. */
 const ROW_OVERHEAD_BYTES = 100;
 
 interface Entry {
@@ -26,6 +26,8 @@ interface Entry {
   isChanged: boolean;
   /** Set since the last flush. */
   isUnflushed: boolean;
+  /** Of the value as last read or flushed; 0 while there is none. */
+  bytes: number;
 }
 
 export type EncodedRow = readonly [key: string, value: Uint8Array | null];
@@ -39,7 +41,15 @@ export class TaskRows {
   /** Unflushed rows with sub-keys by their key and kind: what a range must look at. */
   private readonly unflushedRanges = new Map<string, Map<string, Entry>>();
 
-  constructor(private readonly store: Store) {}
+  private readonly generationBytes: number;
+
+  /** `generationBytes`: for tests of a small cache. */
+  constructor(
+    private readonly store: Store,
+    options: { readonly generationBytes?: number } = {},
+  ) {
+    this.generationBytes = options.generationBytes ?? GENERATION_BYTES;
+  }
 
   get<R>(prefix: string, kind: RowKind<R>, subKey?: Uint8Array): R | null {
     return this.getByKey(rowKey(prefix, kind.tag, subKey), kind);
@@ -61,8 +71,8 @@ export class TaskRows {
   setByKey<R>(key: string, kind: RowKind<R>, value: R | null): Entry {
     let entry = this.young.get(key);
     if (entry === undefined) {
-      entry = this.old.get(key) ?? { kind, value: null, isChanged: false, isUnflushed: false };
-      this.keep(key, entry, ROW_OVERHEAD_BYTES);
+      entry = this.old.get(key) ?? newEntry(kind, null, 0);
+      this.keep(key, entry);
     }
     entry.value = value;
     if (!entry.isChanged) {
@@ -80,9 +90,9 @@ export class TaskRows {
     const { isReverse = false, limit = -1 } = options;
     const kindPrefix = rowKey(prefix, kind.tag, undefined);
     const from = rowKey(prefix, kind.tag, options.from);
-    const to = options.to === undefined ? endOfPrefix(kindPrefix) : rowKey(prefix, kind.tag, options.to);
-    const unflushed = this.unflushedRanges.get(kindPrefix);
-    const hidden = [...(unflushed ?? [])].filter(([key]) => key >= from && key < to);
+    const to =
+      options.to === undefined ? endOfPrefix(kindPrefix) : rowKey(prefix, kind.tag, options.to);
+    const hidden = this.unflushedIn(kindPrefix, from, to);
     // Rows of the store may be deleted or replaced here, so ask for as many more.
     const asked = limit < 0 ? -1 : limit + hidden.length;
     const found = new Map<string, R>();
@@ -119,8 +129,12 @@ export class TaskRows {
   flush(apply: (rows: EncodedRow[]) => void): void {
     const rows = this.unflushed.map(([key, entry]) => encode(key, entry));
     apply(rows);
-    for (const [, value] of rows) this.youngBytes += value?.length ?? 0;
-    for (const [, entry] of this.unflushed) entry.isUnflushed = false;
+    this.unflushed.forEach(([, entry], index) => {
+      const bytes = rows[index]?.[1]?.length ?? 0;
+      this.youngBytes += bytes - entry.bytes;
+      entry.bytes = bytes;
+      entry.isUnflushed = false;
+    });
     this.unflushed = [];
     this.unflushedRanges.clear();
     this.turn();
@@ -141,26 +155,35 @@ export class TaskRows {
     if (hit !== undefined) return hit;
     const old = this.old.get(key);
     if (old !== undefined) {
-      this.keep(key, old, ROW_OVERHEAD_BYTES);
+      this.keep(key, old);
       return old;
     }
     const bytes = this.store.get(key);
     const value = bytes === null ? null : kind.codec.decode(bytes);
-    const entry: Entry = { kind, value, isChanged: false, isUnflushed: false };
-    this.keep(key, entry, ROW_OVERHEAD_BYTES + (bytes?.length ?? 0));
+    const entry = newEntry(kind, value, bytes?.length ?? 0);
+    this.keep(key, entry);
     return entry;
   }
 
-  private keep(key: string, entry: Entry, bytes: number): void {
+  private keep(key: string, entry: Entry): void {
     this.young.set(key, entry);
-    this.youngBytes += bytes;
+    this.youngBytes += ROW_OVERHEAD_BYTES + entry.bytes;
   }
 
   private turn(): void {
-    if (this.youngBytes < GENERATION_BYTES) return;
+    if (this.youngBytes < this.generationBytes) return;
     this.old = this.young;
     this.young = new Map();
     this.youngBytes = 0;
+  }
+
+  /** Unflushed rows with keys in [from, to), all of one key and kind. */
+  private unflushedIn(kindPrefix: string, from: string, to: string): [string, Entry][] {
+    const rows = [...(this.unflushedRanges.get(kindPrefix) ?? [])];
+    // The row without a sub-key is most kinds' only one: it is looked for here, not indexed.
+    const single = this.young.get(kindPrefix);
+    if (single?.isUnflushed === true) rows.push([kindPrefix, single]);
+    return rows.filter(([key]) => key >= from && key < to);
   }
 
   private indexForRange(prefix: string, key: string, entry: Entry): void {
@@ -172,6 +195,10 @@ export class TaskRows {
     }
     rows.set(key, entry);
   }
+}
+
+function newEntry(kind: RowKind<unknown>, value: unknown, bytes: number): Entry {
+  return { kind, value, isChanged: false, isUnflushed: false, bytes };
 }
 
 function encode(key: string, { kind, value }: Entry): EncodedRow {
