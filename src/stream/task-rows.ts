@@ -13,10 +13,10 @@ import type { RangeOptions, Row, RowKind } from "./group.ts";
 import { endOfPrefix, rowKey, splitRowKey, toBytes, toLatin1 } from "./row-key.ts";
 import type { Store } from "./store.ts";
 
-/** Encoded bytes of one generation. Decoded rows take some times more; a process has ~20 tasks. */
-const GENERATION_BYTES = 2 * 1024 * 1024;
-/** What a row weighs beside its value's bytes; a new one's count from its flush on. */
-const ROW_OVERHEAD_BYTES = 100;
+/** Of one generation. A process has some 20 tasks, and decoded rows take more than they weigh. */
+const GENERATION_BYTES = 1024 * 1024;
+/** What a decoded row weighs beside its value's bytes; a new one's count from its flush on. */
+const ROW_OVERHEAD_BYTES = 500;
 
 interface Entry {
   readonly kind: RowKind<unknown>;
