@@ -8,15 +8,35 @@
  *   views of the three tables ──────────> GET /check, `check`, `flags`
  */
 
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { balanceRow } from "./collector/balance-row.ts";
 import { balanceGroup } from "./collector/collector.ts";
-import { depositStream } from "./deposits/deposit.ts";
+import { depositStream, walletIdProblem } from "./deposits/deposit.ts";
+import { createSubmissions, DepositError, type Submissions } from "./deposits/submission.ts";
+import { EVENT_TIME_FORM, parseEventTime } from "./deposits/event-time.ts";
+import { importDeposits, type ImportRequest, type ImportResult } from "./deposits/import.ts";
 import { thresholdGroup } from "./detector/detector.ts";
+import {
+  type FlagSummary,
+  flaggedWallets,
+  flagSummary,
+  type WalletEvidence,
+  walletEvidence,
+} from "./flagger/evidence.ts";
+import type { NewAction } from "./flagger/flag-wallet.ts";
 import { flagWalletStream } from "./flagger/flag-wallet.ts";
+import { checkOperator, submitAction } from "./flagger/operating.ts";
 import { flaggerGroup } from "./flagger/flagger.ts";
 import type { Deposit } from "./gen/depositaja/v1/deposit_pb.ts";
 import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
-import { EmbeddedLog, openEmbeddedLog } from "./log/embedded/embedded-log.ts";
+import { type EmbeddedLog, openEmbeddedLog } from "./log/embedded/embedded-log.ts";
+import {
+  type AccessOptions,
+  createHealthService,
+  createService,
+  type Service,
+} from "./service/service.ts";
 import { createEmitter, type Emitter } from "./stream/emitter.ts";
 import { type Processor, startProcessor } from "./stream/processor.ts";
 import {
@@ -26,6 +46,7 @@ import {
   type StreamPosition,
   whenSettled,
 } from "./stream/settling.ts";
+import { StandIn, type StandInOptions } from "./stream/stand-in.ts";
 import { Stores } from "./stream/store.ts";
 import { defineTopology, type Topology, topicSpecs } from "./stream/topology.ts";
 import { View } from "./stream/view.ts";
@@ -70,11 +91,42 @@ export interface App {
   readonly views: { readonly balance: View; readonly threshold: View; readonly flagger: View };
   readonly progressOf: ProgressReader;
   readonly nowMs: () => number;
+  readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly submissions: Submissions;
+  readonly wallets: Wallets;
+  /** For a command that must work without a service; `leave` it before `close`. */
+  standIn(options: Pick<StandInOptions, "signal" | "onWait" | "monotonicMs">): StandIn;
+  /** The newest position of each stream, in one partition or in all; none where nothing is. */
+  ends(partition?: number): Promise<readonly StreamPosition[]>;
   startProcessors(names: readonly ProcessorName[], options?: { standIn?: boolean }): Processor[];
   /** Null once all is settled; when the signal fires first, what is waited for. */
   settled(positions: readonly StreamPosition[], signal: AbortSignal): Promise<Pending | null>;
+  /** Resolves when all is counted. Throws ImportError, LogError, and what `settle` throws. */
+  importDeposits(request: ImportRequest): Promise<ImportResult>;
+  /** The HTTP service, and health and readiness alone; to be started with `listen`. */
+  createService(access: AccessOptions): Service;
+  createHealthService(access: AccessOptions): Service;
   /** Stop what uses it first. Idempotent. */
   close(): Promise<void>;
+}
+
+/** What commands say and ask of one wallet, or of all. */
+export interface Wallets {
+  /** The id as given. Throws DepositError `invalid_wallet_id`. */
+  check(walletId: string): string;
+  /** Where everything about the wallet stands. */
+  partitionOf(walletId: string): number;
+  /** In minor units. */
+  balanceMinor(walletId: string): bigint;
+  flag(walletId: string): FlagSummary;
+  evidence(walletId: string): WalletEvidence;
+  flagged(partition: number): Iterable<{ readonly walletId: string } & FlagSummary>;
+  /** The event time that a text says. Throws DepositError `invalid_time`. */
+  timeMs(text: string): number;
+  /** Throws OperatorError. */
+  checkOperator: typeof checkOperator;
+  /** Resolves when durable. Throws OperatorError. */
+  act(action: NewAction & { walletId: string; id: string }): Promise<StreamPosition>;
 }
 
 /** Throws LogError, as opening and `ensureTopics` do. */
@@ -117,27 +169,100 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
   };
   const progressOf: ProgressReader = (group, partition) =>
     views[group as keyof typeof views].progress(partition);
+  const deposits = createEmitter({ log, stream: depositStream, partitions });
+  const flagWallet = createEmitter({ log, stream: flagWalletStream, partitions });
+  const { nowMs, delay } = options;
+  const onChange = (listener: () => void) => log.onChange(listener);
+  const startProcessors: App["startProcessors"] = (names, { standIn = false } = {}) =>
+    names.map((name) => {
+      const group = groups[PROCESSOR_NAMES[name]];
+      return startProcessor({ log, group, stores, partitions, delay, standIn });
+    });
 
-  return {
+  const parts: Omit<App, "createService" | "createHealthService" | "close"> = {
     log,
     topology,
     partitions,
     decimals,
     views,
     progressOf,
-    nowMs: options.nowMs,
-    deposits: createEmitter({ log, stream: depositStream, partitions }),
-    flagWallet: createEmitter({ log, stream: flagWalletStream, partitions }),
-    startProcessors: (names, { standIn = false } = {}) =>
-      names.map((name) => {
-        const group = groups[PROCESSOR_NAMES[name]];
-        return startProcessor({ log, group, stores, partitions, delay: options.delay, standIn });
+    nowMs,
+    delay,
+    deposits,
+    flagWallet,
+    submissions: createSubmissions({ deposits, counted: views.balance, onChange, nowMs, delay }),
+    wallets: walletsOf({ deposits, flagWallet, views }),
+    startProcessors,
+    standIn: (own) => {
+      const names = Object.keys(PROCESSOR_NAMES) as ProcessorName[];
+      const startStandIns = () => startProcessors(names, { standIn: true });
+      return new StandIn({ log, topology, progressOf, startStandIns, delay, ...own });
+    },
+    ends: async (only) => {
+      const found: StreamPosition[] = [];
+      for (const { topic } of topology.streams) {
+        for (let partition = 0; partition < partitions; partition++) {
+          if (only !== undefined && partition !== only) continue;
+          const { start, end } = await log.bounds(topic, partition);
+          if (end > start) found.push({ topic, partition, offset: end - 1n });
+        }
+      }
+      return found;
+    },
+    importDeposits: (request) =>
+      importDeposits(request, {
+        deposits,
+        balance: views.balance,
+        ledger: log,
+        readSent: ({ partition, from, to }) =>
+          log.read({ topic: depositStream.topic, partition, from, until: to }),
+        decimals,
+        temporaryFolder: options.folder === ":memory:" ? tmpdir() : options.folder,
+        nowMs,
+        delay,
       }),
     settled: (positions, signal) =>
       whenSettled({ log, settling: new Settling(topology, positions), progressOf, signal }),
+  };
+  const processorNames = Object.fromEntries(
+    Object.entries(PROCESSOR_NAMES).map(([processor, group]) => [group, processor]),
+  );
+  return {
+    ...parts,
+    createService: (access) => createService({ ...parts, processorNames }, access),
+    createHealthService: (access) => createHealthService({ ...parts, processorNames }, access),
     close: async () => {
       for (const each of Object.values(views)) each.close();
       await log.close();
+    },
+  };
+}
+
+function walletsOf({
+  deposits,
+  flagWallet,
+  views,
+}: Pick<App, "deposits" | "flagWallet" | "views">): Wallets {
+  return {
+    check: (walletId) => {
+      const problem = walletIdProblem(walletId);
+      if (problem !== null) throw new DepositError("invalid_wallet_id", problem);
+      return walletId;
+    },
+    partitionOf: (walletId) => deposits.partitionOf(walletId),
+    balanceMinor: (walletId) => views.balance.get(walletId, balanceRow)?.totalMinor ?? 0n,
+    flag: (walletId) => flagSummary(views.flagger, walletId),
+    evidence: (walletId) => walletEvidence(views.flagger, walletId),
+    flagged: (partition) => flaggedWallets(views.flagger, partition),
+    timeMs: (text) => {
+      const timeMs = parseEventTime(text);
+      if (timeMs !== null) return timeMs;
+      throw new DepositError("invalid_time", `"${text}" ${EVENT_TIME_FORM}`);
+    },
+    checkOperator,
+    act: async (action) => {
+      const position = await submitAction(flagWallet, action);
+      return { topic: flagWalletStream.topic, ...position };
     },
   };
 }

@@ -1,0 +1,102 @@
+/**
+ * What all commands share: how one is declared, and what it runs in.
+ *
+ *   arguments ──commander──> flags ──settings──> action(run) ──> exit code
+ */
+
+import { Command, Option } from "commander";
+import { note } from "./output.ts";
+import {
+  type Flags,
+  type LogLevel,
+  readSettings,
+  type SettingName,
+  type Settings,
+} from "./settings.ts";
+import { setUpLogging } from "./logging.ts";
+import { startedAs } from "./started-as.ts";
+import { stopSignal } from "./stopping.ts";
+
+/** What an action works with. */
+export interface Run<Name extends SettingName> {
+  readonly settings: Pick<Settings, Name>;
+  readonly logLevel: LogLevel;
+  /** Fires when the process is asked to end. */
+  readonly stopping: AbortSignal;
+}
+
+/** Every command finds its data by these. */
+export const DATA_SETTINGS = ["data", "logLevel"] as const;
+/** And one that may create them by these as well. */
+export const CREATION_SETTINGS = [...DATA_SETTINGS, "partitions", "decimals"] as const;
+
+const OPTIONS: { readonly [Name in SettingName]: () => Option } = {
+  data: () => new Option("--data <folder>", "the data folder (default: ./depositaja-data)"),
+  host: () => new Option("--host <address>", "address to listen on (default: 127.0.0.1)"),
+  port: () => new Option("--port <number>", "port to listen on, 0 for any free (default: 8080)"),
+  allowHosts: () =>
+    new Option(
+      "--allow-host <name>",
+      "answer requests for this host name too, * for any; repeatable",
+    ).argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]),
+  partitions: () => new Option("--partitions <count>", "partitions of a new log (default: 8)"),
+  decimals: () => new Option("--decimals <count>", "decimals of amounts of a new log (default: 2)"),
+  health: () => new Option("--health <port>", "serve /healthz and /readyz on 127.0.0.1"),
+  logLevel: () => new Option("--log-level <level>", "debug, info, warning or error"),
+  brokers: () => new Option("--brokers <list>", "Apache Kafka; comes with a later version"),
+};
+
+/** Names that commander makes of flags and that differ from the settings'. */
+const FLAG_NAMES: Readonly<Record<string, SettingName>> = { allowHost: "allowHosts" };
+
+export interface CommandOptions<Name extends SettingName> {
+  readonly name: string;
+  readonly description: string;
+  readonly settings: readonly Name[];
+  /** Lines of `--help`: what follows the program's name, or a whole line with "depositaja". */
+  readonly examples: readonly string[];
+  /** Further lines of `--help`. */
+  readonly remarks?: string;
+  /** One that serves logs what it does; others only what goes wrong. */
+  readonly isService?: boolean;
+}
+
+/** A command with the flags of its settings; add arguments, further flags and `withAction`. */
+export function newCommand<Name extends SettingName>(options: CommandOptions<Name>): Command {
+  const command = new Command(options.name).description(options.description);
+  for (const name of options.settings) command.addOption(OPTIONS[name]());
+  command.option("--config <file>", "settings file (default: ./config.env if there is one)");
+  command.addOption(OPTIONS.brokers());
+  const remarks = options.remarks === undefined ? "" : `\n${options.remarks}\n`;
+  command.addHelpText("after", () => `${remarks}\nExample:\n${exampleLines(options.examples)}`);
+  return command;
+}
+
+/** With the program's name as it was started: in front, or where a pipe has it. */
+function exampleLines(examples: readonly string[]): string {
+  const program = startedAs();
+  return examples
+    .map((line) => {
+      const isWhole = line.includes("depositaja ");
+      return `  ${isWhole ? line.replace("depositaja", () => program) : `${program} ${line}`}`;
+    })
+    .join("\n");
+}
+
+/** Reads the settings, then runs the action with them; what it throws ends the program. */
+export async function runWith<Name extends SettingName>(
+  options: CommandOptions<Name>,
+  flags: object,
+  action: (run: Run<Name>) => Promise<void>,
+): Promise<void> {
+  const named = Object.entries(flags).map(([flag, value]) => [FLAG_NAMES[flag] ?? flag, value]);
+  const { settings, notes } = readSettings([...options.settings, "logLevel"], {
+    flags: Object.fromEntries(named) as Flags,
+    environment: process.env,
+    folder: process.cwd(),
+  });
+  for (const sentence of notes) note(sentence);
+  const logLevel = settings.logLevel ?? (options.isService === true ? "info" : "warning");
+  await setUpLogging(logLevel);
+  await action({ settings, logLevel, stopping: stopSignal() });
+}

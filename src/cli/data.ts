@@ -1,0 +1,143 @@
+/**
+ * A command's way to the data: opens the folder, stands in where nobody processes, waits, leaves.
+ *
+ *   settings.data ──> app ──> read or write ──> settled ──> closed
+ */
+
+import type { App } from "../app.ts";
+import { note } from "./output.ts";
+import { quote, startedAs } from "./started-as.ts";
+import { delay } from "./stopping.ts";
+import { CommandError } from "./usage-error.ts";
+
+type StandIn = ReturnType<App["standIn"]>;
+type Positions = Parameters<StandIn["settle"]>[0];
+type Wait = Parameters<Parameters<App["standIn"]>[0]["onWait"]>[0];
+
+/** Shorter waits need no word. */
+const SILENT_MS = 1_000;
+/** Between two words on the same wait: a line that is rewritten, or one line more. */
+const TERMINAL_EVERY_MS = 250;
+const LINES_EVERY_MS = 5_000;
+
+export interface DataSettings {
+  readonly data: string;
+  readonly partitions?: number | null;
+  readonly decimals?: number | null;
+}
+
+/** Opens data that must be there, and closes it again. Throws CommandError when it is not. */
+export async function withData<T>(
+  settings: DataSettings,
+  action: (app: App) => Promise<T>,
+): Promise<T> {
+  const app = await openData(settings, { create: false });
+  try {
+    return await action(app);
+  } finally {
+    await app.close();
+  }
+}
+
+/** Opens the folder; says so when it was made. Throws CommandError when it is not there. */
+export async function openData(
+  { data, partitions = null, decimals = null }: DataSettings,
+  options: { readonly create: boolean; readonly leavesCheckpoints?: boolean },
+): Promise<App> {
+  const { openApp } = await import("../app.ts");
+  try {
+    return await openApp({
+      folder: data,
+      ...options,
+      ...(partitions === null ? {} : { partitions }),
+      ...(decimals === null ? {} : { decimals }),
+      nowMs: Date.now,
+      delay,
+    });
+  } catch (error) {
+    if ((error as { code?: string }).code !== "not_found") throw error;
+    throw new CommandError(
+      `there is no data in ${data}: name its folder with --data, or make it with ` +
+        `\`${startedAs()} up --data ${quote(data)}\``,
+      { cause: error },
+    );
+  }
+}
+
+/** What a command does while it stands in: `settle` may be called more than once. */
+export interface Settler {
+  join(): void;
+  /** `written` names what stands if it fails; null when the command wrote nothing. */
+  settle(positions: Positions, written: string | null): Promise<void>;
+}
+
+/** Stands in for what has no live member for as long as the action runs. */
+export async function withStandIn<T>(
+  app: App,
+  stopping: AbortSignal,
+  action: (settler: Settler) => Promise<T>,
+): Promise<T> {
+  const progress = new WaitNotice();
+  const standIn = app.standIn({
+    signal: stopping,
+    monotonicMs: () => performance.now(),
+    onWait: (wait) => progress.say(wait),
+  });
+  try {
+    return await action({
+      join: () => void standIn.join(),
+      settle: async (positions, written) => {
+        try {
+          await standIn.settle(positions);
+        } catch (error) {
+          if ((error as Error).name !== "StreamError") throw error;
+          throw new CommandError(failure(error as Error, written), { cause: error });
+        } finally {
+          progress.clear();
+        }
+      },
+    });
+  } finally {
+    await standIn.leave();
+  }
+}
+
+function failure(error: Error, written: string | null): string {
+  if (written === null) return error.message;
+  return `${error.message}; ${written} is written and stands: it counts once processing goes on`;
+}
+
+/** Says what is waited for, once it lasts. */
+class WaitNotice {
+  private readonly startMs = performance.now();
+  private lastMs = Number.NEGATIVE_INFINITY;
+  private isLineOpen = false;
+
+  say({ pending, nextOffset, leftRecords }: Wait): void {
+    const nowMs = performance.now();
+    const isTerminal = process.stderr.isTTY === true;
+    const everyMs = isTerminal ? TERMINAL_EVERY_MS : LINES_EVERY_MS;
+    if (nowMs - this.startMs < SILENT_MS || nowMs - this.lastMs < everyMs) return;
+    this.lastMs = nowMs;
+    const text =
+      `processing: ${leftRecords.toLocaleString("en")} records to go ` +
+      `(${pending.group} partition ${pending.partition} at ${nextOffset ?? 0n} of ` +
+      `${pending.offset + 1n} in ${pending.topic})`;
+    if (!isTerminal) return note(text);
+    process.stderr.write(`\r\x1b[2K${text}`);
+    this.isLineOpen = true;
+  }
+
+  clear(): void {
+    if (this.isLineOpen) process.stderr.write("\r\x1b[2K");
+    this.isLineOpen = false;
+  }
+}
+
+/** Says what opening made. */
+export function describeData(app: App, folder: string): string {
+  const { partitions, decimals } = app;
+  const made = `created, ${partitions} partitions, ${decimals} decimals`;
+  return app.log.wasCreated ? `${folder} (${made})` : folder;
+}
+

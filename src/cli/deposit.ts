@@ -1,0 +1,67 @@
+/**
+ * `deposit <wallet> <amount>`: one deposit from the shell, counted when the command ends.
+ *
+ *   arguments ──> submission ──> deposit ──settled──> what it was answered
+ */
+
+import { formatDecimal, parseAmount } from "../money.ts";
+import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
+import { withData, withStandIn } from "./data.ts";
+import { print, printJson } from "./output.ts";
+
+const OPTIONS = {
+  name: "deposit",
+  description: "Deposit an amount into a wallet.",
+  settings: DATA_SETTINGS,
+  examples: ["deposit alice 2000 --id invoice-17", "deposit alice 12.50 --at 2026-01-31T12:00:00Z"],
+  remarks:
+    "With --id the deposit counts once, however often it is sent: the same id and amount answer\n" +
+    "with the first one's place, another amount is refused.",
+} as const;
+
+interface Flags {
+  readonly at?: string;
+  readonly id?: string;
+  readonly json?: true;
+}
+
+export function depositCommand() {
+  return newCommand(OPTIONS)
+    .argument("<wallet>", "wallet id")
+    .argument("<amount>", "decimal number, such as 12.50")
+    .option("--at <time>", "when it happened: RFC 3339 or Unix milliseconds (default: now)")
+    .option("--id <key>", "your own id of it, unique for the wallet")
+    .option("--json", "print JSON")
+    .action((wallet: string, amount: string, flags: Flags) =>
+      runWith(OPTIONS, flags, ({ settings, stopping }) =>
+        withData(settings, async (app) => {
+          const walletId = app.wallets.check(wallet);
+          const amountMinor = parseAmount(amount, app.decimals);
+          const at = flags.at === undefined ? {} : { acceptedAtMs: app.wallets.timeMs(flags.at) };
+          const key = flags.id ?? null;
+          const accepted = await withStandIn(app, stopping, async ({ join, settle }) => {
+            if (key !== null) {
+              // Its answer waits for the collector, which must have come to its place by then.
+              join();
+              await settle(await app.ends(app.wallets.partitionOf(walletId)), null);
+            }
+            const answer = await app.submissions.submit({ walletId, amountMinor, key, ...at });
+            const { partition, offset } = answer.position;
+            const place = { topic: "deposit", partition, offset };
+            await settle([place], `deposit ${partition}-${offset}`);
+            return answer;
+          });
+          const { partition, offset } = accepted.position;
+          const id = `${partition}-${offset}`;
+          const exact = formatDecimal(amountMinor, app.decimals);
+          if (flags.json) {
+            printJson({ deposit_id: id, wallet_id: walletId, amount: exact, position: id });
+          } else if (accepted.isRepeat) {
+            print(`deposited before as ${id}: ${exact} into ${walletId}; nothing more is counted`);
+          } else {
+            print(`deposited as ${id}: ${exact} into ${walletId}`);
+          }
+        }),
+      ),
+    );
+}

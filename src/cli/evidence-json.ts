@@ -1,0 +1,87 @@
+/**
+ * Evidence as JSON: complete, times as Unix milliseconds and in UTC, amounts as decimal strings.
+ *
+ *   WalletEvidence ──> one JSON value
+ */
+
+import type { App } from "../app.ts";
+import { formatDecimal } from "../money.ts";
+import { utcText } from "./time-text.ts";
+
+type Evidence = ReturnType<App["wallets"]["evidence"]>;
+type Episode = Evidence["episodes"][number];
+type Event = Episode["newestEvents"][number];
+type Summary = ReturnType<App["wallets"]["flag"]>;
+
+export function summaryJson(walletId: string, summary: Summary) {
+  return {
+    wallet_id: walletId,
+    flagged: summary.isFlagged,
+    last_action: summary.lastAction,
+    newest_event: summary.newestOrdinal,
+    covered_event: summary.coveredOrdinal,
+    event_count: summary.eventCount,
+  };
+}
+
+export function evidenceJson(walletId: string, evidence: Evidence, decimals: number) {
+  return {
+    ...summaryJson(walletId, evidence),
+    episodes: evidence.episodes.map((episode) => episodeJson(episode, decimals)),
+    actions: evidence.actions.map((action) => ({
+      kind: action.kind,
+      actor: action.actor,
+      reason: action.reason,
+      seen_event: action.seenOrdinal,
+      ...timeJson("at", action.atMs),
+    })),
+  };
+}
+
+function episodeJson({ number, opening, eventCount, newestEvents }: Episode, decimals: number) {
+  return {
+    episode: number,
+    event_count: eventCount,
+    opening:
+      opening === null
+        ? null
+        : {
+            rule_id: opening.ruleId,
+            rule_version: opening.ruleVersion,
+            limit: formatDecimal(opening.limitMinor, decimals),
+            ...eventJson(opening, decimals),
+            deposit_count: opening.depositCount,
+            deposits: opening.deposits.map((deposit) => depositJson(deposit, decimals)),
+          },
+    newest_events: newestEvents.map((event) => eventJson(event, decimals)),
+  };
+}
+
+function eventJson(event: Event, decimals: number) {
+  return {
+    event: event.deposit.ordinal,
+    ...timeJson("window_start", event.windowStartMs),
+    ...timeJson("window_end", event.windowEndMs),
+    total: formatDecimal(event.totalMinor, decimals),
+    late: event.isLate,
+    covered: event.isCovered,
+    deposit: depositJson(event.deposit, decimals),
+  };
+}
+
+function depositJson(deposit: Event["deposit"], decimals: number) {
+  return {
+    deposit_id: deposit.depositId,
+    client_id: deposit.clientId,
+    amount: formatDecimal(deposit.amountMinor, decimals),
+    ...timeJson("accepted_at", deposit.acceptedAtMs),
+    ordinal: deposit.ordinal,
+  };
+}
+
+function timeJson<Name extends string>(name: Name, timeMs: number) {
+  return { [`${name}_ms`]: timeMs, [name]: utcText(timeMs) } as Record<
+    `${Name}_ms` | Name,
+    number | string
+  >;
+}

@@ -1,0 +1,161 @@
+/**
+ * `flag <wallet> [--remove]`: an operator flags a wallet, or takes a flag away.
+ *
+ *   --remove: settled up to now ──> what is seen, shown ──> flag_wallet ──settled──> flagged still?
+ *
+ * A removal covers the events up to the one that was seen. A deposit that exceeds meanwhile is a
+ * newer event: the wallet then stays flagged, and the command says so with exit code 1.
+ */
+
+import { userInfo } from "node:os";
+import { createInterface } from "node:readline/promises";
+import type { App } from "../app.ts";
+import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
+import { type Settler, withData, withStandIn } from "./data.ts";
+import { summaryJson } from "./evidence-json.ts";
+import { episodeLines } from "./evidence-text.ts";
+import { note, print, printJson } from "./output.ts";
+import { CommandError, UsageError } from "./usage-error.ts";
+
+const OPTIONS = {
+  name: "flag",
+  description: "Flag a wallet by hand, or remove its flag.",
+  settings: DATA_SETTINGS,
+  examples: [
+    'flag alice --reason "asked for by compliance"',
+    'flag alice --remove --reason "salary, see case 17" --by ann',
+  ],
+  remarks:
+    "A removal holds for the events that were seen: without --seen all that there are when the\n" +
+    "command starts, which it prints; the next deposit over the limit flags again. Exit code 1\n" +
+    "when the wallet is not flagged, or stays flagged because of a newer event.",
+} as const;
+
+interface Flags {
+  readonly remove?: true;
+  readonly seen?: string;
+  readonly reason?: string;
+  readonly by?: string;
+  readonly json?: true;
+}
+
+export function flagCommand() {
+  return newCommand(OPTIONS)
+    .argument("<wallet>", "wallet id")
+    .option("--remove", "remove the flag")
+    .option("--seen <event>", "with --remove: the newest event that you have seen")
+    .option("--reason <text>", "why; on a terminal it is asked for when left out")
+    .option("--by <name>", "who does it (default: the system's user)")
+    .option("--json", "print JSON")
+    .action((wallet: string, flags: Flags) =>
+      runWith(OPTIONS, flags, ({ settings, stopping }) =>
+        withData(settings, async (app) => {
+          const walletId = app.wallets.check(wallet);
+          const actor = flags.by ?? userInfo().username;
+          const seen = seenOrdinal(flags);
+          app.wallets.checkOperator({ walletId, actor, reason: flags.reason ?? "" });
+          await withStandIn(app, stopping, (settler) => {
+            const operation = { app, settler, stopping, walletId, actor, flags };
+            return flags.remove ? remove({ ...operation, seen }) : add(operation);
+          });
+        }),
+      ),
+    );
+}
+
+interface Operation {
+  readonly app: App;
+  readonly settler: Settler;
+  readonly stopping: AbortSignal;
+  readonly walletId: string;
+  readonly actor: string;
+  readonly flags: Flags;
+}
+
+async function add(operation: Operation): Promise<void> {
+  const { app, walletId, actor, flags } = operation;
+  const reason = await reasonOf(operation);
+  await act(operation, { kind: "add", actor, reason, atMs: app.nowMs() });
+  const summary = app.wallets.flag(walletId);
+  if (flags.json) return printJson(summaryJson(walletId, summary));
+  print(`${walletId} is flagged${summary.isFlagged ? "" : " no more: someone removed the flag"}`);
+}
+
+async function remove(operation: Operation & { readonly seen: number | null }): Promise<void> {
+  const { app, settler, walletId, actor, flags } = operation;
+  await settler.settle(await app.ends(app.wallets.partitionOf(walletId)), null);
+  const evidence = app.wallets.evidence(walletId);
+  if (!evidence.isFlagged) {
+    throw new CommandError(`${walletId} is not flagged: there is nothing to remove`);
+  }
+  const { newestOrdinal } = evidence;
+  if (operation.seen !== null && operation.seen > newestOrdinal) {
+    throw new CommandError(
+      `--seen ${operation.seen} is beyond the newest event of ${walletId}, which is ` +
+        `${newestOrdinal}: a removal covers what was seen; look with \`flags\``,
+    );
+  }
+  const seen = operation.seen ?? newestOrdinal;
+  if (operation.seen === null) describeCovered(operation, evidence);
+  const reason = await reasonOf(operation);
+  await act(operation, { kind: "remove", actor, reason, atMs: app.nowMs(), seenOrdinal: seen });
+  const after = app.wallets.flag(walletId);
+  if (flags.json) printJson({ ...summaryJson(walletId, after), seen_event: seen });
+  else if (!after.isFlagged) print(`the flag of ${walletId} is removed; event ${seen} was seen`);
+  if (!after.isFlagged) return;
+  throw new CommandError(
+    after.newestOrdinal > after.coveredOrdinal
+      ? `${walletId} stays flagged: event ${after.newestOrdinal} is newer than event ${seen}, ` +
+          "which the removal covers; look with `flags`"
+      : `${walletId} stays flagged: an operator flagged it meanwhile`,
+  );
+}
+
+/** What the removal covers, so that the operator answers for what stands there. */
+function describeCovered(operation: Operation, evidence: ReturnType<App["wallets"]["evidence"]>) {
+  const { walletId, app } = operation;
+  const { newestOrdinal, coveredOrdinal, episodes } = evidence;
+  if (newestOrdinal <= coveredOrdinal) {
+    return note(`${walletId} was flagged by an operator; there is no event to cover`);
+  }
+  note(`the removal covers the events of ${walletId} up to ${newestOrdinal}:`);
+  const isOpen = ({ opening, newestEvents }: (typeof episodes)[number]) =>
+    opening?.isCovered === false || newestEvents.some(({ isCovered }) => !isCovered);
+  const options = { decimals: app.decimals, isComplete: false };
+  for (const episode of episodes.filter(isOpen)) note(episodeLines(episode, options).join("\n"));
+}
+
+type Action = Parameters<App["wallets"]["act"]>[0];
+type NewAction =
+  | Omit<Extract<Action, { kind: "add" }>, "walletId" | "id">
+  | Omit<Extract<Action, { kind: "remove" }>, "walletId" | "id">;
+
+async function act({ app, settler, walletId }: Operation, action: NewAction): Promise<void> {
+  const position = await app.wallets.act({ ...action, walletId, id: crypto.randomUUID() });
+  const { partition, offset } = position;
+  await settler.settle([position], `the operator's record ${partition}-${offset}`);
+}
+
+/** Throws UsageError. */
+function seenOrdinal({ seen, remove: isRemoval }: Flags): number | null {
+  if (seen === undefined) return null;
+  if (!isRemoval) throw new UsageError("--seen goes with --remove: name what the removal covers");
+  const ordinal = /^\d{1,15}$/.test(seen) ? Number(seen) : Number.NaN;
+  if (Number.isSafeInteger(ordinal)) return ordinal;
+  throw new UsageError(`--seen is "${seen}": it must be an event's number, as \`flags\` prints it`);
+}
+
+/** As given; on a terminal asked for, and Enter leaves it empty; elsewhere empty. */
+async function reasonOf({ app, walletId, actor, flags, stopping }: Operation): Promise<string> {
+  if (flags.reason !== undefined) return flags.reason;
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return "";
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    lines.on("SIGINT", () => process.emit("SIGINT"));
+    const answer = await lines.question("reason (Enter leaves it empty): ", { signal: stopping });
+    app.wallets.checkOperator({ walletId, actor, reason: answer.trim() });
+    return answer.trim();
+  } finally {
+    lines.close();
+  }
+}

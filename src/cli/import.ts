@@ -1,0 +1,164 @@
+/**
+ * `import <file|->`: history from a file, counted when the command ends.
+ *
+ *   file or pipe ──> app.importDeposits ──settled──> how many were new, repeats and conflicts
+ */
+
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import type { App } from "../app.ts";
+import { formatDecimal } from "../money.ts";
+import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
+import { describeData, openData, withStandIn } from "./data.ts";
+import { newImportBar } from "./import-bar.ts";
+import { print, printJson } from "./output.ts";
+import { CommandError } from "./usage-error.ts";
+
+type Request = Parameters<App["importDeposits"]>[0];
+type Result = Awaited<ReturnType<App["importDeposits"]>>;
+type Conflict = Parameters<Request["onConflict"]>[0];
+
+/** As many as one JSON value may hold; all of them are among the dead letters. */
+const MAX_JSON_CONFLICTS = 1_000;
+
+const OPTIONS = {
+  name: "import",
+  description: "Import a history of deposits from a file, or from a pipe as -.",
+  settings: CREATION_SETTINGS,
+  examples: ["import history.csv", "zcat history.ndjson.gz | depositaja import -"],
+  remarks:
+    "The file is NDJSON or CSV with a header, plain or gzip, with wallet_id, amount, accepted_at\n" +
+    "(RFC 3339 or Unix milliseconds) and optionally id, a deposit a line, in any order. Every line\n" +
+    "is checked before the first is imported. Importing a file again changes nothing.",
+} as const;
+
+interface Flags {
+  readonly skipBad?: string;
+  readonly json?: true;
+}
+
+export function importCommand() {
+  return newCommand(OPTIONS)
+    .argument("<file>", "the file; - for a pipe")
+    .option("--skip-bad <file>", "write bad lines to this file and import the others")
+    .option("--json", "print JSON")
+    .action((path: string, flags: Flags) =>
+      runWith(OPTIONS, flags, async ({ settings, stopping }) => {
+        if (path !== "-" && !existsSync(path)) {
+          throw new CommandError(`${resolve(path)} is not there: name a file, or - for a pipe`);
+        }
+        const app = await openData(settings, { create: true });
+        try {
+          const bar = newImportBar();
+          if (app.log.wasCreated) bar.note(`data: ${describeData(app, settings.data)}`);
+          await importInto(app, { path, flags, bar, stopping });
+        } finally {
+          await app.close();
+        }
+      }),
+    );
+}
+
+async function importInto(
+  app: App,
+  run: { path: string; flags: Flags; bar: ReturnType<typeof newImportBar>; stopping: AbortSignal },
+): Promise<void> {
+  const { path, flags, bar, stopping } = run;
+  const name = path === "-" ? "the pipe" : path;
+  const listed: Record<string, string>[] = [];
+  const onConflict = (conflict: Conflict) => {
+    const fields = conflictFields(conflict, app.decimals);
+    if (flags.json !== true) {
+      bar.clear();
+      print(conflictLine(fields));
+    } else if (listed.length < MAX_JSON_CONFLICTS) listed.push(fields);
+  };
+  try {
+    const result = await withStandIn(app, stopping, ({ settle }) =>
+      app.importDeposits({
+        path,
+        pipe: standardInput(),
+        skipBad: flags.skipBad ?? null,
+        signal: stopping,
+        settle: async (positions) => {
+          bar.clear();
+          await settle(positions, `what ${name} held`);
+        },
+        onProgress: (progress) => bar.show(progress),
+        onBadLine: (line, problem) => bar.note(`line ${line}: ${problem}`),
+        onConflict,
+      }),
+    );
+    bar.clear();
+    if (flags.json === true) printJson({ file: path, ...jsonOf(result), conflicting: listed });
+    else print(summary(name, result, flags.skipBad));
+    if (result.conflicts > 0) throw new CommandError(conflictsMessage(result));
+  } finally {
+    bar.clear();
+  }
+}
+
+async function* standardInput(): AsyncGenerator<Uint8Array> {
+  yield* Bun.stdin.stream();
+}
+
+function summary(name: string, result: Result, skipBad: string | undefined): string {
+  const [rows, fresh, repeats, conflicts, skipped] = [
+    result.rows,
+    result.new,
+    result.repeats,
+    result.conflicts,
+    result.skippedLines,
+  ].map((count) => count.toLocaleString("en"));
+  const aside = result.skippedLines === 0 ? "" : `; ${skipped} bad lines written to ${skipBad}`;
+  if (result.doneBeforeAtMs !== null) {
+    const day = new Date(result.doneBeforeAtMs).toISOString();
+    return `${name}: ${rows} rows, all imported before (${day}): nothing was changed${aside}`;
+  }
+  return (
+    `${name}: ${rows} rows imported: ${fresh} new, ${repeats} repeats, ${conflicts} ` +
+    `conflicts${aside}`
+  );
+}
+
+function jsonOf(result: Result): Record<string, unknown> {
+  const { doneBeforeAtMs } = result;
+  return {
+    sha256: result.sha256,
+    rows: result.rows,
+    new: result.new,
+    repeats: result.repeats,
+    conflicts: result.conflicts,
+    skipped_lines: result.skippedLines,
+    imported_before_at: doneBeforeAtMs === null ? null : new Date(doneBeforeAtMs).toISOString(),
+  };
+}
+
+function conflictFields(conflict: Conflict, decimals: number): Record<string, string> {
+  const { walletId, id, position, countedPosition } = conflict;
+  return {
+    wallet_id: walletId,
+    id,
+    position: `${position.partition}-${position.offset}`,
+    amount: formatDecimal(conflict.amountMinor, decimals),
+    counted_position: `${countedPosition.partition}-${countedPosition.offset}`,
+    counted_amount: formatDecimal(conflict.countedAmountMinor, decimals),
+  };
+}
+
+function conflictLine(fields: Record<string, string>): string {
+  return (
+    `conflict: ${fields["position"]} id "${fields["id"]}" of ${fields["wallet_id"]} has ` +
+    `${fields["amount"]}, was counted at ${fields["counted_position"]} with ` +
+    `${fields["counted_amount"]}`
+  );
+}
+
+function conflictsMessage({ conflicts, doneBeforeAtMs }: Result): string {
+  const rows = conflicts === 1 ? "1 row has" : `${conflicts.toLocaleString("en")} rows have`;
+  const where = doneBeforeAtMs === null ? "listed above and " : "";
+  return (
+    `${rows} an id that was counted with another amount: not counted, ${where}kept among the ` +
+    "collector's dead letters"
+  );
+}

@@ -1,0 +1,69 @@
+/**
+ * `process`: some or all processors, beside a `serve` or other `process` on the same folder.
+ *
+ *   log ──claims, shared with other processes──> collector, detector, flagger
+ */
+
+import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
+import { describeData, openData } from "./data.ts";
+import { announce } from "./serving.ts";
+import { whenAborted } from "./stopping.ts";
+import { UsageError } from "./usage-error.ts";
+
+const OPTIONS = {
+  name: "process",
+  description: "Run processors: collector (balance), detector (threshold), flagger.",
+  settings: [...CREATION_SETTINGS, "health"],
+  examples: ["process --all", "process collector detector --health 8081"],
+  remarks:
+    "Makes the data folder where there is none. Several of them share the partitions; what one\n" +
+    "leaves, the others take over.",
+  isService: true,
+} as const;
+
+/** Health is for this machine alone. */
+const HEALTH_HOST = "127.0.0.1";
+
+interface Flags {
+  readonly all?: true;
+}
+
+export function processCommand() {
+  return newCommand(OPTIONS)
+    .argument("[processors...]", "which, by either name")
+    .option("--all", "all of them")
+    .action((names: string[], flags: Flags) =>
+      runWith(OPTIONS, flags, async ({ settings, stopping }) => {
+        const { allProcessors, listOf, processorsNamed } = await import("./processor-names.ts");
+        if (flags.all && names.length > 0) {
+          throw new UsageError("name processors or say --all, not both");
+        }
+        const wanted = flags.all ? allProcessors : processorsNamed(names);
+        if (wanted.length === 0) {
+          throw new UsageError(`say which processors: ${listOf(allProcessors)}, or --all`);
+        }
+        const app = await openData(settings, { create: true });
+        try {
+          const { health } = settings;
+          const service = health === null ? null : app.createHealthService({ allowHosts: [] });
+          const server = service?.listen({ host: HEALTH_HOST, port: health ?? 0 }) ?? null;
+          const processors = app.startProcessors(wanted);
+          announce([
+            `processing  ${listOf(wanted)}`,
+            `data        ${describeData(app, settings.data)}`,
+            ...(server === null ? [] : [`health      ${server.url}/readyz`]),
+            "Ctrl-C stops it.",
+          ]);
+          try {
+            const ended = Promise.all(processors.map(({ done }) => done));
+            await Promise.race([whenAborted(stopping), ended]);
+          } finally {
+            await server?.stop();
+            await Promise.allSettled(processors.map((processor) => processor.stop()));
+          }
+        } finally {
+          await app.close();
+        }
+      }),
+    );
+}

@@ -1,0 +1,45 @@
+/**
+ * The worker thread of `up`: all processors, so that processing does not hold up answers.
+ *
+ *   up (main thread: HTTP) ──"stop"──> this thread ──"ready"──> up
+ *
+ * It opens the data folder by itself. When a processor can't go on at all the thread ends, and
+ * `up` with it.
+ */
+
+import { parentPort, workerData } from "node:worker_threads";
+import { openData } from "./data.ts";
+import { setUpLogging } from "./logging.ts";
+import type { LogLevel } from "./settings.ts";
+
+export interface WorkerSettings {
+  readonly data: string;
+  readonly logLevel: LogLevel;
+}
+
+export type WorkerMessage =
+  | { readonly kind: "ready" }
+  | { readonly kind: "failed"; readonly message: string };
+
+/** Runs until "stop" comes; then the thread ends by itself. Tells `up` when it cannot go on. */
+export async function runProcessingWorker(): Promise<void> {
+  const port = parentPort;
+  if (port === null) throw new Error("the processing worker has no parent: start `up` instead");
+  const tell = (message: WorkerMessage) => port.postMessage(message);
+  try {
+    const { data, logLevel } = workerData as WorkerSettings;
+    await setUpLogging(logLevel);
+    const { allProcessors } = await import("./processor-names.ts");
+    const app = await openData({ data }, { create: false });
+    const processors = app.startProcessors(allProcessors);
+    const stopped = new Promise<void>((resolve) => port.once("message", () => resolve()));
+    tell({ kind: "ready" });
+    await Promise.race([stopped, Promise.all(processors.map(({ done }) => done))]);
+    await Promise.all(processors.map((processor) => processor.stop()));
+    await app.close();
+    port.close();
+  } catch (error) {
+    tell({ kind: "failed", message: (error as Error).message });
+    process.exit(1);
+  }
+}

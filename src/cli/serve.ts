@@ -1,0 +1,38 @@
+/**
+ * `serve`: the HTTP service without processors; deposits are counted by `process` elsewhere.
+ *
+ *   HTTP ──> log <── `process` in another terminal
+ */
+
+import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
+import { openData } from "./data.ts";
+import { announce, checkAccess, servingLines, startServing } from "./serving.ts";
+import { startedAs } from "./started-as.ts";
+import { whenAborted } from "./stopping.ts";
+
+const OPTIONS = {
+  name: "serve",
+  description: "Run the HTTP service without processors.",
+  settings: [...CREATION_SETTINGS, "host", "port", "allowHosts"],
+  examples: ["serve", "serve --host 0.0.0.0 --allow-host deposits.example.org"],
+  remarks: "Makes the data folder where there is none. Deposits are taken and counted later.",
+  isService: true,
+} as const;
+
+export function serveCommand() {
+  return newCommand(OPTIONS).action((flags: object) =>
+    runWith(OPTIONS, flags, async ({ settings, stopping }) => {
+      checkAccess(settings);
+      const app = await openData(settings, { create: true });
+      try {
+        const server = startServing(app, settings);
+        const runs = `none here; run them with \`${startedAs()} process --all\``;
+        announce([...servingLines(app, { settings, url: server.url, runs }), "Ctrl-C stops it."]);
+        await whenAborted(stopping);
+        await server.stop();
+      } finally {
+        await app.close();
+      }
+    }),
+  );
+}

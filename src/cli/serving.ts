@@ -1,0 +1,73 @@
+/**
+ * What `up` and `serve` share: the HTTP service on an app, from its first word to its stop.
+ *
+ *   app ──createService──> listen ──> what to type next ──signal──> requests answered
+ */
+
+import type { App } from "../app.ts";
+import { describeData } from "./data.ts";
+import { OutputClosed, print } from "./output.ts";
+import type { Settings } from "./settings.ts";
+import { quote, startedAs } from "./started-as.ts";
+import { UsageError } from "./usage-error.ts";
+
+export type ServingSettings = Pick<Settings, "data" | "host" | "port" | "allowHosts">;
+
+/** Before anything is made. Throws UsageError. */
+export function checkAccess({ host, allowHosts }: ServingSettings): void {
+  const isLoopback = /^(localhost|127(\.\d+){3}|::1)$/.test(host);
+  if (isLoopback || allowHosts.length > 0) return;
+  throw new UsageError(
+    `--host ${host} lets other machines in: name what they call this one with --allow-host NAME, ` +
+      "or let any name in with --allow-host '*'",
+  );
+}
+
+/** Throws ServerError when it cannot listen. */
+export function startServing(app: App, { host, port, allowHosts }: ServingSettings) {
+  return app.createService({ allowHosts }).listen({ host, port });
+}
+
+/** What a service says once it stands; a reader that has gone away is no reason to stop. */
+export function announce(lines: readonly string[]): void {
+  try {
+    print(lines.join("\n"));
+  } catch (error) {
+    if (!(error instanceof OutputClosed)) throw error;
+  }
+}
+
+export function servingLines(
+  app: App,
+  options: { readonly settings: ServingSettings; readonly url: string; readonly runs: string },
+): string[] {
+  const { settings, url, runs } = options;
+  return [
+    `serving     ${url}`,
+    `data        ${describeData(app, settings.data)}`,
+    `processors  ${runs}`,
+  ];
+}
+
+/** Commands to type next, with this data and this address. */
+export function nextLines({ data, defaultData, url }: NextOptions): string[] {
+  const program = startedAs();
+  const named = data === defaultData ? "" : ` --data ${quote(data)}`;
+  return [
+    "",
+    "next, in another terminal:",
+    `  curl -d '{"wallet_id": "alice", "amount": 6000}' ${url}/deposit`,
+    `  ${program} deposit alice 4000.01${named}`,
+    `  curl ${url}/check/alice`,
+    `  ${program} flags alice${named}`,
+    "",
+    "Ctrl-C stops it.",
+  ];
+}
+
+export interface NextOptions {
+  readonly data: string;
+  /** Where a command looks that is not told. */
+  readonly defaultData: string;
+  readonly url: string;
+}

@@ -1,0 +1,87 @@
+/**
+ * `up`: the service and all processors in one process, on an embedded log.
+ *
+ *   main thread: HTTP ──> log <── worker thread: collector, detector, flagger
+ *
+ * The worker opens the same folder by itself, so that no answer waits for processing. Neither
+ * goes on without the other: a worker that ends ends the process.
+ */
+
+import { resolve } from "node:path";
+import { Worker } from "node:worker_threads";
+import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
+import { openData } from "./data.ts";
+import type { WorkerMessage, WorkerSettings } from "./processing-worker.ts";
+import { announce, checkAccess, nextLines, servingLines, startServing } from "./serving.ts";
+import { DEFAULT_DATA, type LogLevel } from "./settings.ts";
+import { whenAborted } from "./stopping.ts";
+import { CommandError } from "./usage-error.ts";
+
+const OPTIONS = {
+  name: "up",
+  description: "Run the service and all processors in one process.",
+  settings: [...CREATION_SETTINGS, "host", "port", "allowHosts"],
+  examples: ["up", "up --port 9000 --data ./deposits"],
+  remarks:
+    "Makes the data folder where there is none. Stops at Ctrl-C (SIGINT, SIGTERM): requests\n" +
+    "under way are answered, batches committed; a second one ends it at once.",
+  isService: true,
+} as const;
+
+export function upCommand() {
+  return newCommand(OPTIONS).action((flags: object) =>
+    runWith(OPTIONS, flags, async ({ settings, logLevel, stopping }) => {
+      checkAccess(settings);
+      const app = await openData(settings, { create: true, leavesCheckpoints: true });
+      try {
+        const server = startServing(app, settings);
+        const worker = startWorker({ data: settings.data, logLevel });
+        try {
+          await Promise.race([worker.ready, worker.failed]);
+          const { url } = server;
+          const runs = "collector (balance), detector (threshold), flagger";
+          const defaultData = resolve(DEFAULT_DATA);
+          announce([
+            ...servingLines(app, { settings, url, runs }),
+            ...nextLines({ data: settings.data, defaultData, url }),
+          ]);
+          await Promise.race([whenAborted(stopping), worker.failed]);
+        } finally {
+          await server.stop();
+          await worker.stop();
+        }
+      } finally {
+        await app.close();
+      }
+    }),
+  );
+}
+
+/** `failed` rejects when the thread ends unasked. */
+function startWorker(settings: WorkerSettings & { readonly logLevel: LogLevel }) {
+  const worker = new Worker(Bun.main, { workerData: settings });
+  const ready = Promise.withResolvers<void>();
+  const failed = Promise.withResolvers<never>();
+  const ended = Promise.withResolvers<void>();
+  failed.promise.catch(() => {}); // heard where `up` waits
+  const fail = (reason: string) =>
+    failed.reject(new CommandError(`the processors have ended: ${reason}`));
+  worker.on("message", (message: WorkerMessage) => {
+    if (message.kind === "ready") ready.resolve();
+    else fail(message.message);
+  });
+  worker.on("error", (error) => fail((error as Error).message));
+  worker.on("exit", (code) => {
+    fail(`their thread ended with code ${code}`);
+    ended.resolve();
+  });
+  return {
+    ready: ready.promise,
+    failed: failed.promise,
+    stop: async () => {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, no window
+      worker.postMessage("stop");
+      await ended.promise;
+    },
+  };
+}

@@ -1,0 +1,33 @@
+/**
+ * The executable: one program, its commands, and the thread that it starts of itself.
+ *
+ *   main thread ──> commands        worker thread (of `up`) ──> processors
+ */
+
+import { checkCommand } from "./cli/check.ts";
+import { depositCommand } from "./cli/deposit.ts";
+import { flagCommand } from "./cli/flag.ts";
+import { flagsCommand } from "./cli/flags.ts";
+import { importCommand } from "./cli/import.ts";
+import { processCommand } from "./cli/process.ts";
+import { runProcessingWorker } from "./cli/processing-worker.ts";
+import { runProgram } from "./cli/program.ts";
+import { serveCommand } from "./cli/serve.ts";
+import { upCommand } from "./cli/up.ts";
+
+async function main(): Promise<void> {
+  if (!Bun.isMainThread) return runProcessingWorker();
+  const commands = [
+    upCommand(),
+    serveCommand(),
+    processCommand(),
+    depositCommand(),
+    checkCommand(),
+    flagCommand(),
+    flagsCommand(),
+    importCommand(),
+  ];
+  process.exit(await runProgram(commands, process.argv.slice(2)));
+}
+
+void main();

@@ -1,0 +1,182 @@
+/**
+ * Settling without a service: a program that only wants its own records done takes part for a
+ * moment.
+ *
+ *   positions ──settled already?──> done
+ *      └── no: join each group that no live member serves ──> wait, watching who moves ──> leave
+ *
+ * A group that a live member serves is left to it. What can never settle ends the wait: a
+ * partition that stands still at a failing rule, or one that nobody moves for STALL_MS.
+ */
+
+import type { EventLog } from "../log/event-log.ts";
+import type { Processor } from "./processor.ts";
+import {
+  type Pending,
+  type ProgressReader,
+  Settling,
+  type StreamPosition,
+  whenSettled,
+} from "./settling.ts";
+import { StreamError } from "./stream-error.ts";
+import { consumersOf, type Topology } from "./topology.ts";
+
+/** No progress for so long is none at all: longer than a hung owner's partitions take to move. */
+const STALL_MS = 5_000;
+/** How often it is looked who moves: a fraction of what a person notices. */
+const WATCH_EVERY_MS = 100;
+
+/** What is still to be done. */
+export interface Wait {
+  /** The first that is waited for. */
+  readonly pending: Pending;
+  /** The next offset that its group will take; null when it never ran there. */
+  readonly nextOffset: bigint | null;
+  /** Known to be left, over all positions and the groups that read them. */
+  readonly leftRecords: bigint;
+}
+
+export interface StandInOptions {
+  readonly log: EventLog;
+  readonly topology: Topology;
+  readonly progressOf: ProgressReader;
+  /** Starts every group of the topology with `standIn`. */
+  readonly startStandIns: () => readonly Processor[];
+  readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly monotonicMs: () => number;
+  /** Ends every wait. */
+  readonly signal: AbortSignal;
+  /** Called while it waits, every WATCH_EVERY_MS or so. */
+  readonly onWait: (wait: Wait) => void;
+}
+
+export class StandIn {
+  private processors: readonly Processor[] | null = null;
+  private failed: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly options: StandInOptions) {}
+
+  /** Takes part from here on; `settle` does so by itself where it is needed. Idempotent. */
+  join(): readonly Processor[] {
+    if (this.processors === null) {
+      this.processors = this.options.startStandIns();
+      this.failed = Promise.all(this.processors.map(({ done }) => done));
+      this.failed.catch(() => {}); // heard by the next `settle`, or not needed any more
+    }
+    return this.processors;
+  }
+
+  /**
+   * Resolves once the positions are settled. Throws StreamError `rule_failed` and `not_settled`,
+   * the latter also when the signal fires; what `EventLog.join` throws.
+   */
+  async settle(positions: readonly StreamPosition[]): Promise<void> {
+    const { options } = this;
+    const settling = new Settling(options.topology, positions);
+    if (settling.advance(options.progressOf)) return;
+    const watch = new Watch(options, this.join());
+    const failed = this.failed.then(() => null);
+    for (;;) {
+      if (options.signal.aborted) throw new StreamError("not_settled", "interrupted");
+      const pending = await Promise.race([waitOnce(settling, options), failed]);
+      if (pending === null) return;
+      await watch.look(pending);
+      options.onWait(describe(positions, pending, options));
+    }
+  }
+
+  /** Finishes the running batches and gives every partition back. Idempotent. */
+  async leave(): Promise<void> {
+    await Promise.allSettled((this.processors ?? []).map((processor) => processor.stop()));
+  }
+}
+
+/** Null once settled; after WATCH_EVERY_MS, or when interrupted, what is waited for. */
+async function waitOnce(
+  settling: Settling,
+  { log, progressOf, delay, signal }: StandInOptions,
+): Promise<Pending | null> {
+  const slice = new AbortController();
+  const settled = new AbortController();
+  const timer = delay(WATCH_EVERY_MS, AbortSignal.any([signal, settled.signal]));
+  timer.then(() => slice.abort()).catch(() => {});
+  const pending = await whenSettled({ log, settling, progressOf, signal: slice.signal });
+  settled.abort();
+  return pending;
+}
+
+/** Tells a wait from a standstill. */
+class Watch {
+  private seen = "";
+  private sinceMs: number;
+
+  constructor(
+    private readonly options: StandInOptions,
+    private readonly processors: readonly Processor[],
+  ) {
+    this.sinceMs = options.monotonicMs();
+  }
+
+  /** Throws when what is waited for stands still. */
+  async look(pending: Pending): Promise<void> {
+    const { log, monotonicMs } = this.options;
+    const { group, partition, topic } = pending;
+    const own = this.processors
+      .find((processor) => processor.group.name === group)
+      ?.state()
+      .find((state) => state.partition === partition);
+    if (own?.phase === "stopped") {
+      throw own.error ?? new StreamError("rule_failed", `${group} partition ${partition} stopped`);
+    }
+    const owners = await log.owners(group);
+    const owner = owners.find((each) => each.partition === partition)?.owner ?? null;
+    // As committed: while behind, a store is flushed once in several commits only.
+    const progress = await log.progress(group, partition);
+    const next = nextOffset(() => progress, pending);
+    // Own tasks share one thread: while any of them moves, this one waits for its turn.
+    const moved = own === undefined ? next : committedRecords(this.processors);
+    const now = `${group} ${partition} ${topic} ${owner} ${moved}`;
+    const nowMs = monotonicMs();
+    if (now !== this.seen || own?.phase === "catching_up") {
+      this.seen = now;
+      this.sinceMs = nowMs;
+    } else if (nowMs - this.sinceMs >= STALL_MS) {
+      const who = owner === null ? "nobody runs it" : `${owner} runs it, look at its messages`;
+      throw new StreamError(
+        "not_settled",
+        `${group} partition ${partition} makes no progress at offset ${next ?? 0n} of ${topic} ` +
+          `for ${STALL_MS / 1_000} s: ${who}`,
+      );
+    }
+  }
+}
+
+function describe(
+  positions: readonly StreamPosition[],
+  pending: Pending,
+  { topology, progressOf }: StandInOptions,
+): Wait {
+  let leftRecords = 0n;
+  for (const position of positions) {
+    for (const { name } of consumersOf(topology, position.topic)) {
+      const next = nextOffset(progressOf, { ...position, group: name }) ?? 0n;
+      if (next <= position.offset) leftRecords += position.offset + 1n - next;
+    }
+  }
+  return { pending, nextOffset: nextOffset(progressOf, pending), leftRecords };
+}
+
+function committedRecords(processors: readonly Processor[]): bigint {
+  let sum = 0n;
+  for (const processor of processors) {
+    for (const { progress } of processor.state()) {
+      for (const { nextOffset: next } of progress?.inputs ?? []) sum += next;
+    }
+  }
+  return sum;
+}
+
+function nextOffset(progressOf: ProgressReader, wait: Pending): bigint | null {
+  const inputs = progressOf(wait.group, wait.partition)?.inputs;
+  return inputs?.find(({ topic }) => topic === wait.topic)?.nextOffset ?? null;
+}
