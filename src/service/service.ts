@@ -29,6 +29,7 @@ export interface Service {
 }
 
 export interface ServiceParts extends WalletAnswersOptions, SettledReadsOptions, HealthOptions {
+  readonly log: WalletAnswersOptions["log"] & HealthOptions["log"];
   readonly submissions: Submissions;
 }
 
@@ -47,6 +48,7 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     const amountMinor = parseAmount(amountText, parts.decimals);
     const key = idempotencyKey(c.req.raw.headers);
     const { position } = await parts.submissions.submit({ walletId, amountMinor, key });
+    if (key !== null) answers.lookAgain(position.partition); // it is counted: the next check must say so
     return { walletId, amountMinor, place: formatPosition(position) };
   };
   const check = (c: Context, segment: string) => {
@@ -58,7 +60,8 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     const walletId = walletIdOf(segment);
     const partition = parts.views.balance.partitionOf(walletId);
     await reads.wait(after, { partition, signal: c.req.raw.signal });
-    return json(answers.read(walletId));
+    answers.lookAgain(partition);
+    return json(answers.of(segment));
   };
 
   addHealthRoutes(routes, parts);
@@ -77,9 +80,12 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     routes.get(prefix, (c) => check(c, ""));
     routes.get(`${prefix}:wallet_id`, (c) => check(c, c.req.path.slice(prefix.length)));
   }
-  routes.get("/:wallet_id/feed", (c) => check(c, c.req.path.slice(1, -"/feed".length)));
+  // A table of its own: beside /check/:wallet_id it would need hono's slow router.
+  const feeds = newRoutes().get("/:wallet_id/feed", (c) =>
+    check(c, c.req.path.slice(1, -"/feed".length)),
+  );
 
-  return listening(routes, {
+  return listening([routes, feeds], {
     ...access,
     delay: parts.delay,
     abandon: () => {
@@ -96,39 +102,45 @@ export function createHealthService(
 ): Service {
   const routes = newRoutes();
   addHealthRoutes(routes, parts);
-  return listening(routes, { ...access, delay: parts.delay, abandon: () => {} });
+  return listening([routes], { ...access, delay: parts.delay, abandon: () => {} });
 }
 
 /** Paths are matched as they were sent: a wallet id may hold an encoded slash. */
 function newRoutes(): Hono {
   const routes = new Hono({ getPath: (request) => pathOf(request.url) });
   routes.onError((error, c) => problemResponse(error, c.req.path));
-  routes.notFound((c) => unrouted(routes, c));
   return routes;
 }
 
+/** What the first of `tables` does not know goes to the next. */
 function listening(
-  routes: Hono,
+  tables: readonly [Hono, ...Hono[]],
   options: AccessOptions & Pick<ServiceParts, "delay"> & { readonly abandon: () => void },
 ): Service {
+  tables.forEach((routes, index) => {
+    const next = tables[index + 1];
+    routes.notFound((c) => (next === undefined ? unrouted(tables, c) : next.fetch(c.req.raw)));
+  });
   const guard = createGuard(options.allowHosts);
+  const [first] = tables;
   const fetch = (request: Request) => {
     const refusal = guard(request.headers);
-    return refusal === null
-      ? routes.fetch(request)
-      : problemResponse(refusal, pathOf(request.url));
+    if (refusal === null) return first.fetch(request);
+    return problemResponse(refusal, pathOf(request.url));
   };
   return { fetch, listen: (address) => startServer({ ...options, ...address, fetch }) };
 }
 
 /** What no route took: another method, or nothing there. */
-function unrouted(routes: Hono, c: Context): Response {
+function unrouted(tables: readonly Hono[], c: Context): Response {
   const { method, path } = c.req;
-  const known = ["GET", "POST"].filter((each) => routes.router.match(each, path)[0].length > 0);
+  const takes = (each: string) =>
+    tables.some(({ router }) => router.match(each, path)[0].length > 0);
+  const known = ["GET", "POST"].filter(takes);
   if (known.length === 0) {
     return problemResponse(new ServiceError("not_found", `nothing is at ${path}`), path);
   }
-  const allow = [...known.flatMap((each) => (each === "GET" ? ["GET", "HEAD"] : [each])), "OPTIONS"];
+  const allow = [...known, ...(known.includes("GET") ? ["HEAD"] : []), "OPTIONS"];
   const headers = { allow: allow.join(", ") };
   if (method === "OPTIONS") return new Response(null, { status: 204, headers });
   const message = `${method} is not possible here: use ${known.join(" or ")}`;

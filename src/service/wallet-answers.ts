@@ -5,19 +5,26 @@
  *                  └── no ──decode, views──> text, kept
  *
  * An answer is kept with the versions of the two stores that it was read from, and is good while
- * both stand. They are looked up once a partition in each turn of the event loop: the requests of
- * one turn were all sent before any answer of that turn, so that none can tell the difference.
+ * both stand. A look at them costs as much as the whole rest of a request, so that they are looked
+ * at again only after a change was heard of, or after LOOK_EVERY_MS: what another process changed
+ * may be seen that much later. Who needs to see a certain deposit asks with its position.
  */
 
 import { balanceRow } from "../collector/balance-row.ts";
 import { walletIdProblem } from "../deposits/deposit.ts";
 import { DepositError } from "../deposits/submission.ts";
 import { flagRow, isFlagged } from "../flagger/flag-rows.ts";
+import type { EventLog } from "../log/event-log.ts";
 import { formatNumber } from "../money.ts";
 import type { View } from "../stream/view.ts";
 
 /** In each of two generations: some 30 MB at most for both, all of a busy day's wallets. */
 const MAX_KEPT_ANSWERS = 65_536;
+
+/** A change of another process is heard of within about a millisecond; this is the net below. */
+const LOOK_EVERY_MS = 5;
+/** While changes come faster than this, a partition's versions are looked at this often. */
+const LOOK_AT_MOST_EVERY_MS = 1;
 
 interface Kept {
   readonly text: string;
@@ -31,7 +38,16 @@ interface Versions {
   readonly flagger: number;
 }
 
+/** A partition's versions, and how old they are. */
+interface Look {
+  readonly versions: Versions;
+  readonly atMs: number;
+  /** The changes heard of before. */
+  readonly change: number;
+}
+
 export interface WalletAnswersOptions {
+  readonly log: Pick<EventLog, "onChange">;
   readonly views: { readonly balance: View; readonly flagger: View };
   readonly decimals: number;
 }
@@ -39,10 +55,14 @@ export interface WalletAnswersOptions {
 export class WalletAnswers {
   private young = new Map<string, Kept>();
   private old = new Map<string, Kept>();
-  /** What this turn of the event loop has looked up; null: no turn is under way. */
-  private turn: Versions[] | null = null;
+  private readonly looks: (Look | undefined)[] = [];
+  private change = 0;
 
-  constructor(private readonly options: WalletAnswersOptions) {}
+  constructor(private readonly options: WalletAnswersOptions) {
+    options.log.onChange(() => {
+      this.change += 1;
+    });
+  }
 
   /**
    * The JSON text for a wallet id as it stands in a path. Throws `invalid_wallet_id`.
@@ -64,8 +84,7 @@ export class WalletAnswers {
     return text;
   }
 
-  /** As the views have it now. */
-  read(walletId: string): string {
+  private read(walletId: string): string {
     const { views, decimals } = this.options;
     const balance = formatNumber(views.balance.get(walletId, balanceRow)?.totalMinor ?? 0n, decimals);
     const isAbove = isFlagged(views.flagger.get(walletId, flagRow));
@@ -75,18 +94,20 @@ export class WalletAnswers {
     );
   }
 
+  /** From here on every answer of the partition is as new as its stores are now. */
+  lookAgain(partition: number): void {
+    this.looks[partition] = undefined;
+  }
+
   private versionsOf(partition: number): Versions {
-    if (this.turn === null) {
-      this.turn = [];
-      setImmediate(() => {
-        this.turn = null;
-      });
-    }
+    const known = this.looks[partition];
+    const nowMs = performance.now();
+    const goodMs = known?.change === this.change ? LOOK_EVERY_MS : LOOK_AT_MOST_EVERY_MS;
+    if (known !== undefined && nowMs - known.atMs < goodMs) return known.versions;
     const { balance, flagger } = this.options.views;
-    return (this.turn[partition] ??= {
-      balance: balance.version(partition),
-      flagger: flagger.version(partition),
-    });
+    const versions = { balance: balance.version(partition), flagger: flagger.version(partition) };
+    this.looks[partition] = { versions, atMs: nowMs, change: this.change };
+    return versions;
   }
 
   private keep(segment: string, kept: Kept): void {
