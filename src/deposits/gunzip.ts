@@ -34,7 +34,7 @@ export async function* gunzip(
   };
   pipeline(Readable.from(feed()), unzip, () => {}); // its error comes out of the loop below
   try {
-    for await (const chunk of unzip) yield chunk as Uint8Array;
+    yield* evenly(unzip);
   } catch (error) {
     if (failed.reading !== undefined) throw failed.reading;
     throw new Error(reasonOf(error), { cause: error });
@@ -43,6 +43,25 @@ export async function* gunzip(
   for await (const chunk of readFrom(unzip.bytesWritten)) {
     if (chunk.some((byte) => byte !== 0)) throw new Error(TRAILING);
   }
+}
+
+/** Chunks of one size, whatever zlib makes of its turns: one content is always cut alike. */
+async function* evenly(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let whole = Buffer.allocUnsafe(CHUNK_BYTES);
+  let length = 0;
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + CHUNK_BYTES - length);
+      whole.set(part, length);
+      at += part.length;
+      length += part.length;
+      if (length < CHUNK_BYTES) continue;
+      yield whole;
+      whole = Buffer.allocUnsafe(CHUNK_BYTES);
+      length = 0;
+    }
+  }
+  if (length > 0) yield whole.subarray(0, length);
 }
 
 const TRAILING = "something that is no gzip stands behind the compressed data";

@@ -17,6 +17,8 @@ export interface CheckedFile {
   /** Good ones. */
   readonly rows: number;
   readonly badLines: number;
+  /** Of the reading's blocks, for the next reading. */
+  readonly checksums: readonly number[];
 }
 
 export interface CheckOptions {
@@ -37,7 +39,7 @@ export async function checkFile(options: CheckOptions): Promise<CheckedFile> {
   if (skipBad !== null && (await source.isAt(skipBad))) {
     throw new ImportError("unreadable", `${skipBad} is the file to import: name another one`);
   }
-  const reading = new ImportReading(source, rules, options.onRead);
+  const reading = new ImportReading({ source, rules, onRead: options.onRead });
   const aside = new LinesAside(skipBad);
   let rows = 0;
   let badLines = 0;
@@ -58,7 +60,7 @@ export async function checkFile(options: CheckOptions): Promise<CheckedFile> {
   } finally {
     await aside.close();
   }
-  return { sha256: reading.sha256(), rows, badLines };
+  return { sha256: reading.sha256(), rows, badLines, checksums: reading.checksums };
 }
 
 class LinesAside {

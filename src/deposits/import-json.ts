@@ -21,6 +21,7 @@ export function readJsonLine(line: string, rules: RowRules): ImportRow | string 
   OPENING.lastIndex = 0;
   if (!OPENING.test(line)) return BLANK.test(line) ? null : malformed(line);
   let at = OPENING.lastIndex;
+  if (EMPTY.test(line)) return checkRow(texts, rules);
   for (let isLast = false; !isLast; ) {
     MEMBER.lastIndex = at;
     const member = MEMBER.exec(line);
@@ -35,6 +36,7 @@ export function readJsonLine(line: string, rules: RowRules): ImportRow | string 
 }
 
 const OPENING = /[ \t\r]*\{/y;
+const EMPTY = /^[ \t\r]*\{[ \t\r]*\}[ \t\r]*$/;
 const BLANK = /^[ \t\r]*$/;
 /** Name, string's content, number or other plain value, and what stands behind. */
 const MEMBER =

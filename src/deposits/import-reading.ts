@@ -8,6 +8,7 @@
  * it is part of an id, and must not depend on what is skipped.
  */
 
+import { crc32 } from "node:zlib";
 import { type CsvHeader, readCsvHeader, readCsvLines } from "./import-csv.ts";
 import { ImportError } from "./import-error.ts";
 import { readJsonLine } from "./import-json.ts";
@@ -29,6 +30,18 @@ export interface RowBlock {
   readonly bytes: Buffer;
 }
 
+export interface ReadingOptions {
+  readonly source: ImportSource;
+  readonly rules: RowRules;
+  /** How many of the source's stored bytes were read. */
+  readonly onRead?: (bytes: number) => void;
+  /**
+   * The blocks' checksums as an earlier reading had them. A block that differs is not handed out:
+   * its rows would get ids that belong to the earlier content. 4 bytes for about 256 KB.
+   */
+  readonly expected?: readonly number[];
+}
+
 export class ImportReading {
   private format: "csv" | "json" | null = null;
   private header: CsvHeader | null = null;
@@ -36,24 +49,25 @@ export class ImportReading {
   private nextRow = 1;
   private readonly lines: LineReading;
 
-  constructor(
-    private readonly source: ImportSource,
-    private readonly rules: RowRules,
-    onRead?: (bytes: number) => void,
-  ) {
+  /** Of each block, in order. */
+  readonly checksums: number[] = [];
+
+  constructor(private readonly options: ReadingOptions) {
+    const { source, onRead } = options;
     this.lines = new LineReading(source.name, source.chunks(onRead));
   }
 
-  /** Throws ImportError `bad_content`, `unreadable`. */
+  /** Throws ImportError `bad_content`, `unreadable`, `changed`. */
   async *blocks(): AsyncGenerator<RowBlock> {
     for await (const block of this.lines.blocks()) {
+      this.verify(block);
       const rows = this.rowsOf(block);
       const firstRow = this.nextRow;
       for (const row of rows) if (row !== null) this.nextRow += 1;
       yield { firstLine: block.firstNumber, firstRow, rows, bytes: block.bytes };
     }
     if (this.format === null) {
-      throw new ImportError("bad_content", `${this.source.name} is empty: nothing to import`);
+      throw new ImportError("bad_content", `${this.options.source.name} is empty: nothing to import`);
     }
   }
 
@@ -67,9 +81,19 @@ export class ImportReading {
     return this.headerBytes;
   }
 
+  private verify({ bytes }: LineBlock): void {
+    const { source, expected } = this.options;
+    const checksum = crc32(bytes);
+    if (expected !== undefined && expected[this.checksums.length] !== checksum) {
+      throw contentChanged(source);
+    }
+    this.checksums.push(checksum);
+  }
+
   private rowsOf(block: LineBlock): (ImportRow | string | null)[] {
     const start = this.format === null ? this.begin(block) : 0;
-    const { format, header, rules } = this;
+    const { format, header } = this;
+    const { rules } = this.options;
     if (format === null) return block.lines.map(() => null);
     const lines = block.lines.slice(start).map(readable);
     const rows =
@@ -91,7 +115,7 @@ export class ImportReading {
       this.format = "json";
       return at;
     }
-    const place = `${this.source.name} line ${block.firstNumber + at}`;
+    const place = `${this.options.source.name} line ${block.firstNumber + at}`;
     if (sign === "[") {
       throw new ImportError(
         "bad_content",
@@ -105,6 +129,14 @@ export class ImportReading {
     this.headerBytes = linesOf(block.bytes)[at] ?? null;
     return at + 1;
   }
+}
+
+export function contentChanged({ name }: ImportSource): ImportError {
+  return new ImportError(
+    "changed",
+    `${name} was changed while it was imported: rows from before its change may be in the log, ` +
+      "they stand; look at what changed it, then import it again",
+  );
 }
 
 /** What cannot be looked at reads like a blank line: it costs nothing, and is named all the same. */

@@ -12,7 +12,7 @@ import type { Emission, Emitter } from "../stream/emitter.ts";
 import { newDeposit } from "./deposit.ts";
 import { ImportError } from "./import-error.ts";
 import type { CheckedFile } from "./import-check.ts";
-import { ImportReading } from "./import-reading.ts";
+import { contentChanged, ImportReading } from "./import-reading.ts";
 import type { ImportRow, RowRules } from "./import-row.ts";
 import type { ImportSource } from "./import-source.ts";
 import type { SentRanges } from "./import-tally.ts";
@@ -47,7 +47,7 @@ export interface SendOptions {
  */
 export async function sendRows(options: SendOptions): Promise<void> {
   const { source, rules, checked, ranges, signal } = options;
-  const reading = new ImportReading(source, rules);
+  const reading = new ImportReading({ source, rules, expected: checked.checksums });
   const sender = new Sender(options);
   let batch: Emission<Deposit>[] = [];
   try {
@@ -56,7 +56,6 @@ export async function sendRows(options: SendOptions): Promise<void> {
       for (const row of block.rows) {
         if (row === null) continue;
         if (typeof row !== "string") batch.push(emission(row, `${checked.sha256}:${number}`));
-        else if (checked.badLines === 0) throw changed(source);
         number += 1;
         if (batch.length < BATCH_ROWS) continue;
         await sender.send(batch);
@@ -73,7 +72,7 @@ export async function sendRows(options: SendOptions): Promise<void> {
   } finally {
     await sender.settle();
   }
-  if (reading.sha256() !== checked.sha256) throw changed(source);
+  if (reading.sha256() !== checked.sha256) throw contentChanged(source);
 }
 
 class Sender {
@@ -122,12 +121,4 @@ function isRefused(error: unknown): boolean {
 
 function emission(row: ImportRow, numbered: string): Emission<Deposit> {
   return { key: row.walletId, message: newDeposit(row), id: row.id ?? numbered };
-}
-
-function changed(source: ImportSource): ImportError {
-  return new ImportError(
-    "changed",
-    `${source.name} was changed while it was imported: rows of both contents may be in the log; ` +
-      "look at what changed it, then import it again",
-  );
 }

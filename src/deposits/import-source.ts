@@ -21,7 +21,7 @@ export interface ImportSource {
   readonly name: string;
   /** As stored: compressed, if it is. */
   readonly sizeBytes: number;
-  /** The content from its start, uncompressed. `onRead` hears how many stored bytes were read. */
+  /** The content from its start, uncompressed, cut alike every time. `onRead` hears how many stored bytes were read. */
   chunks(onRead?: (bytes: number) => void): AsyncIterable<Uint8Array>;
   /** Whether this is the file at a path. */
   isAt(path: string): Promise<boolean>;
@@ -101,8 +101,9 @@ async function* range(
   for (let at = from; at < to; ) {
     const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, to - at));
     const position = at;
+    // A file gives what is asked for, except where it was cut short: the checksum tells.
     const { bytesRead } = await reading(name, () => handle.read(chunk, 0, chunk.length, position));
-    if (bytesRead === 0) return; // cut while it is read: the hash tells
+    if (bytesRead === 0) return;
     at += bytesRead;
     onRead?.(at);
     yield chunk.subarray(0, bytesRead);
