@@ -83,7 +83,7 @@ export interface Context extends RowReader {
   /** The value belongs to the table from here on: do not change it afterwards. */
   set<R>(kind: RowKind<R>, value: R, subKey?: Uint8Array): void;
   delete<R>(kind: RowKind<R>, subKey?: Uint8Array): void;
-  /** To a stream that the group declares as output. */
+  /** To a stream that the group declares as output. Throws on what is too large for a record. */
   emit<M>(stream: Stream<M>, key: string, message: M): void;
 }
 
@@ -117,6 +117,13 @@ export function defineGroup(group: {
     throw new Error(`group name "${group.name}" must be 1 to 100 of a-z, 0-9, _ and -`);
   }
   if (group.inputs.length === 0) throw new Error(`group ${group.name} has no input`);
+  const topics = new Set<string>();
+  for (const { stream } of group.inputs) {
+    if (topics.has(stream.topic)) {
+      throw new Error(`group ${group.name} takes ${stream.topic} twice: call both from one callback`);
+    }
+    topics.add(stream.topic);
+  }
   const tags = new Set<number>();
   for (const { name, tag } of group.rows) {
     if (!Number.isInteger(tag) || tag < 1 || tag > 254 || tags.has(tag)) {

@@ -113,6 +113,7 @@ async function runClaim(claim: Claim, options: ClaimRun): Promise<void> {
   } catch (error) {
     if (isOver(error)) {
       logger.warn("{group} partition {partition}: the claim is over: {error}", { ...place, error });
+      tasks.delete(partition); // it comes again: that is no partition that stands still
       await options.delay(RECLAIM_DELAY_MS, stopping);
     } else {
       const stopped = stoppedState(claim, tasks.get(partition), error as Error);
@@ -122,6 +123,7 @@ async function runClaim(claim: Claim, options: ClaimRun): Promise<void> {
         ...place,
         message: stopped.error?.message,
       });
+      options.log.notify(); // whoever waits for this partition may look why
       await whenRevoked(claim, stopping);
     }
   } finally {

@@ -5,13 +5,13 @@
  *                 └── no: dead letter, or skipped as a repeat
  */
 
-import type { LogRecord, NewRecord } from "../log/event-log.ts";
+import { type LogRecord, MAX_RECORD_BYTES, type NewRecord } from "../log/event-log.ts";
 import { type DeadLetterReason, toDeadLetter } from "./dead-letter.ts";
 import type { Context, Group, Input, RangeOptions, RecordInfo, RowKind, Stream } from "./group.ts";
 import { ID_HEADER, idKind, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { formatPosition } from "./position.ts";
-import { keyPrefix } from "./row-key.ts";
+import { keyPrefix, MAX_KEY_BYTES } from "./row-key.ts";
 import { isStoreFault } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
 import type { TaskRows } from "./task-rows.ts";
@@ -33,6 +33,7 @@ interface Refusal {
 export class RecordRunner {
   deadLetters = 0;
   repeats = 0;
+  private taken = { deadLetters: 0, repeats: 0 };
   private outputs: NewRecord[] = [];
   private readonly inputs: ReadonlyMap<string, Input<unknown>>;
   private readonly context: TaskContext;
@@ -66,13 +67,16 @@ export class RecordRunner {
 
   /** What the records since the last call wrote, dead letters included. */
   takeOutputs(): readonly NewRecord[] {
-    const outputs = this.outputs;
+    const { outputs, deadLetters, repeats } = this;
     this.outputs = [];
+    this.taken = { deadLetters, repeats };
     return outputs;
   }
 
+  /** Forgets what the records since `takeOutputs` wrote, and that they were counted. */
   discard(): void {
     this.outputs = [];
+    Object.assign(this, this.taken);
   }
 
   private runOne(record: LogRecord): void {
@@ -135,6 +139,7 @@ function decode(
 ): Refusal | { info: RecordInfo; message: unknown } {
   try {
     if (record.value === null) throw new Error("a tombstone");
+    if (record.key.length > MAX_KEY_BYTES) throw new Error(`a key of ${record.key.length} bytes`);
     const message = input.stream.codec.decode(record.value);
     const { topic, partition, offset, timestampMs } = record;
     const id = record.headers.length === 0 ? null : idOf(record);
@@ -213,12 +218,15 @@ class TaskContext implements Context {
     }
     // Most messages go on under the key they came with.
     const bytes = key === this.record.key ? this.key : encoder.encode(key);
-    this.options.emit({
-      topic: stream.topic,
-      partition: partitionOf(bytes, this.options.partitions),
-      key: bytes,
-      value: stream.codec.encode(message),
-    });
+    const value = stream.codec.encode(message);
+    const size = bytes.length + value.length;
+    if (size > MAX_RECORD_BYTES) {
+      throw new RangeError(
+        `a message of ${size} bytes for ${stream.topic} is over the limit of ${MAX_RECORD_BYTES}`,
+      );
+    }
+    const partition = partitionOf(bytes, this.options.partitions);
+    this.options.emit({ topic: stream.topic, partition, key: bytes, value });
   }
 
   private check(kind: RowKind<unknown>): void {

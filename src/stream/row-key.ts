@@ -9,6 +9,9 @@
 /** The engine's own rows; row kinds of groups have tags from 1. */
 export const ID_TAG = 0;
 
+/** What the length in front can say. */
+export const MAX_KEY_BYTES = 65_535;
+
 /** In Bun a method of Buffer that takes any Uint8Array; `bytes.buffer` would cost ten times more. */
 const { latin1Slice } = Buffer.prototype as unknown as {
   latin1Slice: (this: Uint8Array, start: number, end: number) => string;
@@ -19,7 +22,7 @@ export function toLatin1(bytes: Uint8Array): string {
   return latin1Slice.call(bytes, 0, bytes.length);
 }
 
-/** A key's part of all its rows' keys, one character a byte. */
+/** A key's part of all its rows' keys, one character a byte. At most MAX_KEY_BYTES. */
 export function keyPrefix(key: Uint8Array): string {
   return String.fromCharCode(key.length >> 8, key.length & 0xff) + toLatin1(key);
 }

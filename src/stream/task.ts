@@ -11,10 +11,12 @@
  * positions are one commit of the log port, and that a store is never ahead of it.
  */
 
-import type { Claim, EventLog, LogRecord, Progress } from "../log/event-log.ts";
+import { getLogger } from "@logtape/logtape";
+import type { Claim, EventLog, LogRecord, NewRecord, Progress } from "../log/event-log.ts";
 import { LogError } from "../log/event-log.ts";
-import { catchUp } from "./catch-up.ts";
-import { type Group, tableName } from "./group.ts";
+import { catchUp, nextTurn } from "./catch-up.ts";
+import { readDeadLetter } from "./dead-letter.ts";
+import { deadLetterTopic, type Group, tableName } from "./group.ts";
 import { RecordRunner } from "./record-runner.ts";
 import type { Store, Stores } from "./store.ts";
 import { ruleFailed } from "./stream-error.ts";
@@ -28,6 +30,8 @@ const FLUSH_EVERY_RECORDS = 8_192;
 const FLUSH_EVERY_ROWS = 16_384;
 /** Between tries of a commit that the log refused for the moment. */
 const RETRY_MS = 100;
+
+const logger = getLogger(["stream", "task"]);
 
 export interface TaskState {
   readonly partition: number;
@@ -96,7 +100,9 @@ export class Task {
       options.log.notify();
       this.phase = "running";
       while (!claim.revoked.aborted) {
-        const records = await claim.read(MAX_BATCH_RECORDS);
+        const reading = claim.read(MAX_BATCH_RECORDS);
+        if (this.recordsSinceFlush > 0) await this.flushUnlessBehind(reading);
+        const records = await reading;
         if (records.length > 0) await this.take(records);
       }
     } catch (error) {
@@ -115,11 +121,9 @@ export class Task {
     this.rows.reset();
     this.runner.discard();
     await this.catchUp();
+    if (this.claim.revoked.aborted) return; // the rows may lag: the next owner meets the record
     const good = records.slice(0, failure.index);
-    if (good.length > 0) {
-      this.runner.run(good);
-      await this.commit(good);
-    }
+    if (good.length > 0) await this.take(good);
     this.flush();
     throw ruleFailed(this.options.group.name, records[failure.index], failure.error);
   }
@@ -151,6 +155,7 @@ export class Task {
       }
     }
     rows.committed();
+    this.tellOfDeadLetters(commit.outputs);
     this.recordsSinceFlush += records.length;
     const isBehind = records.length === MAX_BATCH_RECORDS;
     if (
@@ -160,6 +165,25 @@ export class Task {
     ) {
       this.flush();
     }
+  }
+
+  /** One line a batch, however many there are. */
+  private tellOfDeadLetters(outputs: readonly NewRecord[]): void {
+    const topic = deadLetterTopic(this.options.group);
+    const letters = outputs.filter((output) => output.topic === topic);
+    const first = letters[0];
+    if (first === undefined) return;
+    logger.warn(
+      "{topic}: {count} more; the first from {from} offset {offset}, {reason}: {detail}",
+      { ...readDeadLetter(first), from: readDeadLetter(first).topic, topic, count: letters.length },
+    );
+  }
+
+  /** The last batch may have been a full one by chance: what waits for more is not behind. */
+  private async flushUnlessBehind(reading: Promise<unknown>): Promise<void> {
+    const isRead = () => true;
+    const isReady = await Promise.race([reading.then(isRead, isRead), nextTurn()]);
+    if (isReady !== true) this.flush();
   }
 
   private flush(): void {
