@@ -113,7 +113,9 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
     }
     const outcome = (async () => {
       const position = await options.deposits.emit(emission);
-      return decisions.decide({ walletId, id, fingerprint, position });
+      const written = { walletId, id, fingerprint, position };
+      // A known id stays what it is. A conflict is written all the same, for the dead letters.
+      return known === null ? decisions.decide(written) : decisions.verdict(written);
     })().finally(() => underWay.delete(name));
     underWay.set(name, outcome);
     return outcome;
@@ -189,6 +191,21 @@ class Decisions {
     });
   }
 
+  /** Throws `id_conflict`. */
+  verdict({ walletId, id, fingerprint, position }: Undecided): AcceptedDeposit {
+    const known = this.known(walletId, id);
+    const place = formatPosition(position);
+    if (known === null) throw new Error(`deposit ${place} was not counted: see the dead letters`);
+    if (known.fingerprint === fingerprint) {
+      return { position: known.position, isRepeat: known.position.offset !== position.offset };
+    }
+    throw new DepositError(
+      "id_conflict",
+      `the id "${id}" was used for ${formatPosition(known.position)} with another amount: ` +
+        `this deposit (${place}) is not counted; give it an id of its own`,
+    );
+  }
+
   abandon(): void {
     for (const group of this.waiting.values()) {
       for (const waiting of [...group]) this.giveUp(waiting);
@@ -212,20 +229,6 @@ class Decisions {
       };
       for (const waiting of group) this.settle(waiting, fail);
     }
-  }
-
-  private verdict({ walletId, id, fingerprint, position }: Undecided): AcceptedDeposit {
-    const known = this.known(walletId, id);
-    const place = formatPosition(position);
-    if (known === null) throw new Error(`deposit ${place} was not counted: see the dead letters`);
-    if (known.fingerprint === fingerprint) {
-      return { position: known.position, isRepeat: known.position.offset !== position.offset };
-    }
-    throw new DepositError(
-      "id_conflict",
-      `the id "${id}" was used for ${formatPosition(known.position)} with another amount: ` +
-        `this deposit (${place}) is not counted; give it an id of its own`,
-    );
   }
 
   private giveUp(waiting: Waiting): void {

@@ -33,7 +33,7 @@ export function parseDepositBody(bytes: Uint8Array): DepositBody {
   if (bytes.length === 0) throw invalid(`the body is empty: send ${EXAMPLE}`);
   const text = decode(bytes);
   const value = parse(text);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw invalid(`the body must be a JSON object like ${EXAMPLE}`);
   }
   const keys = Object.keys(value);
@@ -41,7 +41,7 @@ export function parseDepositBody(bytes: Uint8Array): DepositBody {
   if (unknown !== undefined) {
     throw invalid(`the key ${JSON.stringify(unknown)} is not known: send ${EXAMPLE}`);
   }
-  const { wallet_id: walletId, amount } = value as { wallet_id?: unknown; amount?: unknown };
+  const { wallet_id: walletId, amount } = value;
   if (walletId === undefined) throw invalid("wallet_id is missing");
   if (typeof walletId !== "string") throw invalid("wallet_id must be a string");
   if (amount === undefined) throw invalid("amount is missing");
@@ -64,6 +64,11 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** A number that never was a double. */
 class NumberSource {
   constructor(readonly text: string) {}
+}
+
+function isObject(value: unknown): value is { wallet_id?: unknown; amount?: unknown } {
+  if (typeof value !== "object" || value === null) return false;
+  return !Array.isArray(value) && !(value instanceof NumberSource);
 }
 
 function parse(text: string): unknown {
