@@ -95,7 +95,10 @@ export class Tester {
     const pending = await whenSettled({
       log: this.log,
       settling: new Settling(this.topology, positions),
-      progressOf: (group, partition) => this.view(group).progress(partition),
+      progressOf: (name, partition) => {
+        const group = this.topology.groups.find((each) => each.name === name) as Group;
+        return this.view(group).progress(partition);
+      },
       signal: AbortSignal.any([failed.signal, ...(signal === undefined ? [] : [signal])]),
     });
     stopListening();
@@ -108,14 +111,22 @@ export class Tester {
     );
   }
 
+  /** Of a group's table, as a program has it; until `restart` with lost stores. */
+  view(group: Group): View {
+    const { log, stores, partitions } = this;
+    const view = this.views.get(group.name) ?? new View({ log, group, stores, partitions });
+    this.views.set(group.name, view);
+    return view;
+  }
+
   /** One row of a group; null when there is none. */
   row<R>(group: Group, key: string, kind: RowKind<R>, subKey?: Uint8Array): R | null {
-    return this.view(group.name).get(key, kind, subKey);
+    return this.view(group).get(key, kind, subKey);
   }
 
   /** All rows of a kind, by partition and stored key. */
   rows<R>(group: Group, kind: RowKind<R>): KeyedRow<R>[] {
-    const view = this.view(group.name);
+    const view = this.view(group);
     return this.eachPartition().flatMap((partition) => [...view.scan(partition, kind)]);
   }
 
@@ -168,14 +179,6 @@ export class Tester {
       for (const { phase, error } of processor.state()) if (phase === "stopped") return error;
     }
     return null;
-  }
-
-  private view(name: string): View {
-    const { log, stores, partitions } = this;
-    const group = this.topology.groups.find((each) => each.name === name) as Group;
-    const view = this.views.get(name) ?? new View({ log, group, stores, partitions });
-    this.views.set(name, view);
-    return view;
   }
 
   private eachPartition(): number[] {
