@@ -38,7 +38,7 @@ import {
   type Service,
 } from "./service/service.ts";
 import { createEmitter, type Emitter } from "./stream/emitter.ts";
-import { type Processor, startProcessor } from "./stream/processor.ts";
+import { type Processor, type ProcessorOptions, startProcessor } from "./stream/processor.ts";
 import {
   type Pending,
   type ProgressReader,
@@ -98,7 +98,10 @@ export interface App {
   standIn(options: Pick<StandInOptions, "signal" | "onWait" | "monotonicMs">): StandIn;
   /** The newest position of each stream, in one partition or in all; none where nothing is. */
   ends(partition?: number): Promise<readonly StreamPosition[]>;
-  startProcessors(names: readonly ProcessorName[], options?: { standIn?: boolean }): Processor[];
+  startProcessors(
+    names: readonly ProcessorName[],
+    options?: Pick<ProcessorOptions, "standIn" | "wants">,
+  ): Processor[];
   /** Null once all is settled; when the signal fires first, what is waited for. */
   settled(positions: readonly StreamPosition[], signal: AbortSignal): Promise<Pending | null>;
   /** Resolves when all is counted. Throws ImportError, LogError, and what `settle` throws. */
@@ -173,10 +176,10 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
   const flagWallet = createEmitter({ log, stream: flagWalletStream, partitions });
   const { nowMs, delay } = options;
   const onChange = (listener: () => void) => log.onChange(listener);
-  const startProcessors: App["startProcessors"] = (names, { standIn = false } = {}) =>
+  const startProcessors: App["startProcessors"] = (names, own = {}) =>
     names.map((name) => {
       const group = groups[PROCESSOR_NAMES[name]];
-      return startProcessor({ log, group, stores, partitions, delay, standIn });
+      return startProcessor({ log, group, stores, partitions, delay, ...own });
     });
 
   const parts: Omit<App, "createService" | "createHealthService" | "close"> = {
@@ -195,7 +198,8 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
     startProcessors,
     standIn: (own) => {
       const names = Object.keys(PROCESSOR_NAMES) as ProcessorName[];
-      const startStandIns = () => startProcessors(names, { standIn: true });
+      const startStandIns = (wants: (partition: number) => boolean) =>
+        startProcessors(names, { standIn: true, wants });
       return new StandIn({ log, topology, progressOf, startStandIns, delay, ...own });
     },
     ends: async (only) => {

@@ -66,7 +66,8 @@ export async function openData(
 
 /** What a command does while it stands in: `settle` may be called more than once. */
 export interface Settler {
-  join(): void;
+  /** Takes part in a partition before anything is waited for. */
+  join(partition: number): void;
   /** `written` names what stands if it fails; null when the command wrote nothing. */
   settle(positions: Positions, written: string | null): Promise<void>;
 }
@@ -85,7 +86,7 @@ export async function withStandIn<T>(
   });
   try {
     return await action({
-      join: () => void standIn.join(),
+      join: (partition) => void standIn.join([partition]),
       settle: async (positions, written) => {
         try {
           await standIn.settle(positions);

@@ -42,8 +42,9 @@ export function depositCommand() {
           const accepted = await withStandIn(app, stopping, async ({ join, settle }) => {
             if (key !== null) {
               // Its answer waits for the collector, which must have come to its place by then.
-              join();
-              await settle(await app.ends(app.wallets.partitionOf(walletId)), null);
+              const partition = app.wallets.partitionOf(walletId);
+              join(partition);
+              await settle(await app.ends(partition), null);
             }
             const answer = await app.submissions.submit({ walletId, amountMinor, key, ...at });
             const { partition, offset } = answer.position;

@@ -167,6 +167,11 @@ export interface JoinOptions {
    * killed a moment ago may still count as live.
    */
   readonly standIn?: boolean;
+  /**
+   * Partitions that this member has no use for may be left alone: asked from time to time, and a
+   * hint only. All are wanted when left out.
+   */
+  readonly wants?: (partition: number) => boolean;
 }
 
 export interface EventLog {

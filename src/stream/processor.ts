@@ -30,6 +30,8 @@ export interface ProcessorOptions {
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Serve only what no live member serves; see JoinOptions. */
   readonly standIn?: boolean;
+  /** Leave other partitions alone; see JoinOptions. */
+  readonly wants?: (partition: number) => boolean;
 }
 
 export interface Processor {
@@ -43,7 +45,7 @@ export interface Processor {
 }
 
 export function startProcessor(options: ProcessorOptions): Processor {
-  const { log, group, standIn } = options;
+  const { log, group, standIn, wants } = options;
   const stopping = new AbortController();
   const tasks = new Map<number, Task>();
   const failed = new Map<number, TaskState>();
@@ -63,6 +65,7 @@ export function startProcessor(options: ProcessorOptions): Processor {
       changelog: tableName(group),
       signal: stopping.signal,
       ...(standIn === undefined ? {} : { standIn }),
+      ...(wants === undefined ? {} : { wants }),
     });
     const fatal = Promise.withResolvers<never>();
     fatal.promise.catch(() => {}); // heard below, or nothing went wrong

@@ -40,8 +40,8 @@ export interface StandInOptions {
   readonly log: EventLog;
   readonly topology: Topology;
   readonly progressOf: ProgressReader;
-  /** Starts every group of the topology with `standIn`. */
-  readonly startStandIns: () => readonly Processor[];
+  /** Starts every group of the topology with `standIn`, for the wanted partitions. */
+  readonly startStandIns: (wants: (partition: number) => boolean) => readonly Processor[];
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly monotonicMs: () => number;
   /** Ends every wait. */
@@ -53,13 +53,16 @@ export interface StandInOptions {
 export class StandIn {
   private processors: readonly Processor[] | null = null;
   private failed: Promise<unknown> = Promise.resolve();
+  /** What was waited for so far: every claim costs time, so no more are taken. */
+  private readonly wanted = new Set<number>();
 
   constructor(private readonly options: StandInOptions) {}
 
-  /** Takes part from here on; `settle` does so by itself where it is needed. Idempotent. */
-  join(): readonly Processor[] {
+  /** Takes part in these partitions, too; `settle` does so by itself where it is needed. */
+  join(partitions: Iterable<number>): readonly Processor[] {
+    for (const partition of partitions) this.wanted.add(partition);
     if (this.processors === null) {
-      this.processors = this.options.startStandIns();
+      this.processors = this.options.startStandIns((partition) => this.wanted.has(partition));
       this.failed = Promise.all(this.processors.map(({ done }) => done));
       this.failed.catch(() => {}); // heard by the next `settle`, or not needed any more
     }
@@ -74,12 +77,16 @@ export class StandIn {
     const { options } = this;
     const settling = new Settling(options.topology, positions);
     if (settling.advance(options.progressOf)) return;
-    const watch = new Watch(options, this.join());
+    const watch = new Watch(
+      options,
+      this.join(positions.map(({ partition }) => partition)),
+    );
     const failed = this.failed.then(() => null);
     for (;;) {
       if (options.signal.aborted) throw new StreamError("not_settled", "interrupted");
       const pending = await Promise.race([waitOnce(settling, options), failed]);
       if (pending === null) return;
+      this.wanted.add(pending.partition); // a group may write to other partitions than it reads
       await watch.look(pending);
       options.onWait(describe(positions, pending, options));
     }

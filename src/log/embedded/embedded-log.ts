@@ -175,6 +175,7 @@ export class EmbeddedLog implements EventLog {
       group,
       partitions,
       isStandIn: options.standIn ?? false,
+      wants: options.wants ?? (() => true),
       granted: (partition, epoch) => {
         const claim = this.createClaim(options, partition, epoch);
         held.set(partition, claim);

@@ -51,6 +51,7 @@ export interface Joined {
   readonly group: string;
   readonly partitions: number;
   readonly isStandIn: boolean;
+  wants(partition: number): boolean;
   /** The partition is ours with this epoch. */
   granted(partition: number, epoch: number): void;
   /** Give it back soon; ask `release` when the running batch is done. */
@@ -333,6 +334,7 @@ export class Membership {
       let room = quota - mine.length;
       for (let partition = 0; partition < joined.partitions && room > 0; partition += 1) {
         if (owned.has(partition) || mine.includes(partition)) continue;
+        if (!joined.wants(partition)) continue;
         take.push({ joined, partition });
         room -= 1;
       }
