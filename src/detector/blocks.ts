@@ -48,6 +48,12 @@ export const FIRST_KEY: BlockKey = { timeMs: 0, ordinal: 0 };
  */
 export const MAX_BLOCK_ENTRIES = 64;
 
+/**
+ * The open block is closed, however few its entries, when they have this many bytes: clients' long
+ * ids should not make the row heavy that is written each time.
+ */
+export const MAX_OPEN_BYTES = 1_024;
+
 export function openBlock(key: BlockKey, first: Entry): OpenBlock {
   return {
     openKey: key,
@@ -63,14 +69,15 @@ export function appendToOpen(
   entry: Entry,
   maxBlockEntries: number,
 ): OpenBlock {
-  if (open.openHead.count >= maxBlockEntries) {
-    setBlock(rows, open.openKey, open.openHead, open.openEntries);
+  const { openHead, openEntries } = open;
+  if (openHead.count >= maxBlockEntries || openEntries.lengthBytes >= MAX_OPEN_BYTES) {
+    setBlock(rows, open.openKey, openHead, openEntries);
     return openBlock({ timeMs: entry.timeMs, ordinal: entry.ordinal }, entry);
   }
   return {
     openKey: open.openKey,
-    openHead: addToHead(open.openHead, entry),
-    openEntries: appendEntry(open.openEntries, entry),
+    openHead: addToHead(openHead, entry),
+    openEntries: appendEntry(openEntries, entry),
   };
 }
 

@@ -37,7 +37,7 @@ export interface Entry {
   readonly id: string | null;
 }
 
-/** A list of entries, ordered. Its fields are this module's own; `count` is for all. */
+/** A list of entries, ordered. Fields but `count` and `lengthBytes` are this module's own. */
 export interface Entries {
   readonly count: number;
   readonly packer: Packer;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { MAX_BLOCK_ENTRIES } from "../../src/detector/blocks.ts";
+import { MAX_BLOCK_ENTRIES, MAX_OPEN_BYTES } from "../../src/detector/blocks.ts";
+import { walletRow } from "../../src/detector/window-rows.ts";
 import { newReads, type Reads } from "../stream/memory-context.ts";
 import { type Arrival, type WalletRun, walletRun } from "./wallet-run.ts";
 
@@ -86,6 +87,13 @@ describe("what a deposit costs", () => {
     expect(reads.byKind["block head"]).toBeLessThanOrEqual(20_000 / MAX_BLOCK_ENTRIES + 5);
   });
 
+  test("late beyond the running window, nothing near the limit: heads, and its own block", () => {
+    const wallet = filled(20_000, (i) => ({ timeMs: BASE_MS + i * 24, amountMinor: 1n }));
+    const reads = cost(wallet, [{ timeMs: BASE_MS + 240_000 - 6, amountMinor: 1n }]);
+    expect(reads.byKind["block entries"]).toBe(1);
+    expect(reads.byKind["block head"]).toBeLessThanOrEqual(10_000 / MAX_BLOCK_ENTRIES + 5);
+  });
+
   test("late in the middle of 20,000, only a later window exceeding: few blocks opened", () => {
     // 9,500.00 a minute after the late 450.00; with the 5,000 cents around them they exceed.
     const wallet = walletRun();
@@ -100,5 +108,15 @@ describe("what a deposit costs", () => {
     // Its own block, the edges of two windows, the block that exceeds, and the evidence: some are
     // read more than once.
     expect(reads.byKind["block entries"]).toBeLessThanOrEqual(12);
+  });
+
+  test("with long ids: the row that is written each time stays small", () => {
+    const wallet = walletRun();
+    for (let i = 0; i < 200; i++) {
+      const id = `${"x".repeat(i % 2)}${i}`.padEnd(256, String(i % 10));
+      wallet.deposit({ timeMs: BASE_MS + i, amountMinor: 1n, id });
+      expect(walletRow.codec.encode(wallet.row()).length).toBeLessThan(MAX_OPEN_BYTES + 400);
+    }
+    expect(wallet.row().windowCount).toBe(200);
   });
 });

@@ -36,6 +36,7 @@ describe("the flag: given these records, then flagged or not", () => {
     ["a removal that saw less does not", [["event", 3], ["event", 5], ["remove", 3]], true],
     ["the next event flags again", [["event", 3], ["remove", 3], ["event", 4]], true],
     ["a late event with a lower ordinal stays covered", [["event", 5], ["remove", 5], ["event", 4]], false],
+    ["a lower ordinal after a higher hides nothing", [["event", 5], ["event", 3], ["remove", 4]], true],
     ["an add flags without an event", [["add"]], true],
     ["a removal ends an add", [["add"], ["remove", 0]], false],
     ["an add after a removal flags", [["event", 3], ["remove", 3], ["add"]], true],
