@@ -1,0 +1,145 @@
+/**
+ * Child processes of the benchmarks and the torture run: the program itself, the bare server, the
+ * load generator. Only what was started here is ever ended, by its pid, also when this process is.
+ *
+ *   startProgram(["up", ...]) ──until it answers──> child ──stop: SIGTERM, in the end SIGKILL──>
+ */
+
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import type { LoadPlan, LoadReport } from "./load/load-plan.ts";
+import { HttpConnection } from "./load/http-connection.ts";
+
+const HOST = "127.0.0.1";
+const ROOT = join(import.meta.dir, "..");
+const MAIN = join(ROOT, "src", "main.ts");
+/** Until a server answers at all; a rebuild of its stores comes later. */
+const ANSWERS_WITHIN_MS = 30_000;
+/** The program promises 5 s. */
+const STOPS_WITHIN_MS = 10_000;
+const POLL_MS = 1;
+
+export interface Child {
+  readonly pid: number;
+  readonly isAlive: boolean;
+  /** With the exit code. */
+  readonly exited: Promise<number>;
+  /** Asks it to stop, waits, and ends it if it does not. Idempotent. */
+  stop(): Promise<void>;
+  /** Ends it at once, as a power cut of the process. */
+  kill(): Promise<void>;
+}
+
+export interface Server extends Child {
+  readonly port: number;
+}
+
+const alive = new Set<Subprocess>();
+process.on("exit", () => {
+  for (const child of alive) child.kill("SIGKILL");
+});
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => process.exit(1));
+}
+
+/** The command that runs the program: from the source unless `executable` names a built one. */
+export function startProgram(args: readonly string[], executable?: string): Child {
+  const command = executable === undefined ? [process.execPath, MAIN] : [executable];
+  return start([...command, ...args, "--log-level", "error"]);
+}
+
+/** `up` or `serve` on a port that was free a moment ago. Resolves when it answers. */
+export async function startServer(
+  command: "up" | "serve",
+  options: { readonly folder: string; readonly executable?: string },
+): Promise<Server> {
+  const port = freePort();
+  const child = startProgram(
+    [command, "--data", options.folder, "--port", String(port)],
+    options.executable,
+  );
+  await firstAnswer(child, port, "/healthz");
+  return Object.assign(child, { port });
+}
+
+/** The baseline. */
+export async function startBareServer(): Promise<Server> {
+  const process_ = Bun.spawn([process.execPath, join(import.meta.dir, "bare-server.ts")], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const child = follow(process_);
+  const { value } = await process_.stdout.getReader().read();
+  return Object.assign(child, { port: Number(new TextDecoder().decode(value)) });
+}
+
+/** Runs a load to its end. */
+export async function generateLoad(plan: LoadPlan): Promise<LoadReport> {
+  const program = join(import.meta.dir, "load-generator.ts");
+  const process_ = Bun.spawn([process.execPath, program, JSON.stringify(plan)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const child = follow(process_);
+  const text = await new Response(process_.stdout).text();
+  if ((await child.exited) !== 0) throw new Error("the load generator failed");
+  const report = JSON.parse(text) as LoadReport;
+  if (report.requests === 0) throw new Error(`nothing was answered: ${report.firstFailure}`);
+  return report;
+}
+
+/** Resolves when a GET of the path is answered 200. Rejects when the child ends before. */
+export async function firstAnswer(child: Child, port: number, path: string): Promise<void> {
+  const deadlineMs = performance.now() + ANSWERS_WITHIN_MS;
+  while (!(await answers(port, path))) {
+    if (!child.isAlive) throw new Error("a server ended before it answered");
+    if (performance.now() > deadlineMs) throw new Error(`no answer within ${ANSWERS_WITHIN_MS} ms`);
+    await Bun.sleep(POLL_MS);
+  }
+}
+
+/** Free when asked. */
+export function freePort(): number {
+  const probe = Bun.listen({ hostname: HOST, port: 0, socket: { data: () => {} } });
+  const { port } = probe;
+  probe.stop(true);
+  return port;
+}
+
+function start(command: readonly string[]): Child {
+  return follow(Bun.spawn([...command], { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] }));
+}
+
+function follow(child: Subprocess): Child {
+  alive.add(child);
+  const exited = child.exited.finally(() => alive.delete(child));
+  return {
+    pid: child.pid,
+    get isAlive() {
+      return alive.has(child);
+    },
+    exited,
+    kill: async () => {
+      if (alive.has(child)) child.kill("SIGKILL");
+      await exited;
+    },
+    stop: async () => {
+      if (alive.has(child)) child.kill("SIGTERM");
+      const patience = setTimeout(() => child.kill("SIGKILL"), STOPS_WITHIN_MS);
+      await exited;
+      clearTimeout(patience);
+    },
+  };
+}
+
+async function answers(port: number, path: string): Promise<boolean> {
+  let connection: HttpConnection;
+  try {
+    connection = await HttpConnection.open(HOST, port);
+  } catch {
+    return false;
+  }
+  return new Promise((resolve) => {
+    connection.send(`GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`, (answer) =>
+      resolve(answer?.status === 200),
+    );
+  });
+}

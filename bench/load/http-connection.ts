@@ -1,0 +1,94 @@
+/**
+ * One keep-alive HTTP/1.1 connection for load generators and the torture run: a request at a time,
+ * the bytes prepared by the caller, no more of the answer parsed than is needed.
+ *
+ *   send(request) ──socket──> server ──bytes──> status, body ──> onAnswer
+ *
+ * Bun's fetch costs several times as much as the server under test; a raw socket costs little
+ * enough that both fit on two cores.
+ */
+
+import type { Socket } from "bun";
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** The answer, or null when the connection broke before it was complete. */
+export type OnAnswer = (answer: Answer | null) => void;
+
+const HEAD_END = "\r\n\r\n";
+
+export class HttpConnection {
+  private received = "";
+  private onAnswer: OnAnswer | null = null;
+  private isOpen = true;
+  private constructor(private readonly socket: { write(data: string): number }) {}
+
+  /** Rejects when nobody listens. `host` is a loopback address. */
+  static async open(host: string, port: number): Promise<HttpConnection> {
+    let connection: HttpConnection | null = null;
+    const socket: Socket = await Bun.connect({
+      hostname: host,
+      port,
+      socket: {
+        binaryType: "buffer",
+        data: (_socket, bytes) => connection?.take(bytes),
+        close: () => connection?.broke(),
+        error: () => connection?.broke(),
+      },
+    });
+    socket.setNoDelay(true);
+    connection = new HttpConnection(socket);
+    return connection;
+  }
+
+  get isIdle(): boolean {
+    return this.isOpen && this.onAnswer === null;
+  }
+
+  get isBroken(): boolean {
+    return !this.isOpen;
+  }
+
+  /** One at a time. Requests are far smaller than a socket's buffer: a write is never partial. */
+  send(request: string, onAnswer: OnAnswer): void {
+    if (!this.isOpen) return onAnswer(null);
+    this.onAnswer = onAnswer;
+    this.socket.write(request);
+  }
+
+  private take(bytes: Buffer): void {
+    this.received += bytes.toString("latin1");
+    const headEnd = this.received.indexOf(HEAD_END);
+    if (headEnd < 0) return;
+    const bodyStart = headEnd + HEAD_END.length;
+    const end = bodyStart + contentLength(this.received, headEnd);
+    if (this.received.length < end) return;
+    const status = Number(this.received.slice(9, 12));
+    const body = this.received.slice(bodyStart, end);
+    this.received = this.received.slice(end);
+    this.answer({ status, body });
+  }
+
+  private broke(): void {
+    this.isOpen = false;
+    this.answer(null);
+  }
+
+  private answer(answer: Answer | null): void {
+    const { onAnswer } = this;
+    this.onAnswer = null;
+    onAnswer?.(answer);
+  }
+}
+
+/** An answer without a length would be chunked or end with the connection: no server here does. */
+function contentLength(received: string, headEnd: number): number {
+  const at = received.search(/\r\ncontent-length: */i);
+  if (at < 0 || at > headEnd) {
+    throw new Error(`an answer without Content-Length: ${received.slice(0, headEnd)}`);
+  }
+  return Number.parseInt(received.slice(received.indexOf(":", at) + 1), 10);
+}

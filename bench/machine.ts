@@ -1,0 +1,48 @@
+/**
+ * The machine, so that a figure can be read: what it is, and folders on its real disk.
+ */
+
+import { existsSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { availableParallelism, cpus, release, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+
+export interface Machine {
+  readonly cores: number;
+  readonly processor: string;
+  readonly memoryGib: number;
+  readonly kernel: string;
+  readonly bun: string;
+}
+
+/** Linux's numbers of file systems that live in memory: an fsync there costs nothing. */
+const MEMORY_FILE_SYSTEMS = new Set([0x01021994, 0x858458f6]);
+
+export function thisMachine(): Machine {
+  return {
+    cores: availableParallelism(),
+    processor: cpus()[0]?.model.trim() ?? "unknown",
+    memoryGib: Math.round(totalmem() / 1024 ** 3),
+    kernel: release(),
+    bun: Bun.version,
+  };
+}
+
+/** Runs with a new folder on a disk, which is gone afterwards. */
+export async function withFolder<T>(run: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(diskFolder(), "depositaja-bench-"));
+  try {
+    return await run(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function diskFolder(): string {
+  const places = [tmpdir(), "/var/tmp", process.cwd()];
+  const found = places.find(
+    (place) =>
+      existsSync(place) && !MEMORY_FILE_SYSTEMS.has(Number(statfsSync(place).type) >>> 0),
+  );
+  if (found === undefined) throw new Error("no folder on a disk: set TMPDIR to one");
+  return found;
+}

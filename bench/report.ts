@@ -1,0 +1,53 @@
+/**
+ * Figures as the README's table and as JSON.
+ *
+ *   figures, machine ──> markdown      figures, machine ──> bench/results/<time>.json
+ */
+
+import type { Machine } from "./machine.ts";
+import { type Figure, isReached, median, type Unit } from "./measurement.ts";
+
+export function markdownTable(figures: readonly Figure[], machine: Machine): string {
+  const rows = figures.map((figure) => {
+    const { what, unit, samples, target, remark } = figure;
+    const wanted =
+      target === null ? "stated" : `${target.is === "at least" ? "≥" : "≤"} ${shown(target.value, unit)}`;
+    const spread = `${plain(Math.min(...samples), unit)} .. ${plain(Math.max(...samples), unit)}`;
+    const found = `${shown(median(samples), unit)} (${spread})`;
+    return `| ${what} | ${found} | ${wanted} | ${verdict(figure)} | ${remark} |`;
+  });
+  return [
+    `${machine.cores} cores of ${machine.processor}, Linux ${machine.kernel}, Bun ${machine.bun}:`,
+    "",
+    "| What | Median (spread) | Wanted | Reached | Of what |",
+    "|---|---|---|---|---|",
+    ...rows,
+  ].join("\n");
+}
+
+export function jsonReport(figures: readonly Figure[], machine: Machine): string {
+  const rows = figures.map((figure) => ({
+    ...figure,
+    median: median(figure.samples),
+    isReached: isReached(figure),
+  }));
+  return `${JSON.stringify({ machine, figures: rows }, null, 2)}\n`;
+}
+
+function verdict(figure: Figure): string {
+  const reached = isReached(figure);
+  if (reached === null) return "";
+  return reached ? "yes" : "no";
+}
+
+function shown(value: number, unit: Unit): string {
+  return unit === "/s" ? `${plain(value, unit)}/s` : `${plain(value, unit)} ${unit}`;
+}
+
+function plain(value: number, unit: Unit): string {
+  const digits = unit === "×" ? 2 : value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return value.toLocaleString("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+}

@@ -1,0 +1,145 @@
+/**
+ * What `up` takes of the machine: the executable's start to its first answer, an idle process's
+ * share of a core, and memory with a million wallets. CPU and memory are read from /proc.
+ */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  firstAnswer,
+  freePort,
+  generateLoad,
+  startProgram,
+  startServer,
+} from "../children.ts";
+import { DAY, makeHistory } from "../history.ts";
+import { walletName } from "../load/load-plan.ts";
+import { withFolder } from "../machine.ts";
+import { atMost, type Benchmark, timed } from "../measurement.ts";
+
+const WALLETS = 10_000;
+const MANY_WALLETS = 1_000_000;
+const QUICK_WALLETS = 500;
+const STARTS_A_RUN = 5;
+/** What a start leaves to be done is done by then. */
+const SETTLES_MS = 3_000;
+const IDLE_MS = 10_000;
+/** Linux counts a process's time in hundredths of a second, whatever the kernel's own tick. */
+const MS_PER_TICK = 10;
+
+export const start: Benchmark = {
+  name: "start",
+  run: (options) =>
+    withFolder(async (folder) => {
+      const data = join(folder, "data");
+      const executable = await build(join(folder, "depositaja"));
+      const wallets = options.isQuick ? QUICK_WALLETS : WALLETS;
+      await makeHistory(data, { ...DAY, deposits: wallets, wallets, hasIds: false });
+      const samples: number[] = [];
+      for (let run = 0; run < options.runs * STARTS_A_RUN; run += 1) {
+        const port = freePort();
+        const path = `/check/${walletName(0)}`;
+        let stop = async () => {};
+        samples.push(
+          await timed(async () => {
+            const child = startProgram(["up", "--data", data, "--port", `${port}`], executable);
+            ({ stop } = child);
+            await firstAnswer(child, port, path);
+          }),
+        );
+        await stop();
+      }
+      const what = "executable: `up` on a folder of 10k wallets, to the first answer";
+      return [{ what, unit: "ms" as const, samples, target: atMost(150), remark: "" }];
+    }),
+};
+
+export const idle: Benchmark = {
+  name: "idle",
+  run: (options) =>
+    withFolder(async (folder) => {
+      const wallets = options.isQuick ? QUICK_WALLETS : WALLETS;
+      await makeHistory(folder, { ...DAY, deposits: wallets, wallets, hasIds: false });
+      const server = await startServer("up", { folder });
+      const idleMs = options.isQuick ? 200 : IDLE_MS;
+      const samples: number[] = [];
+      await Bun.sleep(options.isQuick ? 100 : SETTLES_MS);
+      for (let run = 0; run < options.runs; run += 1) {
+        const before = cpuMs(server.pid);
+        await Bun.sleep(idleMs);
+        samples.push(((cpuMs(server.pid) - before) / idleMs) * 100);
+      }
+      await server.stop();
+      const what = "idle `up`: CPU over 10 s";
+      return [{ what, unit: "% of a core" as const, samples, target: atMost(1), remark: "" }];
+    }),
+};
+
+export const memory: Benchmark = {
+  name: "memory",
+  run: (options) =>
+    withFolder(async (folder) => {
+      const wallets = options.isQuick ? QUICK_WALLETS : MANY_WALLETS;
+      await makeHistory(folder, { ...DAY, deposits: wallets, wallets, hasIds: false });
+      const peaks: number[] = [];
+      const starts: number[] = [];
+      for (let run = 0; run < options.runs; run += 1) {
+        const server = await startServer("up", { folder });
+        await Bun.sleep(options.isQuick ? 100 : SETTLES_MS);
+        starts.push(memoryMb(server.pid, "VmRSS"));
+        await generateLoad({
+          port: server.port,
+          kind: "deposit",
+          connections: 64,
+          warmUpMs: 0,
+          durationMs: options.isQuick ? 200 : 20_000,
+          wallets,
+          seed: run,
+          ratePerSecond: null,
+        });
+        peaks.push(memoryMb(server.pid, "VmHWM"));
+        options.say(`${starts.at(-1)} MB after the start, ${peaks.at(-1)} MB at most`);
+        await server.stop();
+      }
+      const remark = "the most that was resident, 20 s of deposits over all of them, c=64";
+      return [
+        {
+          what: "memory of `up` with 1M wallets",
+          unit: "MB" as const,
+          samples: peaks,
+          target: atMost(400),
+          remark,
+        },
+        { what: "the same: idle", unit: "MB" as const, samples: starts, target: null, remark: "" },
+      ];
+    }),
+};
+
+/** As `bun run build` does, to another place. */
+async function build(path: string): Promise<string> {
+  const root = join(import.meta.dir, "..", "..");
+  const { scripts } = (await Bun.file(join(root, "package.json")).json()) as {
+    scripts: { build: string };
+  };
+  const command = scripts.build.split("&&").at(-1)?.trim().split(/\s+/) ?? [];
+  const outfile = command.indexOf("--outfile") + 1;
+  const args = command.slice(1).with(outfile - 1, path);
+  const child = Bun.spawn([process.execPath, ...args], {
+    cwd: root,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if ((await child.exited) !== 0) throw new Error("the executable could not be built");
+  return path;
+}
+
+function cpuMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+}
+
+function memoryMb(pid: number, field: "VmRSS" | "VmHWM"): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const [, kib] = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status) ?? [];
+  return Math.round(Number(kib) / 1_024);
+}
