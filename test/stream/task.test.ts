@@ -197,7 +197,7 @@ describe("a commit", () => {
     await expectFolded(group);
   });
 
-  test("names the place behind the last record of each input, its checksum, and outputs", async () => {
+  test("names the place behind the last record of each input, and that record", async () => {
     const seen: unknown[] = [];
     const openLog = memoryLog({
       beforeCommit: (_, { inputs, outputs, changelog }) => {
@@ -252,7 +252,7 @@ describe("rows of a task that is behind", () => {
     await expectFolded(group);
   });
 
-  test("are brought back after a crash from the records that are missing, and no others", async () => {
+  test("are brought back after a crash from the records that are missing alone", async () => {
     let replayed = 0;
     let commits = 0;
     const openLog = memoryLog({
