@@ -96,6 +96,6 @@ function unreadable(text: string): MoneyError {
   }
   return new MoneyError(
     "amount_not_a_number",
-    'amount must be a decimal number like 12.50, without spaces or leading zeros',
+    "amount must be a decimal number like 12.50, without spaces or leading zeros",
   );
 }

@@ -15,12 +15,7 @@ export type RunningWindow = Pick<
 >;
 
 /** The window that ends at `entry`, which is not older than the newest one, with it inside. */
-export function slideTo(
-  rows: Rows,
-  row: WalletRow,
-  entry: Entry,
-  windowMs: number,
-): RunningWindow {
+export function slideTo(rows: Rows, row: WalletRow, entry: Entry, windowMs: number): RunningWindow {
   const startMs = entry.timeMs - windowMs;
   const before =
     row.windowFirstMs > startMs

@@ -83,7 +83,8 @@ function flagWalletProblem(message: FlagWallet, record: RecordInfo): string | nu
         return `an operator's action of kind ${kind} is not known`;
       }
       if (!isCount(seenOrdinal)) return `seen_ordinal ${seenOrdinal} is not a count`;
-      if (atMs < 0n || atMs > MAX_TIME_MS) return `at_ms ${atMs} is not a time in Unix milliseconds`;
+      if (atMs < 0n || atMs > MAX_TIME_MS)
+        return `at_ms ${atMs} is not a time in Unix milliseconds`;
       return actorProblem(actor) ?? reasonProblem(reason);
     }
     default:

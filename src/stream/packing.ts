@@ -41,7 +41,7 @@ export function putCount(packer: Packer, value: number): void {
   let rest = value;
   let at = packer.length;
   while (rest > 0x7fffffff) {
-    bytes[at++] = (rest % 128) | 128;
+    bytes[at++] = rest % 128 | 128;
     rest = Math.floor(rest / 128);
   }
   while (rest > 127) {

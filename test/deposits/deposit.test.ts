@@ -48,7 +48,9 @@ describe("walletIdProblem", () => {
 test("a client's own id has 1 to 256 bytes and no control characters", () => {
   expect(depositKeyProblem("x".repeat(256))).toBeNull();
   expect(depositKeyProblem("")).toBe("id must not be empty");
-  expect(depositKeyProblem("x".repeat(257))).toBe("id has 257 UTF-8 bytes; at most 256 are allowed");
+  expect(depositKeyProblem("x".repeat(257))).toBe(
+    "id has 257 UTF-8 bytes; at most 256 are allowed",
+  );
   expect(depositKeyProblem("a\t")).toBe("id must not have control characters");
 });
 
@@ -67,7 +69,9 @@ describe("the deposit stream", () => {
   test("has the bytes that any protobuf client writes", () => {
     // Field 1, varint 200000; field 2, varint 1790000000000.
     const bytes = Buffer.from("08c09a0c1080d8c1a28c34", "hex");
-    expect(Buffer.from(depositStream.codec.encode(good)).toString("hex")).toBe(bytes.toString("hex"));
+    expect(Buffer.from(depositStream.codec.encode(good)).toString("hex")).toBe(
+      bytes.toString("hex"),
+    );
     expect(depositStream.codec.decode(bytes)).toEqual(good);
   });
 
@@ -81,7 +85,15 @@ describe("the deposit stream", () => {
 
   test("reads what has no bytes as zeros, and throws at what is no deposit", () => {
     expect(depositStream.codec.decode(new Uint8Array()).amountMinor).toBe(0n);
-    for (const bad of ["08", "08ffffffffffffffffffff01", "0a05", "0a0568656c6c6f", "120130", "ff", "08c09a0c10"]) {
+    for (const bad of [
+      "08",
+      "08ffffffffffffffffffff01",
+      "0a05",
+      "0a0568656c6c6f",
+      "120130",
+      "ff",
+      "08c09a0c10",
+    ]) {
       expect(() => depositStream.codec.decode(Buffer.from(bad, "hex"))).toThrow();
     }
   });

@@ -20,12 +20,16 @@ function cost(wallet: WalletRun, arrivals: readonly Arrival[]): Reads {
   return wallet.context.reads;
 }
 
-const rowsRead = (reads: Reads): number => Object.values(reads.byKind).reduce((sum, n) => sum + n, 0);
+const rowsRead = (reads: Reads): number =>
+  Object.values(reads.byKind).reduce((sum, n) => sum + n, 0);
 
 describe("what a deposit costs", () => {
-  test("in order, not exceeding, 20,000 in the window: the wallet row, a closed block in turn", () => {
+  test("in order, not exceeding, 20,000 in the window: the wallet row, blocks in turn", () => {
     const wallet = filled(20_000, (i) => ({ timeMs: BASE_MS + i, amountMinor: 1n }));
-    const next = Array.from({ length: 640 }, (_, i) => ({ timeMs: BASE_MS + 20_000 + i, amountMinor: 1n }));
+    const next = Array.from({ length: 640 }, (_, i) => ({
+      timeMs: BASE_MS + 20_000 + i,
+      amountMinor: 1n,
+    }));
     const reads = cost(wallet, next);
     expect(reads.byKind).toEqual({ window: 640 });
     expect(reads.ranges).toBe(0);
@@ -34,7 +38,10 @@ describe("what a deposit costs", () => {
 
   test("in order, exceeding all along: the same", () => {
     const wallet = filled(20_000, (i) => ({ timeMs: BASE_MS + i, amountMinor: 1_000n }));
-    const next = Array.from({ length: 640 }, (_, i) => ({ timeMs: BASE_MS + 20_000 + i, amountMinor: 1_000n }));
+    const next = Array.from({ length: 640 }, (_, i) => ({
+      timeMs: BASE_MS + 20_000 + i,
+      amountMinor: 1_000n,
+    }));
     const before = wallet.context.emitted.length;
     const reads = cost(wallet, next);
     expect(wallet.context.emitted.length - before).toBe(640);
@@ -44,7 +51,10 @@ describe("what a deposit costs", () => {
 
   test("in order, one leaving as one comes: the tail block's rows, one range a block", () => {
     const wallet = filled(3_000, (i) => ({ timeMs: BASE_MS + i * 100, amountMinor: 1n }));
-    const next = Array.from({ length: 640 }, (_, i) => ({ timeMs: BASE_MS + 300_000 + i * 100, amountMinor: 1n }));
+    const next = Array.from({ length: 640 }, (_, i) => ({
+      timeMs: BASE_MS + 300_000 + i * 100,
+      amountMinor: 1n,
+    }));
     const reads = cost(wallet, next);
     expect(reads.gets).toBeLessThanOrEqual(640 * 3);
     expect(reads.ranges).toBeLessThanOrEqual(2 * (640 / MAX_BLOCK_ENTRIES) + 2);

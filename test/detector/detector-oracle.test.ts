@@ -9,7 +9,7 @@ import { type Arrival, type WalletRun, walletRun } from "./wallet-run.ts";
 
 const RULE = { windowMs: WINDOW_MS, limitMinor: 1_000_000n };
 
-/** Times that meet at the window's edges: multiples of the window, a step beside them, and equals. */
+/** Times that meet at the window's edges: halves of it, a step beside them, and equals. */
 const edgeTime = fc
   .tuple(fc.integer({ min: 0, max: 8 }), fc.constantFrom(-1, 0, 0, 1))
   .map(([halves, step]) => Math.max(0, 1_000_000 + halves * (WINDOW_MS / 2) + step));
@@ -26,13 +26,28 @@ const amountMinor = fc.oneof(
 const amountsFor = (largest: bigint) => fc.bigInt({ min: 1n, max: largest });
 
 const arrivals: fc.Arbitrary<Arrival[]> = fc.oneof(
-  fc.array(fc.record({ timeMs: fc.oneof(edgeTime, anyTime), amountMinor }), { maxLength: 60, size: "max" }),
+  fc.array(fc.record({ timeMs: fc.oneof(edgeTime, anyTime), amountMinor }), {
+    maxLength: 60,
+    size: "max",
+  }),
   // Many equal times, so that one time spans several blocks.
-  fc.array(fc.record({ timeMs: nearTime, amountMinor: amountsFor(60_000n) }), { maxLength: 80, size: "max" }),
-  fc.array(fc.record({ timeMs: edgeTime, amountMinor: amountsFor(90_000n) }), { maxLength: 80, size: "max" }),
+  fc.array(fc.record({ timeMs: nearTime, amountMinor: amountsFor(60_000n) }), {
+    maxLength: 80,
+    size: "max",
+  }),
+  fc.array(fc.record({ timeMs: edgeTime, amountMinor: amountsFor(90_000n) }), {
+    maxLength: 80,
+    size: "max",
+  }),
   // Many small ones: heads bound most windows, and few exceed.
-  fc.array(fc.record({ timeMs: anyTime, amountMinor: amountsFor(110_000n) }), { maxLength: 90, size: "max" }),
-  fc.array(fc.record({ timeMs: earlyTime, amountMinor: amountsFor(150_000n) }), { maxLength: 60, size: "max" }),
+  fc.array(fc.record({ timeMs: anyTime, amountMinor: amountsFor(110_000n) }), {
+    maxLength: 90,
+    size: "max",
+  }),
+  fc.array(fc.record({ timeMs: earlyTime, amountMinor: amountsFor(150_000n) }), {
+    maxLength: 60,
+    size: "max",
+  }),
 );
 
 /** Sorted, nearly sorted, or as generated. */
@@ -166,7 +181,7 @@ function expectSound(run: WalletRun, arrived: readonly Arrival[], maxBlockEntrie
     expect(entries.length).toBeGreaterThan(0);
     expect(entries.length).toBeLessThanOrEqual(maxBlockEntries);
     expect(head).toEqual({
-      sumMinor: entries.reduce((sum, { amountMinor }) => sum + amountMinor, 0n),
+      sumMinor: entries.reduce((sum, one) => sum + one.amountMinor, 0n),
       count: entries.length,
       firstMs: entries[0]?.timeMs as number,
       lastMs: entries[entries.length - 1]?.timeMs as number,
@@ -180,9 +195,9 @@ function expectSound(run: WalletRun, arrived: readonly Arrival[], maxBlockEntrie
   const expected = arrived
     .map(({ timeMs, amountMinor: amount }, i) => ({ timeMs, amount, ordinal: i + 1 }))
     .sort((a, b) => a.timeMs - b.timeMs || a.ordinal - b.ordinal);
-  expect(all.map(({ timeMs, ordinal, amountMinor: amount }) => ({ timeMs, amount, ordinal }))).toEqual(
-    expected,
-  );
+  expect(
+    all.map(({ timeMs, ordinal, amountMinor: amount }) => ({ timeMs, amount, ordinal })),
+  ).toEqual(expected);
   const firstInWindow = blocks.find(({ head }) => head.lastMs > row.newestMs - WINDOW_MS);
   const tail = blocks.findIndex(
     ({ key }) => key.timeMs === row.tailKey.timeMs && key.ordinal === row.tailKey.ordinal,

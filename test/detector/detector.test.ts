@@ -7,7 +7,10 @@ const BASE_MS = 1_790_000_000_000;
 
 /** A deposit `seconds` after the start, of an amount in units of money. */
 function at(seconds: number, amount: number, id?: string): Arrival {
-  const arrival = { timeMs: BASE_MS + Math.round(seconds * 1_000), amountMinor: BigInt(Math.round(amount * 100)) };
+  const arrival = {
+    timeMs: BASE_MS + Math.round(seconds * 1_000),
+    amountMinor: BigInt(Math.round(amount * 100)),
+  };
   return id === undefined ? arrival : { ...arrival, id };
 }
 
@@ -65,15 +68,55 @@ describe("late deposits: given these, when one comes late, then this window", ()
     readonly total: number;
   }
   const cases: [string, Arrival[], Arrival, Verdict | null][] = [
-    ["one that completes a window in the past flags", [at(0, 6_000), at(600, 1)], at(60, 4_001), { endsAt: 60, total: 10_001 }],
-    ["also before everything else", [at(60, 6_000), at(600, 1)], at(0, 4_001), { endsAt: 60, total: 10_001 }],
-    ["also when a full window comes after it", [at(60, 10_000), at(600, 1)], at(0, 0.01), { endsAt: 60, total: 10_000.01 }],
-    ["119.999 s before the newest it joins", [at(119.999, 6_000)], at(0, 6_000), { endsAt: 119.999, total: 12_000 }],
+    [
+      "one that completes a window in the past flags",
+      [at(0, 6_000), at(600, 1)],
+      at(60, 4_001),
+      { endsAt: 60, total: 10_001 },
+    ],
+    [
+      "also before everything else",
+      [at(60, 6_000), at(600, 1)],
+      at(0, 4_001),
+      { endsAt: 60, total: 10_001 },
+    ],
+    [
+      "also when a full window comes after it",
+      [at(60, 10_000), at(600, 1)],
+      at(0, 0.01),
+      { endsAt: 60, total: 10_000.01 },
+    ],
+    [
+      "119.999 s before the newest it joins",
+      [at(119.999, 6_000)],
+      at(0, 6_000),
+      { endsAt: 119.999, total: 12_000 },
+    ],
     ["120.000 s before, it does not", [at(120, 6_000)], at(0, 6_000), null],
-    ["the earliest-ending window is told", [at(0, 4_000), at(100, 7_000), at(110, 7_000)], at(50, 3_500), { endsAt: 100, total: 14_500 }],
-    ["its own, when that exceeds already", [at(0, 7_000), at(40, 1), at(60, 7_000)], at(30, 3_500), { endsAt: 30, total: 10_500 }],
-    ["what left before the later end does not count", [at(0, 4_000), at(125, 4_000), at(130, 1)], at(100, 5_000), null],
-    ["windows end where deposits are, equal times whole", [at(90, 3_000), at(90, 3_000), at(90, 3_000)], at(30, 4_500), { endsAt: 90, total: 13_500 }],
+    [
+      "the earliest-ending window is told",
+      [at(0, 4_000), at(100, 7_000), at(110, 7_000)],
+      at(50, 3_500),
+      { endsAt: 100, total: 14_500 },
+    ],
+    [
+      "its own, when that exceeds already",
+      [at(0, 7_000), at(40, 1), at(60, 7_000)],
+      at(30, 3_500),
+      { endsAt: 30, total: 10_500 },
+    ],
+    [
+      "what left before the later end does not count",
+      [at(0, 4_000), at(125, 4_000), at(130, 1)],
+      at(100, 5_000),
+      null,
+    ],
+    [
+      "windows end where deposits are, equal times whole",
+      [at(90, 3_000), at(90, 3_000), at(90, 3_000)],
+      at(30, 4_500),
+      { endsAt: 90, total: 13_500 },
+    ],
     ["it may exceed alone", [at(500, 1)], at(0, 10_000.01), { endsAt: 0, total: 10_000.01 }],
     ["long before, it reads as any other", [at(5_000, 9_999), at(5_001, 0.5)], at(0, 9_999), null],
   ];
@@ -135,12 +178,7 @@ describe("events and episodes", () => {
       [1, 1, 1, 1],
       [0],
     ],
-    [
-      "windows that only touch are two",
-      [at(0, 10_001), at(120, 10_001)],
-      [1, 2],
-      [0, 1],
-    ],
+    ["windows that only touch are two", [at(0, 10_001), at(120, 10_001)], [1, 2], [0, 1]],
     [
       "a deposit that does not exceed does not end an episode",
       [at(0, 10_001), at(119.999, 1), at(200, 1), at(201, 10_001)],

@@ -121,7 +121,9 @@ describe("entries", () => {
 
   test("throw at an index that is not there, and at bytes that do not end", () => {
     expect(() => entryAt(noEntries(), 0)).toThrow(RangeError);
-    const bytes = packedEntries(entriesFrom([{ timeMs: 1, ordinal: 1, amountMinor: 1n, offset: 1n, id: null }]));
+    const bytes = packedEntries(
+      entriesFrom([{ timeMs: 1, ordinal: 1, amountMinor: 1n, offset: 1n, id: null }]),
+    );
     expect(() => entriesOf(unpackEntries(2, bytes))).toThrow(RangeError);
     expect(() => entriesOf(unpackEntries(0, bytes))).toThrow("too long");
   });

@@ -62,9 +62,7 @@ export function oracleVerdicts(
       continue;
     }
     const goesOn =
-      previous !== null &&
-      previous.startMs < exceeding.endMs &&
-      exceeding.startMs < previous.endMs;
+      previous !== null && previous.startMs < exceeding.endMs && exceeding.startMs < previous.endMs;
     if (!goesOn) episode++;
     previous = exceeding;
     const opening = goesOn ? null : inWindow(arrived, exceeding).map((one) => one.ordinal);

@@ -22,7 +22,9 @@ export interface WalletRun {
   row(): WalletRow;
 }
 
-export function walletRun(options: { maxBlockEntries?: number; decimals?: number } = {}): WalletRun {
+export function walletRun(
+  options: { maxBlockEntries?: number; decimals?: number } = {},
+): WalletRun {
   const { decimals = 2, ...rest } = options;
   const group = thresholdGroup({ decimals, ...rest });
   const [depositInput] = group.inputs;
@@ -37,9 +39,10 @@ export function walletRun(options: { maxBlockEntries?: number; decimals?: number
       const before = context.emitted.length;
       depositInput.callback(context, newDeposit({ amountMinor, acceptedAtMs: timeMs }));
       const emitted = context.emitted.slice(before);
-      if (emitted.length === 0) return null;
+      const [only] = emitted;
+      if (only === undefined) return null;
       if (emitted.length > 1) throw new Error("more than one event for one deposit");
-      const { kind } = emitted[0]?.message as FlagWallet;
+      const { kind } = only.message as FlagWallet;
       if (kind.case !== "event") throw new Error("the detector emitted no event");
       return kind.value;
     },

@@ -70,7 +70,9 @@ describe("the detector's rows", () => {
     fc.assert(
       fc.property(place, place, (a, b) => {
         const [first, second] = [blockSubKey(...a), blockSubKey(...b)];
-        expect(Math.sign(Buffer.compare(first, second))).toBe(Math.sign(a[0] - b[0] || a[1] - b[1]));
+        expect(Math.sign(Buffer.compare(first, second))).toBe(
+          Math.sign(a[0] - b[0] || a[1] - b[1]),
+        );
         expect(blockKeyOf(first)).toEqual({ timeMs: a[0], ordinal: a[1] });
         expect(first.length).toBe(16);
       }),

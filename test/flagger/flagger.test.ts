@@ -13,7 +13,10 @@ import {
 } from "../../src/flagger/flag-rows.ts";
 import { newAction } from "../../src/flagger/flag-wallet.ts";
 import { applyAction, applyEvent, flaggerGroup } from "../../src/flagger/flagger.ts";
-import { type FlagWallet, OperatorAction_Kind } from "../../src/gen/depositaja/v1/flag_wallet_pb.ts";
+import {
+  type FlagWallet,
+  OperatorAction_Kind,
+} from "../../src/gen/depositaja/v1/flag_wallet_pb.ts";
 import type { Input } from "../../src/stream/group.ts";
 import { memoryContext } from "../stream/memory-context.ts";
 import { event } from "./flag-messages.ts";
@@ -31,19 +34,83 @@ describe("the flag: given these records, then flagged or not", () => {
   const cases: [string, Step[], boolean][] = [
     ["nothing happened", [], false],
     ["an event flags", [["event", 3]], true],
-    ["more events keep it", [["event", 3], ["event", 4]], true],
-    ["a removal that saw the event unflags", [["event", 3], ["remove", 3]], false],
-    ["a removal that saw less does not", [["event", 3], ["event", 5], ["remove", 3]], true],
-    ["the next event flags again", [["event", 3], ["remove", 3], ["event", 4]], true],
-    ["a late event with a lower ordinal stays covered", [["event", 5], ["remove", 5], ["event", 4]], false],
-    ["a lower ordinal after a higher hides nothing", [["event", 5], ["event", 3], ["remove", 4]], true],
+    [
+      "more events keep it",
+      [
+        ["event", 3],
+        ["event", 4],
+      ],
+      true,
+    ],
+    [
+      "a removal that saw the event unflags",
+      [
+        ["event", 3],
+        ["remove", 3],
+      ],
+      false,
+    ],
+    [
+      "a removal that saw less does not",
+      [
+        ["event", 3],
+        ["event", 5],
+        ["remove", 3],
+      ],
+      true,
+    ],
+    [
+      "the next event flags again",
+      [
+        ["event", 3],
+        ["remove", 3],
+        ["event", 4],
+      ],
+      true,
+    ],
+    [
+      "a late event with a lower ordinal stays covered",
+      [
+        ["event", 5],
+        ["remove", 5],
+        ["event", 4],
+      ],
+      false,
+    ],
+    [
+      "a lower ordinal after a higher hides nothing",
+      [
+        ["event", 5],
+        ["event", 3],
+        ["remove", 4],
+      ],
+      true,
+    ],
     ["an add flags without an event", [["add"]], true],
     ["a removal ends an add", [["add"], ["remove", 0]], false],
     ["an add after a removal flags", [["event", 3], ["remove", 3], ["add"]], true],
-    ["a removal of an add that saw no event keeps the event's flag", [["event", 3], ["add"], ["remove", 0]], true],
+    [
+      "a removal of an add that saw no event keeps the event's flag",
+      [["event", 3], ["add"], ["remove", 0]],
+      true,
+    ],
     ["coverage never shrinks", [["event", 3], ["remove", 3], ["add"], ["remove", 1]], false],
-    ["a removal may cover what comes later", [["remove", 3], ["event", 3]], false],
-    ["but not what is above", [["remove", 3], ["event", 4]], true],
+    [
+      "a removal may cover what comes later",
+      [
+        ["remove", 3],
+        ["event", 3],
+      ],
+      false,
+    ],
+    [
+      "but not what is above",
+      [
+        ["remove", 3],
+        ["event", 4],
+      ],
+      true,
+    ],
   ];
   test.each(cases)("%s", (_, steps, flagged) => {
     const row = steps.reduce(apply, NO_FLAG);
@@ -119,7 +186,10 @@ describe("the flagger group", () => {
     for (let ordinal = 1; ordinal <= 250; ordinal++) {
       const isOpening = ordinal === 1;
       const clientId = ordinal % 2 === 0 ? `id-${ordinal}` : undefined;
-      flagInput.callback(context, event({ ordinal, episode: 1, isOpening, clientId, isLate: ordinal % 3 === 0 }));
+      flagInput.callback(
+        context,
+        event({ ordinal, episode: 1, isOpening, clientId, isLate: ordinal % 3 === 0 }),
+      );
       if (ordinal % 50 === 0) context.reload();
     }
     const events = context.get(episodeEventsRow, numberKey(1));
@@ -127,14 +197,19 @@ describe("the flagger group", () => {
     expect(events.count).toBe(250);
     const read = readEvents(events);
     expect(read.length).toBe(MAX_EPISODE_EVENTS);
-    expect(read.map(({ ordinal }) => ordinal)).toEqual(Array.from({ length: 100 }, (_, i) => 151 + i));
+    expect(read.map(({ ordinal }) => ordinal)).toEqual(
+      Array.from({ length: 100 }, (_, i) => 151 + i),
+    );
     expect(read.map(({ clientId }) => clientId).slice(0, 2)).toEqual([null, "id-152"]);
     expect(read.map(({ isLate }) => isLate).slice(0, 3)).toEqual([false, false, true]);
   });
 
   test("keeps each operator's action under its number", () => {
     const context = memoryContext("w");
-    flagInput.callback(context, newAction({ kind: "add", actor: "ana", reason: "looks odd", atMs: 7 }));
+    flagInput.callback(
+      context,
+      newAction({ kind: "add", actor: "ana", reason: "looks odd", atMs: 7 }),
+    );
     flagInput.callback(
       context,
       newAction({ kind: "remove", actor: "ben", reason: "", atMs: 9, seenOrdinal: 12 }),
@@ -147,8 +222,22 @@ describe("the flagger group", () => {
       actionCount: 2,
     });
     const rows = context.range(actionRow).map(({ value }) => value);
-    expect(rows.map(({ kind, actor, reason, seenOrdinal, atMs }) => ({ kind, actor, reason, seenOrdinal, atMs }))).toEqual([
-      { kind: OperatorAction_Kind.ADD, actor: "ana", reason: "looks odd", seenOrdinal: 0n, atMs: 7n },
+    expect(
+      rows.map(({ kind, actor, reason, seenOrdinal, atMs }) => ({
+        kind,
+        actor,
+        reason,
+        seenOrdinal,
+        atMs,
+      })),
+    ).toEqual([
+      {
+        kind: OperatorAction_Kind.ADD,
+        actor: "ana",
+        reason: "looks odd",
+        seenOrdinal: 0n,
+        atMs: 7n,
+      },
       { kind: OperatorAction_Kind.REMOVE, actor: "ben", reason: "", seenOrdinal: 12n, atMs: 9n },
     ]);
   });
@@ -195,7 +284,9 @@ describe("the flagger's rows", () => {
     };
     expect(Buffer.from(flagRow.codec.encode(row)).toString("hex")).toBe("0102ac0207020501");
     expect(() => flagRow.codec.decode(new Uint8Array([2]))).toThrow("format 2");
-    expect(() => flagRow.codec.decode(new Uint8Array([1, 3, 0, 0, 0, 0, 0]))).toThrow("unknown action");
+    expect(() => flagRow.codec.decode(new Uint8Array([1, 3, 0, 0, 0, 0, 0]))).toThrow(
+      "unknown action",
+    );
   });
 
   test("the events row has these bytes", () => {
@@ -205,7 +296,10 @@ describe("the flagger's rows", () => {
     const row = context.get(episodeEventsRow, numberKey(1));
     if (row === null) throw new Error("no events row");
     expect(Buffer.from(episodeEventsRow.codec.encode(row)).toString("hex")).toBe(
-      "01010123" + "dfc508c0a907" + "80808080a4bdbbbac6a0f3e4f293" + "0305332d31303503016105c8df0205",
+      "01010123" +
+        "dfc508c0a907" +
+        "80808080a4bdbbbac6a0f3e4f293" +
+        "0305332d31303503016105c8df0205",
     );
   });
 });

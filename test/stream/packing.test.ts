@@ -34,9 +34,17 @@ describe("packing", () => {
     putText(packer, "añ");
     putBytes(packer, new Uint8Array([1, 2]));
     expect(hex(packed(packer))).toBe(
-      ["00", "7f", "9601", "ffffffffffffff0f", "01", "02", "80808080808080808002", "0361c3b1", "020102"].join(
-        "",
-      ),
+      [
+        "00",
+        "7f",
+        "9601",
+        "ffffffffffffff0f",
+        "01",
+        "02",
+        "80808080808080808002",
+        "0361c3b1",
+        "020102",
+      ].join(""),
     );
   });
 
@@ -49,7 +57,10 @@ describe("packing", () => {
       }),
       fc.record({
         kind: fc.constant("bigint" as const),
-        value: fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 54n }), fc.bigInt({ min: 0n, max: 2n ** 200n })),
+        value: fc.oneof(
+          fc.bigInt({ min: 0n, max: 2n ** 54n }),
+          fc.bigInt({ min: 0n, max: 2n ** 200n }),
+        ),
       }),
       fc.record({
         kind: fc.constant("text" as const),
