@@ -71,6 +71,9 @@ export function commitCases(fixture: Fixture): void {
       ]);
       expect(progress.changelogOffset).toBe(keepsChangelogs ? (rows[1]?.offset as bigint) : null);
       expect(await log.progress(group, 1)).toBeNull();
+      await log.append([record(input, "c")]);
+      const next = await claim.commit(commitOf(await take(claim, 1)));
+      expect(next.changelogOffset).toBe(progress.changelogOffset);
       await member.leave();
     });
   }

@@ -20,6 +20,7 @@ import { memberCases } from "./member-cases.ts";
 import { outcomeCases } from "./outcome-cases.ts";
 import { positionCases } from "./position-cases.ts";
 import { readCases } from "./read-cases.ts";
+import { replayCases } from "./replay-cases.ts";
 import { standInCases } from "./stand-in-cases.ts";
 import { storageCases } from "./storage-cases.ts";
 import { topicCases } from "./topic-cases.ts";
@@ -34,7 +35,8 @@ export function describeEventLog(adapter: LogUnderTest): void {
     describe("commit", () => commitCases(fixture));
     describe("outcomes of a commit", () => outcomeCases(fixture));
     describe("fencing", () => fencingCases(fixture));
-    describe("positions and replay", () => positionCases(fixture));
+    describe("positions", () => positionCases(fixture));
+    describe("replay", () => replayCases(fixture));
     describe("members", () => memberCases(fixture));
     describe("stand-ins", () => standInCases(fixture));
     describe("storage", () => storageCases(fixture));

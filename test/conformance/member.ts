@@ -18,11 +18,13 @@ export class Member {
       readonly topics: readonly string[];
       readonly changelog?: string;
       readonly isStandIn?: boolean;
+      readonly wants?: (partition: number) => boolean;
       /** Gives back at once what is wanted back. */
       readonly isGenerous?: boolean;
     },
   ) {
     const { group, topics, changelog = `${group}-table`, isStandIn = false } = options;
+    const { wants = () => true } = options;
     this.done = (async () => {
       const { signal } = this.controller;
       for await (const claim of log.join({
@@ -31,6 +33,7 @@ export class Member {
         changelog,
         signal,
         standIn: isStandIn,
+        wants,
       })) {
         this.claims.push(claim);
         if (options.isGenerous === true) {
