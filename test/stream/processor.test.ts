@@ -1,0 +1,231 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { defineGroup, input } from "../../src/stream/group.ts";
+import { startProcessor } from "../../src/stream/processor.ts";
+import type { Faults } from "./faulty-log.ts";
+import { eventually, type Member, sendNumbers, startMember, viewOf } from "./members.ts";
+import { keyIn, numbers, type Sum, sums, tallyGroup, totals } from "./tally.ts";
+import { removeFoldersAfterEach, temporaryFolder } from "./temporary-folder.ts";
+
+removeFoldersAfterEach();
+
+const group = tallyGroup();
+let folder: string;
+let members: Member[];
+beforeEach(() => {
+  folder = temporaryFolder();
+  members = [];
+});
+afterEach(async () => {
+  for (const member of members.splice(0)) await member.close();
+});
+
+async function start(partitions: number, faults: Faults = {}, standIn = false): Promise<Member> {
+  const member = await startMember({ folder, group, partitions, faults, standIn });
+  members.push(member);
+  return member;
+}
+
+function rowOf(member: Member, partitions: number, key: string): Sum | null {
+  const view = viewOf(member, group, partitions);
+  try {
+    return view.get(key, sums);
+  } finally {
+    view.close();
+  }
+}
+
+/** Every sum that was told, by key, in order: each is told once. */
+async function told(member: Member, partitions: number): Promise<Record<string, Sum[]>> {
+  const found: Record<string, Sum[]> = {};
+  for (let partition = 0; partition < partitions; partition += 1) {
+    const { start: from, end: until } = await member.log.bounds("totals", partition);
+    for await (const records of member.log.read({ topic: "totals", partition, from, until })) {
+      for (const { key, value } of records) {
+        const of = Buffer.from(key).toString();
+        (found[of] ??= []).push(totals.codec.decode(value as Uint8Array));
+      }
+    }
+  }
+  return found;
+}
+
+const sumsOf = (...each: number[]) =>
+  each.map((_, n) => ({ total: each.slice(0, n + 1).reduce((a, b) => a + b), count: n + 1 }));
+
+describe("members of a group", () => {
+  const partitions = 4;
+  const running = (...of: number[]) => Object.fromEntries(of.map((p) => [p, "running"]));
+
+  test("share its partitions, hand them over as they come and go, and lose nothing", async () => {
+    const keys = [0, 1, 2, 3].map((partition) => keyIn(partition));
+    const all = (n: number) => keys.map((key): [string, number] => [key, n]);
+    const first = await start(partitions);
+    await eventually("all for one", () => Object.keys(first.phases()).length === 4);
+    await sendNumbers(first, partitions, all(1));
+    const second = await start(partitions);
+    await sendNumbers(second, partitions, all(2));
+    await eventually("a half each", () =>
+      [first, second].every((member) => Object.keys(member.phases()).length === 2),
+    );
+    expect({ ...first.phases(), ...second.phases() }).toEqual(running(0, 1, 2, 3));
+    await sendNumbers(first, partitions, all(3));
+    await first.close();
+    await sendNumbers(second, partitions, all(4));
+    await eventually("all for the other", () => Object.keys(second.phases()).length === 4);
+    const isDone = (key: string) => rowOf(second, partitions, key)?.count === 4;
+    await eventually("all done", () => keys.every(isDone));
+    expect(await told(second, partitions)).toEqual(
+      Object.fromEntries(keys.map((key) => [key, sumsOf(1, 2, 3, 4)])),
+    );
+  });
+
+  test("that stand in have all until a regular one comes, and nothing afterwards", async () => {
+    const standIn = await start(partitions, {}, true);
+    await eventually("stood in", () => Object.keys(standIn.phases()).length === 4);
+    const regular = await start(partitions);
+    await eventually("yielded", () => Object.keys(regular.phases()).length === 4);
+    expect(standIn.phases()).toEqual({});
+    const late = await start(partitions, {}, true);
+    const key = keyIn(2);
+    await sendNumbers(late, partitions, [[key, 5]]);
+    await eventually("done", () => rowOf(late, partitions, key)?.total === 5);
+    expect([late.phases(), regular.phases()]).toEqual([{}, running(0, 1, 2, 3)]);
+  });
+});
+
+describe("an owner that hangs and wakes up after another has taken over", () => {
+  /** The first owner stops at the step until `wake` is called; another takes its partition. */
+  async function hangAt(step: "beforeCommit" | "afterCommit") {
+    const isReached = Promise.withResolvers<void>();
+    const isAwake = Promise.withResolvers<void>();
+    const stale = await start(1, {
+      [step]: () => {
+        isReached.resolve();
+        return isAwake.promise;
+      },
+    });
+    await sendNumbers(stale, 1, [["a", 1], ["b", 1]]);
+    await isReached.promise;
+    stale.hang();
+    const next = await start(1);
+    stale.evict();
+    await eventually("taken over", () => next.phases()[0] === "running");
+    await sendNumbers(next, 1, [["a", 2]]);
+    await eventually("the next has gone on", () => rowOf(next, 1, "a")?.count === 2);
+    const before = dump();
+    isAwake.resolve();
+    await eventually("the stale one has given up", () => Object.keys(stale.phases()).length === 0);
+    return { next, before };
+  }
+
+  /** The store's file as it is. */
+  function dump(): unknown {
+    const store = new Database(join(folder, "stores", "tally-table", "0.db"));
+    const all = [
+      store.query("SELECT hex(key), CAST(value AS TEXT) FROM rows").all(),
+      store.query("SELECT * FROM place").all(),
+    ];
+    store.close();
+    return all;
+  }
+
+  test.each(["beforeCommit", "afterCommit"] as const)("%s: changes nothing", async (step) => {
+    const { next, before } = await hangAt(step);
+    expect(dump()).toEqual(before);
+    await sendNumbers(next, 1, [["b", 2]]);
+    await eventually("gone on", () => rowOf(next, 1, "b")?.count === 2);
+    expect(await told(next, 1)).toEqual({ a: sumsOf(1, 2), b: sumsOf(1, 2) });
+  });
+});
+
+describe("a store that", () => {
+  const partitions = 2;
+  const [bad, good] = [keyIn(0, partitions), keyIn(1, partitions)];
+  const path = () => join(folder, "stores", "tally-table", "0.db");
+
+  async function runOnce(): Promise<void> {
+    const member = await start(partitions);
+    await sendNumbers(member, partitions, [[bad, 1], [good, 1]]);
+    await eventually("done", () => rowOf(member, partitions, bad)?.count === 1);
+    await members.pop()?.close();
+  }
+
+  test("is damaged stops its partition with what to do, and the others go on", async () => {
+    await runOnce();
+    writeFileSync(path(), Buffer.alloc(8_192, "x"));
+    const member = await start(partitions);
+    await sendNumbers(member, partitions, [[bad, 2], [good, 2]]);
+    await eventually("the other", () => rowOf(member, partitions, good)?.count === 2);
+    await eventually("stopped", () => member.phases()[0] === "stopped");
+    const error = member.processor.state()[0]?.error;
+    expect(error).toMatchObject({ code: "store_mismatch" });
+    expect(error?.message).toContain("delete it, and it is built anew");
+  });
+
+  test("is locked by another is tried again until it is free", async () => {
+    await runOnce();
+    const holder = new Database(path());
+    holder.exec("BEGIN IMMEDIATE");
+    const member = await start(partitions);
+    await sendNumbers(member, partitions, [[bad, 2], [good, 2]]);
+    await eventually("the other", () => rowOf(member, partitions, good)?.count === 2);
+    holder.exec("ROLLBACK");
+    holder.close();
+    await eventually("gone on", () => rowOf(member, partitions, bad)?.count === 2);
+    expect(member.phases()).toEqual({ 0: "running", 1: "running" });
+  });
+});
+
+describe("a processor", () => {
+  test("says what it counted, what it skipped and how far it came", async () => {
+    const strict = defineGroup({
+      name: "tally",
+      inputs: [
+        input(
+          numbers,
+          (_context, n) => {
+            if (n === 13) throw new Error("thirteen");
+          },
+          { fingerprint: String },
+        ),
+      ],
+      rows: [],
+    });
+    const member = await startMember({ folder, group: strict, partitions: 1 });
+    members.push(member);
+    const record = (value: string) => ({
+      ...{ topic: "numbers", partition: 0, key: Buffer.from("a"), value: Buffer.from(value) },
+      headers: [["id", Buffer.from("1")]] as const,
+    });
+    await member.log.append(["1", "1", "2", "x", "1", "3"].map(record));
+    await member.log.append([{ ...record("13"), headers: [] }]);
+    await eventually("stopped", () => member.phases()[0] === "stopped");
+    const [state] = member.processor.state();
+    expect(state).toMatchObject({ partition: 0, deadLetters: 3, repeats: 2 });
+    expect(state?.progress?.inputs[0]?.nextOffset).toBe(6n);
+  });
+
+  test("stops once however often it is told to, and gives its partitions back", async () => {
+    const member = await start(2);
+    await eventually("running", () => Object.keys(member.phases()).length === 2);
+    await Promise.all([member.processor.stop(), member.processor.stop()]);
+    await member.processor.done;
+    expect(member.processor.state()).toEqual([]);
+    const owners = await member.log.owners("tally");
+    expect(owners.map(({ owner }) => owner)).toEqual([null, null]);
+  });
+
+  test("ends with what is wrong when its topics are not there", async () => {
+    const member = await start(2);
+    const nowhere = input({ ...numbers, topic: "nowhere" }, () => {});
+    const lost = defineGroup({ name: "lost", inputs: [nowhere], rows: [] });
+    const { log, stores } = member;
+    const delay = () => Promise.resolve();
+    const processor = startProcessor({ log, group: lost, stores, partitions: 2, delay });
+    await expect(processor.done).rejects.toMatchObject({ code: "unknown_topic" });
+    await expect(processor.stop()).rejects.toMatchObject({ code: "unknown_topic" });
+  });
+});
