@@ -103,22 +103,21 @@ async function* standardInput(): AsyncGenerator<Uint8Array> {
 }
 
 function summary(name: string, result: Result, skipBad: string | undefined): string {
-  const [rows, fresh, repeats, conflicts, skipped] = [
-    result.rows,
-    result.new,
-    result.repeats,
-    result.conflicts,
-    result.skippedLines,
-  ].map((count) => count.toLocaleString("en"));
-  const aside = result.skippedLines === 0 ? "" : `; ${skipped} bad lines written to ${skipBad}`;
-  if (result.doneBeforeAtMs !== null) {
-    const day = new Date(result.doneBeforeAtMs).toISOString();
-    return `${name}: ${rows} rows, all imported before (${day}): nothing was changed${aside}`;
+  const { rows, repeats, conflicts, skippedLines, doneBeforeAtMs } = result;
+  const aside =
+    skippedLines === 0 ? "" : `; ${counted(skippedLines, "bad line")} written to ${skipBad}`;
+  if (doneBeforeAtMs !== null) {
+    const time = new Date(doneBeforeAtMs).toISOString();
+    return `${name}: ${counted(rows, "row")}, imported before (${time}): nothing changed${aside}`;
   }
   return (
-    `${name}: ${rows} rows imported: ${fresh} new, ${repeats} repeats, ${conflicts} ` +
-    `conflicts${aside}`
+    `${name}: ${counted(rows, "row")} imported: ${result.new.toLocaleString("en")} new, ` +
+    `${counted(repeats, "repeat")}, ${counted(conflicts, "conflict")}${aside}`
   );
+}
+
+function counted(count: number, noun: string): string {
+  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 function jsonOf(result: Result): Record<string, unknown> {
@@ -155,7 +154,7 @@ function conflictLine(fields: Record<string, string>): string {
 }
 
 function conflictsMessage({ conflicts, doneBeforeAtMs }: Result): string {
-  const rows = conflicts === 1 ? "1 row has" : `${conflicts.toLocaleString("en")} rows have`;
+  const rows = `${counted(conflicts, "row")} ${conflicts === 1 ? "has" : "have"}`;
   const where = doneBeforeAtMs === null ? "listed above and " : "";
   return (
     `${rows} an id that was counted with another amount: not counted, ${where}kept among the ` +

@@ -5,8 +5,8 @@
  */
 
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
-import { describeData, openData } from "./data.ts";
-import { announce } from "./serving.ts";
+import { openData } from "./data.ts";
+import { announce, announceData } from "./serving.ts";
 import { whenAborted } from "./stopping.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -44,13 +44,13 @@ export function processCommand() {
         }
         const app = await openData(settings, { create: true });
         try {
+          announceData(app, settings.data);
           const { health } = settings;
           const service = health === null ? null : app.createHealthService({ allowHosts: [] });
           const server = service?.listen({ host: HEALTH_HOST, port: health ?? 0 }) ?? null;
           const processors = app.startProcessors(wanted);
           announce([
             `processing  ${listOf(wanted)}`,
-            `data        ${describeData(app, settings.data)}`,
             ...(server === null ? [] : [`health      ${server.url}/readyz`]),
             "Ctrl-C stops it.",
           ]);

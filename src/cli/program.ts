@@ -5,7 +5,7 @@
  */
 
 import { Command, CommanderError } from "commander";
-import { note, OutputClosed } from "./output.ts";
+import { note, OutputClosed, print } from "./output.ts";
 import { startedAs } from "./started-as.ts";
 import { VERSION } from "./version.ts";
 
@@ -13,16 +13,27 @@ const DONE = 0;
 const FAILED = 1;
 const WRONG_USAGE = 2;
 
-/** Errors whose message is for the user. Any other is a fault of the program: with its stack. */
-const SPOKEN = new Set(["LogError", "StreamError", "CommandError", "DoorError", "ImportError"]);
-/** Those that say that what was typed or set is wrong. */
-const USAGE = new Set(["UsageError", "MoneyError"]);
+/**
+ * Errors whose message is for the user, and which of their codes say that what was typed is wrong.
+ * Any other error is a fault of the program: printed with its stack.
+ */
+const SPOKEN: Readonly<Record<string, "all" | "invalid_*" | "none">> = {
+  UsageError: "all",
+  MoneyError: "all",
+  DepositError: "invalid_*",
+  OperatorError: "invalid_*",
+  CommandError: "none",
+  ImportError: "none",
+  LogError: "none",
+  ServerError: "none",
+  StreamError: "none",
+};
 
 /** Resolves with the exit code; never rejects. */
 export async function runProgram(commands: readonly Command[], argv: string[]): Promise<number> {
   const program = new Command("depositaja")
     .description(
-      "Takes wallet deposits, keeps exact balances, and flags a wallet whose deposits exceed\n" +
+      "Takes wallet deposits, keeps exact balances, and flags a wallet whose deposits exceed " +
         "10,000.00 in any rolling two minutes.",
     )
     .usage("<command> [options]")
@@ -35,6 +46,7 @@ export async function runProgram(commands: readonly Command[], argv: string[]): 
   }
   for (const command of [program, ...commands]) {
     command.exitOverride().showSuggestionAfterError().configureOutput({
+      writeOut: (text) => print(text.trimEnd()),
       writeErr: (text) => note(text.trimEnd()),
     });
   }
@@ -50,10 +62,8 @@ export async function runProgram(commands: readonly Command[], argv: string[]): 
 export function report(error: Error): number {
   if (error instanceof OutputClosed) return DONE;
   if (error instanceof CommanderError) return error.exitCode === 0 ? DONE : WRONG_USAGE;
-  if (USAGE.has(error.name)) {
-    note(`error: ${error.message}`);
-    return WRONG_USAGE;
-  }
-  note(SPOKEN.has(error.name) ? `error: ${error.message}` : `error: ${Bun.inspect(error)}`);
-  return FAILED;
+  const usageCodes = SPOKEN[error.name];
+  note(usageCodes === undefined ? `error: ${Bun.inspect(error)}` : `error: ${error.message}`);
+  const isInvalid = (error as { code?: unknown }).code?.toString().startsWith("invalid_") === true;
+  return usageCodes === "all" || (usageCodes === "invalid_*" && isInvalid) ? WRONG_USAGE : FAILED;
 }

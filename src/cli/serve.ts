@@ -6,7 +6,7 @@
 
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
 import { openData } from "./data.ts";
-import { announce, checkAccess, servingLines, startServing } from "./serving.ts";
+import { announce, announceData, checkAccess, startServing } from "./serving.ts";
 import { startedAs } from "./started-as.ts";
 import { whenAborted } from "./stopping.ts";
 
@@ -25,9 +25,10 @@ export function serveCommand() {
       checkAccess(settings);
       const app = await openData(settings, { create: true });
       try {
+        announceData(app, settings.data);
         const server = startServing(app, settings);
         const runs = `none here; run them with \`${startedAs()} process --all\``;
-        announce([...servingLines(app, { settings, url: server.url, runs }), "Ctrl-C stops it."]);
+        announce([`processors  ${runs}`, `serving     ${server.url}`, "Ctrl-C stops it."]);
         await whenAborted(stopping);
         await server.stop();
       } finally {

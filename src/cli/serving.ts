@@ -37,16 +37,9 @@ export function announce(lines: readonly string[]): void {
   }
 }
 
-export function servingLines(
-  app: App,
-  options: { readonly settings: ServingSettings; readonly url: string; readonly runs: string },
-): string[] {
-  const { settings, url, runs } = options;
-  return [
-    `serving     ${url}`,
-    `data        ${describeData(app, settings.data)}`,
-    `processors  ${runs}`,
-  ];
+/** At once when it is open: a folder that was made is named, whatever goes wrong afterwards. */
+export function announceData(app: App, folder: string): void {
+  announce([`data        ${describeData(app, folder)}`]);
 }
 
 /** Commands to type next, with this data and this address. */

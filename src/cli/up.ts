@@ -12,7 +12,7 @@ import { Worker } from "node:worker_threads";
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
 import { openData } from "./data.ts";
 import type { WorkerMessage, WorkerSettings } from "./processing-worker.ts";
-import { announce, checkAccess, nextLines, servingLines, startServing } from "./serving.ts";
+import { announce, announceData, checkAccess, nextLines, startServing } from "./serving.ts";
 import { DEFAULT_DATA, type LogLevel } from "./settings.ts";
 import { whenAborted } from "./stopping.ts";
 import { CommandError } from "./usage-error.ts";
@@ -34,6 +34,7 @@ export function upCommand() {
       checkAccess(settings);
       const app = await openData(settings, { create: true, leavesCheckpoints: true });
       try {
+        announceData(app, settings.data);
         const server = startServing(app, settings);
         const worker = startWorker({ data: settings.data, logLevel });
         try {
@@ -42,7 +43,8 @@ export function upCommand() {
           const runs = "collector (balance), detector (threshold), flagger";
           const defaultData = resolve(DEFAULT_DATA);
           announce([
-            ...servingLines(app, { settings, url, runs }),
+            `processors  ${runs}`,
+            `serving     ${url}`,
             ...nextLines({ data: settings.data, defaultData, url }),
           ]);
           await Promise.race([whenAborted(stopping), worker.failed]);
