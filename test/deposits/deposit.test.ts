@@ -89,6 +89,7 @@ describe("the deposit stream", () => {
       "08",
       "08ffffffffffffffffffff01",
       "0a05",
+      "0a021007",
       "0a0568656c6c6f",
       "120130",
       "ff",
