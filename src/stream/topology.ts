@@ -17,7 +17,10 @@ export interface Topology {
   readonly streams: readonly Stream<unknown>[];
 }
 
-/** Throws `bad_topology`: two groups of one name, two streams of one topic, a cycle. */
+/**
+ * Throws `bad_topology`: two groups of one name, two streams of one topic, a stream on a topic of
+ * a group's own, a cycle.
+ */
 export function defineTopology(groups: readonly Group[]): Topology {
   const byName = new Map<string, Group>();
   const streams = new Map<string, Stream<unknown>>();
@@ -32,11 +35,16 @@ export function defineTopology(groups: readonly Group[]): Topology {
       streams.set(stream.topic, stream);
     }
   }
+  for (const group of groups) {
+    const own = [tableName(group), deadLetterTopic(group)].find((topic) => streams.has(topic));
+    if (own !== undefined) fail(`topic ${own} is group ${group.name}'s own: rename the stream`);
+  }
   return { groups: inFlowOrder(groups), streams: [...streams.values()] };
 }
 
 export function consumersOf(topology: Topology, topic: string): readonly Group[] {
-  return topology.groups.filter(({ inputs }) => inputs.some(({ stream }) => stream.topic === topic));
+  const reads = ({ inputs }: Group) => inputs.some(({ stream }) => stream.topic === topic);
+  return topology.groups.filter(reads);
 }
 
 /** Every topic that the topology needs. Streams and dead letters are kept for good. */
