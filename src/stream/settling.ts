@@ -57,9 +57,13 @@ export class Settling {
     return this.pending.length === 0;
   }
 
-  /** The first group that has not passed; null when all have. */
+  /** What the first group in the flow that has not passed waits for; null when all have. */
   get first(): Pending | null {
-    return this.pending[0] ?? null;
+    for (const { name } of this.topology.groups) {
+      const found = this.pending.find(({ group }) => group === name);
+      if (found !== undefined) return found;
+    }
+    return null;
   }
 
   private waitsOf(position: StreamPosition): Pending[] {
