@@ -7,6 +7,7 @@
  * win silently; here a body says each thing once, or is refused.
  */
 
+import * as z from "zod/mini";
 import { ServiceError } from "./problem.ts";
 
 /** A wallet id, an amount and their escapes fit a hundred times over. */
@@ -33,25 +34,14 @@ export function parseDepositBody(bytes: Uint8Array): DepositBody {
   if (bytes.length === 0) throw invalid(`the body is empty: send ${EXAMPLE}`);
   const text = decode(bytes);
   const value = parse(text);
-  if (!isObject(value)) {
-    throw invalid(`the body must be a JSON object like ${EXAMPLE}`);
-  }
-  const keys = Object.keys(value);
-  const unknown = keys.find((key) => key !== "wallet_id" && key !== "amount");
-  if (unknown !== undefined) {
-    throw invalid(`the key ${JSON.stringify(unknown)} is not known: send ${EXAMPLE}`);
-  }
-  const { wallet_id: walletId, amount } = value;
-  if (walletId === undefined) throw invalid("wallet_id is missing");
-  if (typeof walletId !== "string") throw invalid("wallet_id must be a string");
-  if (amount === undefined) throw invalid("amount is missing");
-  const amountText = amount instanceof NumberSource ? amount.text : amount;
-  if (typeof amountText !== "string") throw invalid("amount must be a number or a string");
+  const shaped = shape.safeParse(value);
+  if (!shaped.success) throw invalid((shaped.error.issues[0] as { message: string }).message);
+  const { wallet_id: walletId, amount } = shaped.data;
   // Both values are plain now: two members have one comma between them.
   if (text.replace(STRINGS, "").split(",").length !== 2) {
     throw invalid("wallet_id and amount must each be given once");
   }
-  return { walletId, amountText };
+  return { walletId, amountText: typeof amount === "string" ? amount : amount.text };
 }
 
 const EXAMPLE = '{"wallet_id":"alice","amount":12.50}';
@@ -66,9 +56,24 @@ class NumberSource {
   constructor(readonly text: string) {}
 }
 
-function isObject(value: unknown): value is { wallet_id?: unknown; amount?: unknown } {
-  if (typeof value !== "object" || value === null) return false;
-  return !Array.isArray(value) && !(value instanceof NumberSource);
+const shape = z.strictObject(
+  {
+    wallet_id: z.string({ error: wanted("wallet_id", "a string") }),
+    amount: z.union([z.string(), z.instanceof(NumberSource)], {
+      error: wanted("amount", "a number or a string"),
+    }),
+  },
+  {
+    error: (issue) =>
+      issue.code === "unrecognized_keys"
+        ? `the key ${JSON.stringify(issue["keys"][0])} is not known: send ${EXAMPLE}`
+        : `the body must be a JSON object like ${EXAMPLE}`,
+  },
+);
+
+function wanted(name: string, kind: string) {
+  return ({ input }: { readonly input: unknown }) =>
+    input === undefined ? `${name} is missing` : `${name} must be ${kind}`;
 }
 
 function parse(text: string): unknown {
@@ -85,8 +90,9 @@ type ParseWithSource = (
   reviver: (key: string, value: unknown, context: { readonly source: string }) => unknown,
 ) => unknown;
 
-function keepNumberSource(_key: string, value: unknown, context: { source: string }): unknown {
-  return typeof value === "number" ? new NumberSource(context.source) : value;
+function keepNumberSource(key: string, value: unknown, context: { source: string }): unknown {
+  const isMember = key !== ""; // else it is the whole body, or of a key that is refused
+  return isMember && typeof value === "number" ? new NumberSource(context.source) : value;
 }
 
 function decode(bytes: Uint8Array): string {

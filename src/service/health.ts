@@ -6,7 +6,12 @@
 
 import type { Hono } from "hono";
 import { problemResponse, ServiceError } from "./problem.ts";
-import { type GroupStanding, type Readiness, readiness, type ReadinessOptions } from "./readiness.ts";
+import {
+  type GroupStanding,
+  type Readiness,
+  readiness,
+  type ReadinessOptions,
+} from "./readiness.ts";
 
 export interface HealthOptions extends ReadinessOptions {
   /** The names of the groups' processors, which commands take. */

@@ -97,10 +97,15 @@ export function problemResponse(
 ): Response {
   const { status, code, message } = problemOf(error);
   if (status === 503) logger.warn("refused with {code}: {message}", { code, message });
-  return Response.json(
-    { error: message, code: path.startsWith("/api/") ? status : code },
-    { status, headers: status === 503 ? { "retry-after": RETRY_AFTER_S, ...headers } : headers },
-  );
+  const body = { error: message, code: path.startsWith("/api/") ? status : code };
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: {
+      "content-type": "application/json",
+      ...(status === 503 ? { "retry-after": RETRY_AFTER_S } : {}),
+      ...headers,
+    },
+  });
 }
 
 function knownProblem(error: unknown): Omit<Problem, "status"> | null {

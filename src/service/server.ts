@@ -90,6 +90,7 @@ function listen({ host, port, fetch }: ServerOptions) {
       idleTimeout: IDLE_TIMEOUT_S,
       maxRequestBodySize: MAX_REQUEST_BYTES,
       development: false,
+      reusePort: false, // Bun's default outside development: a second server would not notice
     });
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };

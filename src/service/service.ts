@@ -48,7 +48,8 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     const amountMinor = parseAmount(amountText, parts.decimals);
     const key = idempotencyKey(c.req.raw.headers);
     const { position } = await parts.submissions.submit({ walletId, amountMinor, key });
-    if (key !== null) answers.lookAgain(position.partition); // it is counted: the next check must say so
+    // It is counted: the next check must say so.
+    if (key !== null) answers.lookAgain(position.partition);
     return { walletId, amountMinor, place: formatPosition(position) };
   };
   const check = (c: Context, segment: string) => {

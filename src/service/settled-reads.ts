@@ -48,7 +48,8 @@ export class SettledReads {
     }
     this.waiting += 1;
     try {
-      const pending = await this.settled({ topic: depositStream.topic, ...position }, options.signal);
+      const place = { topic: depositStream.topic, ...position };
+      const pending = await this.settled(place, options.signal);
       if (pending !== null) throw notSettled(after, pending);
     } finally {
       this.waiting -= 1;

@@ -86,10 +86,10 @@ export class WalletAnswers {
 
   private read(walletId: string): string {
     const { views, decimals } = this.options;
-    const balance = formatNumber(views.balance.get(walletId, balanceRow)?.totalMinor ?? 0n, decimals);
+    const totalMinor = views.balance.get(walletId, balanceRow)?.totalMinor ?? 0n;
     const isAbove = isFlagged(views.flagger.get(walletId, flagRow));
     return (
-      `{"wallet_id":${JSON.stringify(walletId)},"balance":${balance},` +
+      `{"wallet_id":${JSON.stringify(walletId)},"balance":${formatNumber(totalMinor, decimals)},` +
       `"above_threshold":${isAbove}}`
     );
   }

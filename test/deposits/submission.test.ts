@@ -111,7 +111,7 @@ describe("a key", () => {
     await collector?.stop();
   });
 
-  test("with another amount while the first is under way: one counts, the other conflicts", async () => {
+  test("with another amount while the first is under way conflicts with it", async () => {
     const running = await run({ processors: [] });
     const { app, timers } = running;
     const first = app.submissions.submit(deposit("alice", 100n, "k"));

@@ -8,7 +8,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type App, openApp, type ProcessorName } from "../../src/app.ts";
-import { type Position, parsePosition } from "../../src/stream/position.ts";
 
 export const ALL: readonly ProcessorName[] = ["collector", "detector", "flagger"];
 
@@ -123,10 +122,4 @@ export async function within<T>(promise: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-export function at(text: string): Position {
-  const position = parsePosition(text);
-  if (position === null) throw new Error(`${text} is no position`);
-  return position;
 }

@@ -1,0 +1,105 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { createHealthService, type Service } from "../../src/service/service.ts";
+import { ask, depositBody } from "./requests.ts";
+import { type RunningApp, runApp, within } from "./running-app.ts";
+
+const apps: RunningApp[] = [];
+
+async function run(...args: Parameters<typeof runApp>): Promise<RunningApp> {
+  const running = await runApp(...args);
+  apps.push(running);
+  return running;
+}
+
+afterEach(async () => {
+  for (const each of apps.splice(0)) await each.close();
+});
+
+const access = { allowHosts: [] };
+const nobody = { partitions_without_owner: [0, 1, 2, 3] };
+
+async function ready(service: Service) {
+  return (await ask(service, "GET /readyz")).json as {
+    groups_without_owner: string[];
+    groups: { group: string; lag: number; partitions_without_owner: number[] }[];
+  };
+}
+
+describe("readiness", () => {
+  test("does not need processors; it tells their lag and which groups have no owner", async () => {
+    const { app } = await run({ processors: [] });
+    const service = app.createService(access);
+    for (let i = 0; i < 3; i++) await ask(service, "POST /deposit", depositBody(`w${i}`, "1"));
+    const answer = await ask(service, "GET /readyz");
+    expect(answer.status).toBe(200);
+    expect(answer.json).toEqual({
+      ready: true,
+      log: { writable: true, problem: null },
+      groups_without_owner: ["balance", "threshold", "flagger"],
+      groups: [
+        { group: "balance", processor: "collector", lag: 3, ...nobody },
+        { group: "threshold", processor: "detector", lag: 3, ...nobody },
+        { group: "flagger", processor: "flagger", lag: 0, ...nobody },
+      ],
+    });
+  });
+
+  test("sees processors come and go", async () => {
+    const running = await run({ processors: ["collector"] });
+    const service = running.app.createService(access);
+    await ask(service, "POST /deposit", depositBody("alice", "1"));
+    const detector = running.app.startProcessors(["detector", "flagger"]);
+    await running.settle();
+    await within(
+      until(running, async () => (await ready(service)).groups_without_owner.length === 0),
+    );
+    expect((await ready(service)).groups.map(({ lag }) => lag)).toEqual([0, 0, 0]);
+    for (const each of detector) await each.stop();
+    await within(
+      until(running, async () => (await ready(service)).groups_without_owner.length === 2),
+    );
+    expect((await ready(service)).groups_without_owner).toEqual(["threshold", "flagger"]);
+  });
+
+  test("is lost while the log cannot be written, and says why", async () => {
+    const { app } = await run({ processors: [] });
+    const problem = "pid 123 has held the log's write lock for over 2 s: resume or end it";
+    const log = Object.create(app.log, { problem: { value: problem } }) as typeof app.log;
+    const service = createHealthService({ ...app, log, processorNames: {} }, access);
+    const answer = await ask(service, "GET /readyz");
+    expect(answer.status).toBe(503);
+    expect(answer.headers.get("retry-after")).toBe("1");
+    expect(answer.json).toMatchObject({
+      error: problem,
+      code: "log_unavailable",
+      ready: false,
+      log: { writable: false, problem },
+    });
+    expect((await ask(service, "GET /healthz")).json).toEqual({ status: "ok" });
+  });
+});
+
+describe("the health service", () => {
+  test("has the two routes and nothing else", async () => {
+    const { app } = await run({ processors: [] });
+    const service = app.createHealthService(access);
+    expect((await ask(service, "GET /healthz")).status).toBe(200);
+    expect((await ask(service, "GET /readyz")).status).toBe(200);
+    expect((await ask(service, "GET /check/alice")).status).toBe(404);
+    expect((await ask(service, "GET /alice/feed")).status).toBe(404);
+    expect((await ask(service, "POST /deposit", depositBody("alice", "1"))).status).toBe(404);
+    const headers = { host: "evil.example" };
+    expect((await ask(service, "GET /readyz", { headers })).status).toBe(403);
+  });
+});
+
+async function until({ app }: RunningApp, isTrue: () => Promise<boolean>): Promise<void> {
+  while (!(await isTrue())) {
+    await new Promise<void>((resolve) => {
+      const stop = app.log.onChange(() => {
+        stop();
+        resolve();
+      });
+    });
+  }
+}

@@ -1,0 +1,114 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { type Service, createService } from "../../src/service/service.ts";
+import { WalletAnswers } from "../../src/service/wallet-answers.ts";
+import { ask, depositBody } from "./requests.ts";
+import { type Folder, type RunningApp, runApp, temporaryFolder, within } from "./running-app.ts";
+
+const apps: RunningApp[] = [];
+const folders: Folder[] = [];
+
+async function onDisk(): Promise<RunningApp & { service: Service }> {
+  const folder = temporaryFolder();
+  folders.push(folder);
+  const running = await runApp({ folder: folder.path });
+  apps.push(running);
+  return { ...running, service: running.app.createService({ allowHosts: [] }) };
+}
+
+afterEach(async () => {
+  for (const each of apps.splice(0)) await each.close();
+  for (const each of folders.splice(0)) each.remove();
+});
+
+/** Counts what is read of rows. */
+function counted(app: RunningApp["app"]) {
+  let reads = 0;
+  const countReads = <V extends object>(view: V): V =>
+    new Proxy(view, {
+      get: (target, name) => {
+        if (name === "get") reads += 1;
+        const value = Reflect.get(target, name, target) as unknown;
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  const views = { balance: countReads(app.views.balance), flagger: countReads(app.views.flagger) };
+  return { views, reads: () => reads };
+}
+
+describe("an answer", () => {
+  test("is kept while the stores stand still", async () => {
+    const { app, service, settle } = await onDisk();
+    await ask(service, "POST /deposit", depositBody("alice", "1"));
+    await settle();
+    const { views, reads } = counted(app);
+    const answers = new WalletAnswers({ ...app, views });
+    const first = answers.of("alice");
+    expect(reads()).toBe(2);
+    expect(first).toBe('{"wallet_id":"alice","balance":1,"above_threshold":false}');
+    for (let i = 0; i < 100; i++) expect(answers.of("alice")).toBe(first);
+    expect(reads()).toBe(2);
+    answers.of("bob");
+    expect(reads()).toBe(4);
+  });
+
+  test("is read anew after a deposit with a key, even if the log tells of no change", async () => {
+    const { app } = await onDisk();
+    const { bounds, progress, owners } = app.log;
+    const log = { problem: null, bounds, progress, owners, onChange: () => () => {} };
+    const service = createService({ ...app, processorNames: {}, log }, { allowHosts: [] });
+    for (let i = 1; i <= 20; i++) {
+      const headers = { "idempotency-key": `k${i}` };
+      await within(ask(service, "POST /deposit", { ...depositBody("alice", "1"), headers }));
+      expect((await ask(service, "GET /check/alice")).json).toMatchObject({ balance: i });
+    }
+  });
+
+  test("is read anew once the flag of the wallet has changed", async () => {
+    const { app, service, settle } = await onDisk();
+    await ask(service, "POST /deposit", depositBody("alice", "10000"));
+    await settle();
+    const answers = new WalletAnswers(app);
+    const partition = app.deposits.partitionOf("alice");
+    expect(answers.of("alice")).toContain('"above_threshold":false');
+    await ask(service, "POST /deposit", depositBody("alice", "0.01"));
+    await settle();
+    answers.lookAgain(partition);
+    expect(answers.of("alice")).toBe(
+      '{"wallet_id":"alice","balance":10000.01,"above_threshold":true}',
+    );
+  });
+
+  test("of another process's deposit comes within a moment, without a position", async () => {
+    const { service, settle } = await onDisk();
+    const folder = folders[0]?.path as string;
+    const other = await runApp({ folder, processors: [] });
+    apps.push(other);
+    const reader = other.app.createService({ allowHosts: [] });
+    for (let i = 1; i <= 5; i++) {
+      await ask(reader, "GET /check/alice");
+      await ask(service, "POST /deposit", depositBody("alice", "1"));
+      await settle();
+      const seen = (async () => {
+        for (;;) {
+          const { json } = await ask(reader, "GET /check/alice");
+          if ((json as { balance: number }).balance === i) return;
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      })();
+      await within(seen);
+    }
+  });
+
+  test("is never kept in memory, where a change can't be told", async () => {
+    const running = await runApp();
+    apps.push(running);
+    await running.app.submissions.submit({ walletId: "alice", amountMinor: 1n, key: null });
+    await running.settle();
+    const { views, reads } = counted(running.app);
+    const answers = new WalletAnswers({ ...running.app, views });
+    for (let i = 1; i <= 3; i++) {
+      answers.of("alice");
+      expect(reads()).toBe(2 * i);
+    }
+  });
+});
