@@ -1,5 +1,5 @@
 /**
- * How far an import is: a bar with rate and time to go on a terminal, a line now and then elsewhere.
+ * How far an import is: a bar with rate and time to go on a terminal, some lines elsewhere.
  *
  *   progress of each step ──> stderr
  */

@@ -27,9 +27,9 @@ const OPTIONS = {
   settings: CREATION_SETTINGS,
   examples: ["import history.csv", "zcat history.ndjson.gz | depositaja import -"],
   remarks:
-    "The file is NDJSON or CSV with a header, plain or gzip, with wallet_id, amount, accepted_at\n" +
-    "(RFC 3339 or Unix milliseconds) and optionally id, a deposit a line, in any order. Every line\n" +
-    "is checked before the first is imported. Importing a file again changes nothing.",
+    "The file is NDJSON or CSV with a header, plain or gzip: a deposit a line, in any order,\n" +
+    "with wallet_id, amount, accepted_at (RFC 3339 or Unix milliseconds) and optionally id.\n" +
+    "Every line is checked before the first is imported. Importing a file again changes nothing.",
 } as const;
 
 interface Flags {

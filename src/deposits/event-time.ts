@@ -32,7 +32,7 @@ export function parseEventTime(text: string): number | null {
 /** Sixteen digits hold every time that can be a safe integer; the door's rules bound the rest. */
 const UNIX_MS = /^(?:0|[1-9][0-9]{0,15})$/;
 const RFC_3339 =
-  /^([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,18}))?([Zz]|[+-][0-9]{2}:[0-9]{2})$/;
+  /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,18}))?([Zz]|[+-]\d\d:\d\d)$/;
 
 function offsetOf(text: string): number | null {
   if (text.length === 1) return 0;

@@ -3,7 +3,7 @@
 export type ImportErrorCode =
   /** The file is not there, is no file, or cannot be read; or what is written aside cannot be. */
   | "unreadable"
-  /** The content as a whole is not what can be imported: damaged gzip, a header that does not fit. */
+  /** The content as a whole cannot be imported: damaged gzip, a header that does not fit. */
   | "bad_content"
   /** Lines are bad, each was named, and nothing was imported. */
   | "bad_lines"

@@ -8,7 +8,13 @@
  * escapes go through JSON.parse alone.
  */
 
-import { checkRow, IMPORT_COLUMNS, type ImportRow, type RowRules, type RowTexts } from "./import-row.ts";
+import {
+  checkRow,
+  IMPORT_COLUMNS,
+  type ImportRow,
+  type RowRules,
+  type RowTexts,
+} from "./import-row.ts";
 
 /** The row; a text says why there is none; null for a blank line. */
 export function readJsonLine(line: string, rules: RowRules): ImportRow | string | null {
@@ -35,12 +41,20 @@ export function readJsonLine(line: string, rules: RowRules): ImportRow | string 
   return checkRow(texts, rules);
 }
 
-const OPENING = /[ \t\r]*\{/y;
-const EMPTY = /^[ \t\r]*\{[ \t\r]*\}[ \t\r]*$/;
-const BLANK = /^[ \t\r]*$/;
+const SPACE = String.raw`[ \t\r]*`;
+const CHARACTERS = String.raw`[^"\\\x00-\x1f]*`;
+const STRING = String.raw`"(${CHARACTERS}(?:\\.${CHARACTERS})*)"`;
+const NUMBER = String.raw`-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?`;
+const PLAIN = `(${NUMBER}|true|false|null)`;
+
+const OPENING = new RegExp(`${SPACE}\\{`, "y");
+const EMPTY = new RegExp(`^${SPACE}\\{${SPACE}\\}${SPACE}$`);
+const BLANK = new RegExp(`^${SPACE}$`);
 /** Name, string's content, number or other plain value, and what stands behind. */
-const MEMBER =
-  /[ \t\r]*"([^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*)"[ \t\r]*:[ \t\r]*(?:"([^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*)"|(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null))[ \t\r]*([,}])/y;
+const MEMBER = new RegExp(
+  `${SPACE}${STRING}${SPACE}:${SPACE}(?:${STRING}|${PLAIN})${SPACE}([,}])`,
+  "y",
+);
 
 /** Null when the member was taken; otherwise what is wrong with it. */
 function take(texts: RowTexts, member: RegExpExecArray): string | null {

@@ -67,7 +67,8 @@ export class ImportReading {
       yield { firstLine: block.firstNumber, firstRow, rows, bytes: block.bytes };
     }
     if (this.format === null) {
-      throw new ImportError("bad_content", `${this.options.source.name} is empty: nothing to import`);
+      const { name } = this.options.source;
+      throw new ImportError("bad_content", `${name} is empty: nothing to import`);
     }
   }
 
@@ -139,7 +140,7 @@ export function contentChanged({ name }: ImportSource): ImportError {
   );
 }
 
-/** What cannot be looked at reads like a blank line: it costs nothing, and is named all the same. */
+/** What cannot be looked at reads like a blank line; it is named all the same. */
 function readable(line: string | null): string {
   return line === null || line.length > MAX_LINE_LENGTH ? "" : line;
 }

@@ -8,7 +8,7 @@
  * that ends.
  */
 
-import { type FileHandle, open, unlink } from "node:fs/promises";
+import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzip, isGzip } from "./gunzip.ts";
 import { ImportError } from "./import-error.ts";
@@ -21,7 +21,10 @@ export interface ImportSource {
   readonly name: string;
   /** As stored: compressed, if it is. */
   readonly sizeBytes: number;
-  /** The content from its start, uncompressed, cut alike every time. `onRead` hears how many stored bytes were read. */
+  /**
+   * The content from its start, uncompressed, cut alike every time. `onRead` hears how many stored
+   * bytes were read.
+   */
   chunks(onRead?: (bytes: number) => void): AsyncIterable<Uint8Array>;
   /** Whether this is the file at a path. */
   isAt(path: string): Promise<boolean>;
@@ -73,7 +76,7 @@ function sourceOf(name: string, { handle, sizeBytes }: Stored): ImportSource {
   return {
     name,
     sizeBytes,
-    chunks: async function* (onRead) {
+    async *chunks(onRead) {
       const head = Buffer.alloc(2);
       await reading(name, () => handle.read(head, 0, head.length, 0));
       if (isGzip(head)) yield* strictly(name, gunzip((offset) => readFrom(offset, onRead)));
@@ -96,8 +99,9 @@ function sourceOf(name: string, { handle, sizeBytes }: Stored): ImportSource {
 async function* range(
   name: string,
   handle: FileHandle,
-  { from, to, onRead }: { from: number; to: number; onRead?: ((bytes: number) => void) | undefined },
+  bounds: { from: number; to: number; onRead: ((bytes: number) => void) | undefined },
 ): AsyncGenerator<Uint8Array> {
+  const { from, to, onRead } = bounds;
   for (let at = from; at < to; ) {
     const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, to - at));
     const position = at;
@@ -137,10 +141,11 @@ async function keep(
   name: string,
   { temporaryFolder, signal, onTaken }: SourceOptions,
 ): Promise<Stored> {
-  const path = join(temporaryFolder, `import-${crypto.randomUUID()}.tmp`);
+  const path = join(temporaryFolder, `import-${process.pid}.tmp`);
+  await writing(temporaryFolder, () => rm(path, { force: true })); // of a process killed just here
   const handle = await writing(temporaryFolder, () => open(path, "wx+", 0o600));
   try {
-    await writing(temporaryFolder, () => unlink(path));
+    await writing(temporaryFolder, () => rm(path));
     let sizeBytes = 0;
     for await (const chunk of untilStopped(pipe, name, signal)) {
       const at = sizeBytes;

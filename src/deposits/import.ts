@@ -65,6 +65,8 @@ export interface ImportTarget {
   readonly temporaryFolder: string;
   readonly nowMs: () => number;
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** For tests: count what was sent at so many ranges already. */
+  readonly maxRanges?: number;
 }
 
 export interface ImportResult extends ImportCounts {
@@ -167,7 +169,7 @@ class Import {
         checked,
         deposits: target.deposits,
         ranges,
-        maxRanges: MAX_LEDGER_RANGES,
+        maxRanges: target.maxRanges ?? MAX_LEDGER_RANGES,
         onFull: async () => {
           await this.count(ranges.all(), checked.rows);
           ranges.clear();

@@ -9,7 +9,7 @@ const ROW = { walletId: "alice", amountMinor: 1_250n, acceptedAtMs: 1_000, id: n
 
 function csv(header: string, ...lines: string[]) {
   const read = readCsvHeader(header);
-  if (typeof read === "string") throw new Error(read);
+  if (typeof read === "string") throw new TypeError(read);
   return readCsvLines(lines, read, RULES);
 }
 
@@ -58,9 +58,8 @@ describe("NDJSON", () => {
   test("takes members in any order, amounts as number or string, by their source text", () => {
     const read = (line: string) => readJsonLine(line, RULES);
     expect(read('{"wallet_id":"alice","amount":12.50,"accepted_at":1000}')).toEqual(ROW);
-    expect(read(' { "accepted_at" : "1000" , "amount" : "12.5" , "wallet_id" : "alice" } \r')).toEqual(
-      ROW,
-    );
+    const spaced = ' { "accepted_at" : "1000" , "amount" : "12.5" , "wallet_id" : "alice" } \r';
+    expect(read(spaced)).toEqual(ROW);
     expect(
       read('{"wallet_id":"\\u0061lice","amount":12.5,"accepted_at":1000,"id":"a\\"b"}'),
     ).toEqual({ ...ROW, id: 'a"b' });

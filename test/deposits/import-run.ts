@@ -103,7 +103,8 @@ export async function countDeposits(app: App): Promise<bigint> {
   let count = 0n;
   for (let partition = 0; partition < app.partitions; partition += 1) {
     const { start, end } = await app.log.bounds("deposit", partition);
-    for await (const records of app.log.read({ topic: "deposit", partition, from: start, until: end })) {
+    const range = { topic: "deposit", partition, from: start, until: end };
+    for await (const records of app.log.read(range)) {
       count += BigInt(records.length);
     }
   }
