@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { run, temporaryFolder } from "./program.ts";
+
+const TEST_MS = 60_000;
+const folder = temporaryFolder();
+const options = { folder: folder.path };
+afterAll(() => folder[Symbol.dispose]());
+beforeAll(async () => {
+  writeFileSync(join(folder.path, "a.csv"), "wallet_id,amount,accepted_at\nalice,20000,1000\n");
+  writeFileSync(join(folder.path, "empty.csv"), "");
+  expect(await run(options, "import", "a.csv")).toMatchObject({ code: 0 });
+}, TEST_MS);
+
+/** What was typed, the exit code, and what the message must say. */
+type Mistake = readonly [args: readonly string[], code: 1 | 2, message: string | RegExp];
+
+const ELSEWHERE = ["--data", "elsewhere"];
+const TOO_LONG = "x".repeat(1_001);
+
+const SERVICE: readonly Mistake[] = [
+  [["--port", "80800"], 2, '--port is "80800": it must be a number from 0 (any free port) to 65535'],
+  [["--host", "0.0.0.0"], 2, "--host 0.0.0.0 lets other machines in: name what they call this one"],
+  [["--prot", "9000"], 2, "(Did you mean --port?)"],
+  [["--partitions", "4"], 1, "was created with partitions 8, not 4: leave the setting out"],
+  [["--data", "a.csv"], 1, "a.csv cannot be used for a log"],
+];
+
+const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
+  up: [...SERVICE, [["--brokers", "kafka:9092"], 2, "Apache Kafka comes with a later version"]],
+  serve: [...SERVICE, [["alice"], 2, "too many arguments"]],
+  process: [
+    [[], 2, "say which processors: collector (balance), detector (threshold), flagger, or --all"],
+    [["colector"], 2, "there is no processor colector: name collector (balance), detector"],
+    [["--all", "flagger"], 2, "name processors or say --all, not both"],
+    [["--all", "--health", "web"], 2, '--health is "web": it must be a port'],
+    [["--all", "--decimals", "3"], 1, "was created with decimals 2, not 3"],
+  ],
+  deposit: [
+    [["alice"], 2, "missing required argument 'amount'"],
+    [["alice", "12.345"], 2, "amount has 3 decimals; at most 2 are allowed"],
+    [["alice", "-5"], 2, "amount must be more than 0"],
+    [["alice", "5", "--at", "yesterday"], 2, '"yesterday" must be a time like 2026-01-31T12:00:00Z'],
+    [["alice", "5", ...ELSEWHERE], 1, /there is no data in \S+elsewhere: name its folder with --data/],
+    [["", "5"], 2, "wallet_id must not be empty"],
+    [["alice", "5", "--id", ""], 2, "id must not be empty"],
+    [["alice", "5", "--at", "2099-01-01T00:00:00Z"], 2, "more than 5 minutes ahead"],
+  ],
+  check: [
+    [[], 2, "missing required argument 'wallet'"],
+    [["alice", "bob"], 2, "too many arguments"],
+    [["alice", ...ELSEWHERE], 1, /there is no data in \S+elsewhere: name its folder with --data/],
+    [["alice", "--dta", "x"], 2, "(Did you mean --data?)"],
+    [["alice\n"], 2, "wallet_id must not have control characters"],
+  ],
+  flag: [
+    [[], 2, "missing required argument 'wallet'"],
+    [["bob", "--remove"], 1, "bob is not flagged: there is nothing to remove"],
+    [["alice", "--seen", "1"], 2, "--seen goes with --remove"],
+    [["alice", "--remove", "--seen", "first"], 2, "it must be an event's number"],
+    [["alice", "--remove", "--seen", "2"], 1, "--seen 2 is beyond the newest event of alice, which is 1"],
+    [["alice", "--reason", TOO_LONG], 2, "reason has 1001 UTF-8 bytes; at most 1000 are allowed"],
+    [["alice", "--by", ""], 2, "actor must not be empty"],
+  ],
+  flags: [
+    [["alice", "bob"], 2, "too many arguments"],
+    [ELSEWHERE, 1, /there is no data in \S+elsewhere/],
+    [["a".repeat(129)], 2, "wallet_id has 129 UTF-8 bytes; at most 128 are allowed"],
+    [["--jsn"], 2, "(Did you mean --json?)"],
+    [["--config", "nowhere.env"], 2, "nowhere.env cannot be read"],
+  ],
+  import: [
+    [[], 2, "missing required argument 'file'"],
+    [["nowhere.csv"], 1, "nowhere.csv is not there: name a file, or - for a pipe"],
+    [["empty.csv"], 1, "empty.csv is empty: nothing to import"],
+    [["a.csv", "b.csv"], 2, "too many arguments"],
+    [["a.csv", "--partitions", "4"], 1, "was created with partitions 8, not 4"],
+  ],
+};
+
+describe("wrong usage is told what to do, with exit code 1 or 2", () => {
+  for (const [command, mistakes] of Object.entries(MISTAKES)) {
+    test(command, async () => {
+      expect(mistakes.length).toBeGreaterThanOrEqual(5);
+      for (const [args, code, message] of mistakes) {
+        const outcome = await run(options, command, ...args);
+        expect({ args, code: outcome.code }).toEqual({ args, code });
+        expect(outcome.out).toBe("");
+        if (typeof message === "string") expect(outcome.err).toContain(message);
+        else expect(outcome.err).toMatch(message);
+        // Words for the user, no stack for whoever wrote the program.
+        expect(outcome.err).not.toMatch(/^ +at /m);
+      }
+      expect(existsSync(join(folder.path, "elsewhere"))).toBe(false);
+    }, TEST_MS);
+  }
+
+  test("no command, an unknown one, and help", async () => {
+    expect(await run(options)).toMatchObject({ code: 2, out: "" });
+    const unknown = await run(options, "chek");
+    expect(unknown).toMatchObject({ code: 2, err: expect.stringContaining("Did you mean check?") });
+    for (const command of Object.keys(MISTAKES)) {
+      const help = await run(options, command, "--help");
+      expect(help).toMatchObject({ code: 0, err: "" });
+      expect(help.out).toMatch(new RegExp(`Example:\\n  .*${command}`));
+    }
+    expect((await run(options, "--version")).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  }, TEST_MS);
+});
+
+describe("a folder that cannot be used is named, and why", () => {
+  test("a log of another version, and a database of another program", async () => {
+    const newer = join(folder.path, "newer");
+    expect(await run(options, "import", "a.csv", "--data", newer)).toMatchObject({ code: 0 });
+    const log = new Database(join(newer, "log.db"));
+    log.exec("PRAGMA user_version = 99");
+    log.close();
+    const refused = await run(options, "check", "alice", "--data", newer);
+    expect(refused).toMatchObject({ code: 1, out: "" });
+    expect(refused.err).toContain(`the log in ${newer} has format 99, this program reads`);
+
+    const foreign = join(folder.path, "foreign");
+    mkdirSync(foreign);
+    const database = new Database(join(foreign, "log.db"));
+    database.exec("CREATE TABLE a (b)");
+    database.close();
+    const other = await run(options, "serve", "--data", foreign, "--port", "0");
+    expect(other).toMatchObject({ code: 1, out: "" });
+    expect(other.err).toContain("is a database of another program: choose another folder");
+  }, TEST_MS);
+
+  // Skipped: root may write anywhere, so that a folder without permission cannot be had
+  test.skipIf(process.getuid?.() === 0)("a read-only folder", async () => {
+    const closed = join(folder.path, "closed");
+    mkdirSync(closed);
+    chmodSync(closed, 0o500);
+    const refused = await run(options, "up", "--port", "0", "--data", closed);
+    expect(refused).toMatchObject({ code: 1 });
+    expect(refused.err).toContain("choose a folder that can be written");
+  }, TEST_MS);
+
+  test("a place where no folder can be made", async () => {
+    const refused = await run(options, "up", "--port", "0", "--data", "/proc/depositaja");
+    expect(refused).toMatchObject({ code: 1, out: "" });
+    expect(refused.err).toContain("choose a folder that can be written");
+  }, TEST_MS);
+});
