@@ -153,6 +153,7 @@ export function crashCases(fixture: Fixture): void {
       stdout: "pipe",
       stderr: "inherit",
     });
+    fixture.atEnd(() => process.kill("SIGKILL"));
     const ended = (async () => {
       let rest = "";
       for await (const chunk of process.stdout.pipeThrough(new TextDecoderStream())) {

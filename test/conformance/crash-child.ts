@@ -78,6 +78,8 @@ async function hold(log: EventLog, { group, topic, partitions }: ChildTask): Pro
     });
   }
   print(`holding ${partitions}`);
+  for await (const _ of process.stdin);
+  process.exit(1); // whoever started it is gone
 }
 
 /** Reads, says so, and commits when it is told to, as an owner does that was stopped meanwhile. */

@@ -85,9 +85,17 @@ export const logInMemory: LogUnderTest = {
   features: { ...features, childModule: null, damage: null },
 };
 
+/** Writes that wait, for the lock or for their turn. */
+export function waitingWrites(log: EventLog): number {
+  return insideOf(log).writer.queue.length;
+}
+
 interface Inside {
   readonly database: Database;
-  readonly writer: { commit: { run(): unknown; finalize(): void } };
+  readonly writer: {
+    commit: { run(): unknown; finalize(): void };
+    readonly queue: readonly unknown[];
+  };
   clean(): Promise<number>;
 }
 

@@ -5,9 +5,16 @@ import { dirname, join } from "node:path";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import { logPath } from "../../src/log/embedded/schema.ts";
 import { LogError } from "../../src/log/event-log.ts";
-import { logInMemory, logUnderTest, newFolder, removeFolders } from "./embedded-adapter.ts";
+import {
+  logInMemory,
+  logUnderTest,
+  newFolder,
+  removeFolders,
+  waitingWrites,
+} from "./embedded-adapter.ts";
 import { describeEventLog } from "./event-log-suite.ts";
-import { newTopic, record } from "./fixture.ts";
+import { newTopic, record, until } from "./fixture.ts";
+import { Member } from "./member.ts";
 
 describeEventLog(logUnderTest);
 describeEventLog(logInMemory);
@@ -75,6 +82,35 @@ describe("the embedded log's folder", () => {
     await again.close();
   });
 });
+
+describe("the embedded log's members", () => {
+  test("take a partition once when two of them saw it free at the same time", async () => {
+    const folder = newFolder();
+    const [log, one, two] = [await open(folder), await open(folder), await open(folder)];
+    const options = { group: "group", topics: [await newTopic(log, { partitions: 2 })] };
+    const first = new Member(log, options);
+    await first.holds(0, 1);
+    const members = [new Member(one, options), new Member(two, options)] as const;
+    const lock = new Database(logPath(folder));
+    await until("both to be known", () => {
+      return lock.query("SELECT * FROM memberships").all().length === 3;
+    });
+    await first.leave();
+    lock.exec("BEGIN IMMEDIATE");
+    await until("both to reach for it", () => waitingWrites(one) > 0 && waitingWrites(two) > 0);
+    lock.exec("COMMIT");
+    lock.close();
+    await until("a claim for each", () => members.every(({ claims }) => claims.length > 0));
+    expect(members.flatMap(({ held }) => held).toSorted()).toEqual([0, 1]);
+    expect(members.flatMap(({ claims }) => claims)).toHaveLength(2);
+    for (const member of members) await member.leave();
+    for (const each of [log, one, two]) await each.close();
+  });
+});
+
+function open(folder: string) {
+  return logUnderTest.open(folder);
+}
 
 function refusal(options: { folder: string; create?: boolean }): LogError {
   try {

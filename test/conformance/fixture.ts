@@ -86,6 +86,7 @@ export async function errorOf(promise: Promise<unknown>): Promise<LogError> {
 export class Fixture {
   private sharedPlace: string | null = null;
   private readonly opened = new Set<EventLog>();
+  private readonly ends: (() => void)[] = [];
   private readonly titles = new Set<string>();
   private readonly insteads = new Set<string>();
 
@@ -98,6 +99,7 @@ export class Fixture {
       try {
         await run();
       } finally {
+        for (const end of this.ends.splice(0)) end();
         for (const log of this.opened) await within(log.close(), "close");
         this.opened.clear();
       }
@@ -122,6 +124,11 @@ export class Fixture {
     test("every skipped case names one that runs", () => {
       for (const instead of this.insteads) expect(this.titles).toContain(instead);
     });
+  }
+
+  /** Runs when the case ends, well or badly. */
+  atEnd(end: () => void): void {
+    this.ends.push(end);
   }
 
   /** One place for all cases that do not need one of their own. */
