@@ -5,7 +5,7 @@
  * clients send the bare one.
  */
 
-import { DepositError } from "../deposits/submission.ts";
+import { DepositError } from "../deposits/deposit-error.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

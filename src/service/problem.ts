@@ -8,7 +8,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { DepositError, type DepositErrorCode } from "../deposits/submission.ts";
+import { DepositError, type DepositErrorCode } from "../deposits/deposit-error.ts";
 import { LogError } from "../log/event-log.ts";
 import { MoneyError, type MoneyErrorCode } from "../money.ts";
 

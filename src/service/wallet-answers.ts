@@ -12,7 +12,7 @@
 
 import { balanceRow } from "../collector/balance-row.ts";
 import { walletIdProblem } from "../deposits/deposit.ts";
-import { DepositError } from "../deposits/submission.ts";
+import { DepositError } from "../deposits/deposit-error.ts";
 import { flagRow, isFlagged } from "../flagger/flag-rows.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { formatNumber } from "../money.ts";

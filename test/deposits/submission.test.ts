@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { balanceRow } from "../../src/collector/balance-row.ts";
+import { DECISION_TIMEOUT_MS } from "../../src/deposits/decisions.ts";
 import { MAX_AHEAD_MS } from "../../src/deposits/deposit.ts";
+import { DepositError } from "../../src/deposits/deposit-error.ts";
 import {
   createSubmissions,
-  DECISION_TIMEOUT_MS,
-  DepositError,
   MAX_UNDECIDED_DEPOSITS,
   type Submissions,
 } from "../../src/deposits/submission.ts";

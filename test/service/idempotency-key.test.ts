@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { DepositError } from "../../src/deposits/submission.ts";
+import { DepositError } from "../../src/deposits/deposit-error.ts";
 import { idempotencyKey } from "../../src/service/idempotency-key.ts";
 
 /** As a server gets it: one character a byte. */

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
-import { DECISION_TIMEOUT_MS } from "../../src/deposits/submission.ts";
+import { DECISION_TIMEOUT_MS } from "../../src/deposits/decisions.ts";
 import { type RunningServer, ServerError } from "../../src/service/server.ts";
 import { SETTLING_TIMEOUT_MS } from "../../src/service/settled-reads.ts";
 import { type RunningApp, runApp, type RunOptions, within } from "./running-app.ts";
@@ -57,7 +57,7 @@ describe("a server", () => {
   test("refuses a body over the limit as JSON, announced or in chunks, and goes on", async () => {
     const { server } = await serve({ processors: [] });
     const announced = `${POST}Content-Length: 100000\r\n\r\n`;
-    const chunked = `${POST}Transfer-Encoding: chunked\r\n\r\n${chunk("x".repeat(8_192)).repeat(3)}`;
+    const chunked = `${POST}Transfer-Encoding: chunked\r\n\r\n${chunkOf("x".repeat(8_192)).repeat(3)}`;
     for (const text of [announced, chunked]) {
       const answer = await raw(server, text, '"body_too_large"}');
       expect(answer).toStartWith("HTTP/1.1 413 ");
@@ -69,7 +69,7 @@ describe("a server", () => {
   test("takes a deposit in chunks", async () => {
     const { server } = await serve({ processors: [] });
     const [head, tail] = [DEPOSIT.body.slice(0, 10), DEPOSIT.body.slice(10)];
-    const chunks = [head, tail, ""].map(chunk).join("");
+    const chunks = [head, tail, ""].map(chunkOf).join("");
     const text = `${POST}Transfer-Encoding: chunked\r\n\r\n${chunks}`;
     expect(await raw(server, text, "position")).toStartWith("HTTP/1.1 200 ");
   });
@@ -135,7 +135,7 @@ describe("a stop", () => {
   });
 });
 
-function chunk(text: string): string {
+function chunkOf(text: string): string {
   return `${text.length.toString(16)}\r\n${text}\r\n`;
 }
 
