@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
+import { create } from "@bufbuild/protobuf";
+import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
-import { jsonCodec } from "../../src/stream/codec.ts";
+import { jsonCodec, protobufCodec } from "../../src/stream/codec.ts";
 
 test("gives back any JSON value", () => {
   const codec = jsonCodec<unknown>();
@@ -23,5 +25,18 @@ test("refuses to write what it could not read", () => {
   const codec = jsonCodec<unknown>();
   for (const value of [undefined, () => {}, Symbol("s"), 1n]) {
     expect(() => codec.encode(value)).toThrow();
+  }
+});
+
+test("writes protobuf's own bytes, keeps fields it does not know, refuses broken ones", () => {
+  const codec = protobufCodec(TimestampSchema);
+  expect(codec.name).toBe("google.protobuf.Timestamp");
+  const bytes = codec.encode(create(TimestampSchema, { seconds: 150n, nanos: 7 }));
+  expect(Buffer.from(bytes).toString("hex")).toBe("0896011007");
+  expect(codec.decode(bytes)).toEqual(create(TimestampSchema, { seconds: 150n, nanos: 7 }));
+  const later = Buffer.from("08960110071a0178", "hex");
+  expect(Buffer.from(codec.encode(codec.decode(later))).toString("hex")).toBe("08960110071a0178");
+  for (const broken of ["08", "0a", "ff"]) {
+    expect(() => codec.decode(Buffer.from(broken, "hex"))).toThrow();
   }
 });
