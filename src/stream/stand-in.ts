@@ -52,7 +52,8 @@ export interface StandInOptions {
 
 export class StandIn {
   private processors: readonly Processor[] | null = null;
-  private failed: Promise<unknown> = Promise.resolve();
+  /** Never resolves: rejects when a processor can't go on, or ends unasked. */
+  private failed: Promise<never> = new Promise(() => {});
   /** What was waited for so far: every claim costs time, so no more are taken. */
   private readonly wanted = new Set<number>();
 
@@ -63,7 +64,9 @@ export class StandIn {
     for (const partition of partitions) this.wanted.add(partition);
     if (this.processors === null) {
       this.processors = this.options.startStandIns((partition) => this.wanted.has(partition));
-      this.failed = Promise.all(this.processors.map(({ done }) => done));
+      this.failed = Promise.race(this.processors.map(({ done }) => done)).then(() => {
+        throw new StreamError("not_settled", "the log was closed while it was processed");
+      });
       this.failed.catch(() => {}); // heard by the next `settle`, or not needed any more
     }
     return this.processors;
@@ -81,10 +84,9 @@ export class StandIn {
       options,
       this.join(positions.map(({ partition }) => partition)),
     );
-    const failed = this.failed.then(() => null);
     for (;;) {
       if (options.signal.aborted) throw new StreamError("not_settled", "interrupted");
-      const pending = await Promise.race([waitOnce(settling, options), failed]);
+      const pending = await Promise.race([waitOnce(settling, options), this.failed]);
       if (pending === null) return;
       this.wanted.add(pending.partition); // a group may write to other partitions than it reads
       await watch.look(pending);
@@ -94,7 +96,9 @@ export class StandIn {
 
   /** Finishes the running batches and gives every partition back. Idempotent. */
   async leave(): Promise<void> {
-    await Promise.allSettled((this.processors ?? []).map((processor) => processor.stop()));
+    const processors = this.processors ?? [];
+    this.processors = null;
+    await Promise.allSettled(processors.map((processor) => processor.stop()));
   }
 }
 
