@@ -3,8 +3,13 @@ import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import { type EventLog, LogError } from "../../src/log/event-log.ts";
 import { jsonCodec } from "../../src/stream/codec.ts";
 import { createEmitter } from "../../src/stream/emitter.ts";
-import { type Context, defineGroup, input } from "../../src/stream/group.ts";
-import type { RowKind, Stream } from "../../src/stream/group.ts";
+import {
+  type Context,
+  defineGroup,
+  input,
+  type RowKind,
+  type Stream,
+} from "../../src/stream/group.ts";
 import { startProcessor } from "../../src/stream/processor.ts";
 import { Stores } from "../../src/stream/store.ts";
 import { createTester, type Tester } from "../../src/stream/tester.ts";
@@ -231,7 +236,7 @@ async function ranOn(stores: Stores, messages: readonly number[], mode: Mode = {
   const emitter = createEmitter({ log, stream: numbers, partitions: 4 });
   await emitter.emitAll(messages.map((message) => ({ key, message })));
   if (messages.length > 0) {
-    const processor = start(log, stores);
+    const processor = startOn(log, stores);
     const end = BigInt(messages.length);
     const store = () => stores.openForReading("tally-table", 1);
     await until(log, () => store()?.progress()?.inputs[0]?.nextOffset === end);
@@ -243,7 +248,7 @@ async function ranOn(stores: Stores, messages: readonly number[], mode: Mode = {
 /** As `ranOn`, and then run over these stores instead. */
 async function firstFailureOn(stores: Stores, messages: readonly number[], mode: Mode = {}) {
   const log = await ranOn(new Stores(":memory:", "other"), messages, mode);
-  const processor = start(log, stores);
+  const processor = startOn(log, stores);
   const failed = () => processor.state().find(({ phase }) => phase === "stopped");
   await until(log, () => failed() !== undefined);
   const error = failed()?.error as Error;
@@ -251,7 +256,7 @@ async function firstFailureOn(stores: Stores, messages: readonly number[], mode:
   return { error, log };
 }
 
-function start(log: EventLog, stores: Stores) {
+function startOn(log: EventLog, stores: Stores) {
   return startProcessor({ log, group, stores, partitions: 4, delay: () => Promise.resolve() });
 }
 

@@ -1,6 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
-import { MAX_RECORD_BYTES, type NewRecord } from "../../src/log/event-log.ts";
-import { LogError } from "../../src/log/event-log.ts";
+import { LogError, MAX_RECORD_BYTES, type NewRecord } from "../../src/log/event-log.ts";
 import { readDeadLetter, toDeadLetter } from "../../src/stream/dead-letter.ts";
 import { partitionOf } from "../../src/stream/partitioner.ts";
 import { createTester, type Tester } from "../../src/stream/tester.ts";

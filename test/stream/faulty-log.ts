@@ -19,10 +19,10 @@ export interface Faults {
 
 export function faultyLog(log: EventLog, faults: Faults): EventLog {
   return instead(log, {
-    join: async function* (options) {
+    async *join(options) {
       for await (const claim of log.join(options)) yield faultyClaim(claim, faults);
     },
-    read: async function* (options) {
+    async *read(options) {
       for await (const records of log.read(options)) {
         await faults.onRead?.(options.topic, records);
         yield records;
@@ -39,7 +39,7 @@ function faultyClaim(claim: Claim, faults: Faults): Claim {
       await faults.afterCommit?.(claim, commit);
       return progress;
     },
-    replay: async function* (range) {
+    async *replay(range) {
       for await (const records of claim.replay(range)) {
         await faults.onReplay?.(claim, records);
         yield records;

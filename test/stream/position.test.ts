@@ -15,5 +15,7 @@ test("reads back what it prints", () => {
 test("reads nothing else", () => {
   const parts = ["", "3", "3-", "-17", "3--1", "3-1-1", "a-1", "٣-1", "3-1.0"];
   const forms = ["03-1", "3-017", "3-1 ", " 3-1", "3-1\n", "10000-1", `3-1${"0".repeat(16)}`];
-  for (const text of [...parts, ...forms]) expect([text, parsePosition(text)]).toEqual([text, null]);
+  for (const text of [...parts, ...forms]) {
+    expect([text, parsePosition(text)]).toEqual([text, null]);
+  }
 });

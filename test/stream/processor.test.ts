@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { keyIn, numbers, type Sum, sums, tallyGroup, totals } from "./tally.ts";
 import { removeFoldersAfterEach, temporaryFolder } from "./temporary-folder.ts";
 
 removeFoldersAfterEach();
+setDefaultTimeout(30_000); // several conditions are awaited, each with a deadline of its own
 
 const group = tallyGroup();
 let folder: string;

@@ -1,8 +1,14 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { MAX_RECORD_BYTES } from "../../src/log/event-log.ts";
 import { jsonCodec } from "../../src/stream/codec.ts";
-import { type Context, defineGroup, input } from "../../src/stream/group.ts";
-import type { RecordInfo, RowKind, Stream } from "../../src/stream/group.ts";
+import {
+  type Context,
+  defineGroup,
+  input,
+  type RecordInfo,
+  type RowKind,
+  type Stream,
+} from "../../src/stream/group.ts";
 import { createTester, type Tester } from "../../src/stream/tester.ts";
 import { keyIn, memoryLog } from "./tally.ts";
 
@@ -109,8 +115,9 @@ describe("a callback stops at its record when it", () => {
   });
 
   test("throws what is no Error", async () => {
+    const thrown: unknown = "a text";
     const error = await run(() => {
-      throw "a text";
+      throw thrown;
     });
     expect(error).toMatchObject({ code: "rule_failed", cause: { message: "a text" } });
   });

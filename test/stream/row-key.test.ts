@@ -12,7 +12,11 @@ import {
 const someBytes = fc.uint8Array({ maxLength: 6 });
 const tag = fc.integer({ min: 0, max: 254 });
 const row = fc.record({ key: someBytes, tag, subKey: someBytes });
-type Row = { key: Uint8Array; tag: number; subKey: Uint8Array };
+interface Row {
+  key: Uint8Array;
+  tag: number;
+  subKey: Uint8Array;
+}
 
 const stored = ({ key, tag: of, subKey }: Row) => rowKey(keyPrefix(key), of, subKey);
 const sign = (n: number) => Math.sign(n);

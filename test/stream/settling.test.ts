@@ -40,7 +40,7 @@ const waiting = (group: string, position: StreamPosition) => ({ group, ...positi
 describe("a position", () => {
   /** What each group has done, by hand. */
   let done: Map<string, Progress>;
-  const progressOf = (group: string, partition: number) => done.get(`${group}/${partition}`) ?? null;
+  const progressOf = (group: string, of: number) => done.get(`${group}/${of}`) ?? null;
   /** The group has done the topic's partition up to the offset, and last wrote to these. */
   function did(group: string, input_: StreamPosition, ...wrote: StreamPosition[]): void {
     const { topic, partition, offset } = input_;

@@ -6,8 +6,14 @@
 import { type EmbeddedLogOptions, openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import type { EventLog } from "../../src/log/event-log.ts";
 import { jsonCodec } from "../../src/stream/codec.ts";
-import { defineGroup, type Group, input, type RecordInfo } from "../../src/stream/group.ts";
-import type { RowKind, Stream } from "../../src/stream/group.ts";
+import {
+  defineGroup,
+  type Group,
+  input,
+  type RecordInfo,
+  type RowKind,
+  type Stream,
+} from "../../src/stream/group.ts";
 import { partitionOf } from "../../src/stream/partitioner.ts";
 import type { Sent, Tester } from "../../src/stream/tester.ts";
 import { type Faults, faultyLog } from "./faulty-log.ts";

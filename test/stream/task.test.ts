@@ -17,7 +17,7 @@ async function failureOf(settling: Promise<void>): Promise<StreamError> {
     () => null,
     (reason: unknown) => reason,
   );
-  if (!(error instanceof StreamError)) throw new Error("no StreamError", { cause: error });
+  if (!(error instanceof StreamError)) throw new TypeError("no StreamError", { cause: error });
   return error;
 }
 

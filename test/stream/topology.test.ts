@@ -1,7 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { jsonCodec } from "../../src/stream/codec.ts";
-import { type Context, defineGroup, input } from "../../src/stream/group.ts";
-import type { Group, RowKind, Stream } from "../../src/stream/group.ts";
+import {
+  type Context,
+  defineGroup,
+  type Group,
+  input,
+  type RowKind,
+  type Stream,
+} from "../../src/stream/group.ts";
 import { consumersOf, defineTopology, topicSpecs } from "../../src/stream/topology.ts";
 
 const stream = (topic: string): Stream<number> => ({
@@ -13,7 +19,8 @@ const [a, b, c] = [stream("a"), stream("b"), stream("c")];
 const ignore = (_context: Context) => {};
 
 function group(name: string, from: readonly Stream<number>[], to: readonly Stream<number>[] = []) {
-  return defineGroup({ name, inputs: from.map((each) => input(each, ignore)), outputs: to, rows: [] });
+  const inputs = from.map((each) => input(each, ignore));
+  return defineGroup({ name, inputs, outputs: to, rows: [] });
 }
 const codeOf = (groups: readonly Group[]) => {
   try {

@@ -65,7 +65,8 @@ function make(place: string) {
 describe.each(["in memory", "on disk"])("a view of stores %s", (place) => {
   test("reads a store that is not there yet as empty, and then as it is", () => {
     const { log, open, write } = make(place);
-    expect([view.get(key, notes), view.progress(1), [...view.scan(1, notes)]]).toEqual([null, null, []]);
+    expect([view.get(key, notes), view.progress(1)]).toEqual([null, null]);
+    expect([...view.scan(1, notes)]).toEqual([]);
     expect(view.read(key, (rows) => [rows.get(notes), rows.range(notes)])).toEqual([null, []]);
     expect(view.id(key, { topic: "numbers", id: "a" })).toBeNull();
     const before = view.version(1);
@@ -83,7 +84,8 @@ describe.each(["in memory", "on disk"])("a view of stores %s", (place) => {
     for (let n = 0; n < 20; n += 1) {
       const version = view.version(1);
       write(owner, [notes, `${n}`], [notes, `${n}`, "s"]);
-      expect([view.get(key, notes), view.get(key, notes, Buffer.from("s"))]).toEqual([`${n}`, `${n}`]);
+      const seen = [view.get(key, notes), view.get(key, notes, Buffer.from("s"))];
+      expect(seen).toEqual([`${n}`, `${n}`]);
       if (place === "on disk") expect(view.version(1)).not.toBe(version);
     }
     write(owner, [notes, null]);
