@@ -183,6 +183,30 @@ export function appendCases(fixture: Fixture): void {
     },
   );
 
+  fixture.sharedCase(
+    "goes on after a refused write although another instance has written meanwhile",
+    "refuses when it cannot be written, leaves nothing, and goes on afterwards",
+    async () => {
+      for (const bad of features.stepsBeforeWritten) {
+        let isBroken = false;
+        const log = await fixture.open({
+          onStep: (step) => {
+            if (isBroken && step === bad) throw new Error("no disk");
+          },
+        });
+        const topic = await newTopic(log);
+        const other = await fixture.open();
+        isBroken = true;
+        expect(await codeOf(log.append([record(topic, "lost")]))).toBe("unavailable");
+        isBroken = false;
+        const offsets = await other.append([record(topic, "a"), record(topic, "b")]);
+        const [last] = await log.append([record(topic, "c")]);
+        expect(last).toBeGreaterThan(offsets[1] as bigint);
+        expect(texts(await readAll(log, topic))).toEqual(["a", "b", "c"]);
+      }
+    },
+  );
+
   fixture.case(
     "says that an outcome is unknown when the answer is lost, written or not",
     async () => {
