@@ -42,22 +42,32 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => process.exit(1));
 }
 
-/** The command that runs the program: from the source unless `executable` names a built one. */
-export function startProgram(args: readonly string[], executable?: string): Child {
+export interface ProgramOptions {
+  /** A built one; the source when left out. */
+  readonly executable?: string;
+  /** A file descriptor for what it says on stderr; this process's own when left out. */
+  readonly errors?: number;
+}
+
+/** Runs a command of the program. */
+export function startProgram(args: readonly string[], options: ProgramOptions = {}): Child {
+  const { executable, errors } = options;
   const command = executable === undefined ? [process.execPath, MAIN] : [executable];
-  return start([...command, ...args, "--log-level", "error"]);
+  return follow(
+    Bun.spawn([...command, ...args, "--log-level", "error"], {
+      cwd: ROOT,
+      stdio: ["ignore", "ignore", errors ?? "inherit"],
+    }),
+  );
 }
 
 /** `up` or `serve` on a port that was free a moment ago. Resolves when it answers. */
 export async function startServer(
   command: "up" | "serve",
-  options: { readonly folder: string; readonly executable?: string },
+  { folder }: { readonly folder: string },
 ): Promise<Server> {
   const port = freePort();
-  const child = startProgram(
-    [command, "--data", options.folder, "--port", String(port)],
-    options.executable,
-  );
+  const child = startProgram([command, "--data", folder, "--port", String(port)]);
   await firstAnswer(child, port, "/healthz");
   return Object.assign(child, { port });
 }
@@ -104,10 +114,6 @@ export function freePort(): number {
   return port;
 }
 
-function start(command: readonly string[]): Child {
-  return follow(Bun.spawn([...command], { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] }));
-}
-
 function follow(child: Subprocess): Child {
   alive.add(child);
   const exited = child.exited.finally(() => alive.delete(child));
@@ -138,8 +144,9 @@ async function answers(port: number, path: string): Promise<boolean> {
     return false;
   }
   return new Promise((resolve) => {
-    connection.send(`GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`, (answer) =>
-      resolve(answer?.status === 200),
-    );
+    connection.send(`GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`, (answer) => {
+      connection.close();
+      resolve(answer?.status === 200);
+    });
   });
 }

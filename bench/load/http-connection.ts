@@ -24,7 +24,7 @@ export class HttpConnection {
   private received = "";
   private onAnswer: OnAnswer | null = null;
   private isOpen = true;
-  private constructor(private readonly socket: { write(data: string): number }) {}
+  private constructor(private readonly socket: Pick<Socket, "write" | "terminate">) {}
 
   /** Rejects when nobody listens. `host` is a loopback address. */
   static async open(host: string, port: number): Promise<HttpConnection> {
@@ -59,6 +59,13 @@ export class HttpConnection {
     this.socket.write(request);
   }
 
+  /** What waits for an answer gets null. Idempotent. */
+  close(): void {
+    if (!this.isOpen) return;
+    this.socket.terminate();
+    this.broke();
+  }
+
   private take(bytes: Buffer): void {
     this.received += bytes.toString("latin1");
     const headEnd = this.received.indexOf(HEAD_END);
@@ -73,6 +80,7 @@ export class HttpConnection {
   }
 
   private broke(): void {
+    if (!this.isOpen) return;
     this.isOpen = false;
     this.answer(null);
   }

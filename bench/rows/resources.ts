@@ -42,7 +42,7 @@ export const start: Benchmark = {
         let stop = async () => {};
         samples.push(
           await timed(async () => {
-            const child = startProgram(["up", "--data", data, "--port", `${port}`], executable);
+            const child = startProgram(["up", "--data", data, "--port", `${port}`], { executable });
             ({ stop } = child);
             await firstAnswer(child, port, path);
           }),
