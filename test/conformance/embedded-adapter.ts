@@ -33,7 +33,7 @@ async function open(place: string, options: OpenOptions = {}): Promise<EventLog>
 
 const features: Omit<Features, "childModule" | "damage"> = {
   changelogModes: [false, true],
-  stepsBeforeWritten: ["transaction begun", "before commit"],
+  stepsBeforeWritten: ["transaction begun", "records written", "before commit"],
   usurp: (log, place, claim) => {
     const own = insideOf(log).database;
     if (place === MEMORY) return !own.inTransaction && raiseEpoch(own, claim);

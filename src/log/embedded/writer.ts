@@ -122,6 +122,7 @@ export class Writer {
     try {
       this.options.step("transaction begun");
       for (const { job } of batch) results.push(attempt(job));
+      this.options.step("records written");
       this.options.beforeCommit();
       this.options.step("before commit");
     } catch (error) {
