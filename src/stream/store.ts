@@ -10,8 +10,17 @@
  */
 
 import { Database, type Statement } from "bun:sqlite";
-import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { Progress } from "../log/event-log.ts";
 import { decodeProgress, encodeProgress } from "../log/progress-text.ts";
 import { toBytes } from "./row-key.ts";
@@ -86,10 +95,13 @@ export class Stores {
     if (!create && !existsSync(path)) return null;
     let database: Database | null = null;
     try {
-      mkdirSync(join(this.folder, table), { recursive: true });
+      // A WAL without its file is SQLite's to clear away, where it makes the file itself.
+      const isNew = !existsSync(path) && !existsSync(`${path}-wal`);
+      if (isNew) makeFile(path, incarnation);
       database = new Database(path, { create: true, readwrite: true });
       database.exec(`PRAGMA busy_timeout = ${LOCK_WAIT_MS}`);
       database.exec(`PRAGMA cache_size = -${create ? OWNER_CACHE_KIB : READER_CACHE_KIB}`);
+      database.exec("PRAGMA synchronous = NORMAL");
       initialise(database, incarnation);
       return new Store(database, path, { incarnation, isShared: false });
     } catch (error) {
@@ -99,9 +111,39 @@ export class Stores {
   }
 }
 
+/**
+ * Made under another name and then put in its place whole: a reader that opened it half-made would
+ * be refused at once, for SQLite waits for no lock while a file becomes a WAL one.
+ */
+function makeFile(path: string, incarnation: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const folder = mkdtempSync(`${path}.new-`);
+  const unfinished = join(folder, basename(path));
+  try {
+    const database = new Database(unfinished, { create: true, readwrite: true });
+    try {
+      database.exec("PRAGMA synchronous = OFF"); // one fsync of the whole is enough, and below
+      initialise(database, incarnation);
+    } finally {
+      database.close();
+    }
+    sync(unfinished);
+    linkSync(unfinished, path);
+  } catch (error) {
+    if ((error as { code?: string }).code !== "EEXIST") throw error; // another was first
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function sync(path: string): void {
+  const file = openSync(path, "r+");
+  fsyncSync(file);
+  closeSync(file);
+}
+
 function initialise(database: Database, incarnation: string): Database {
   database.exec("PRAGMA journal_mode = WAL");
-  database.exec("PRAGMA synchronous = NORMAL");
   const isThere = () =>
     database.query("SELECT 1 FROM sqlite_schema WHERE name = 'place'").get() !== null;
   if (isThere()) return database;

@@ -249,3 +249,33 @@ describe("a file that is not this log's store", () => {
     expect([again.progress(), again.get("k")]).toEqual([null, null]);
   });
 });
+
+test("a store that another process makes just now reads as absent or whole, never as broken", async () => {
+  const folder = temporaryFolder();
+  const count = 100;
+  const making = Bun.spawn([process.execPath, "-e", MAKE_STORES], {
+    env: { ...process.env, FOLDER: folder, COUNT: String(count) },
+    cwd: import.meta.dir,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  const stores = new Stores(folder, "incarnation");
+  const deadlineMs = performance.now() + 20_000;
+  for (let next = 0; next < count; ) {
+    const store = stores.openForReading("making", next);
+    if (store === null) {
+      expect(performance.now()).toBeLessThan(deadlineMs);
+      await Bun.sleep(0);
+      continue;
+    }
+    expect(store.progress()).toBeNull();
+    store.close();
+    next += 1;
+  }
+  expect({ code: await making.exited, err: await making.stderr.text() }).toEqual({ code: 0, err: "" });
+});
+
+const MAKE_STORES = `
+  import { Stores } from "../../src/stream/store.ts";
+  const stores = new Stores(process.env.FOLDER, "incarnation");
+  for (let i = 0; i < Number(process.env.COUNT); i++) stores.open("making", i).close();
+`;
