@@ -96,7 +96,7 @@ function marks(event: Pick<Event, "isLate" | "isCovered">): string {
 
 function depositTable(deposits: readonly Deposit[], { decimals }: TextOptions): string[] {
   return table(
-    ["nr", "deposit", "amount", "time", "UTC", "your id"],
+    ["nr", "deposit", "amount", "time", "UTC", "client id"],
     deposits.map((deposit) => [
       String(deposit.ordinal),
       deposit.depositId,
@@ -110,7 +110,7 @@ function depositTable(deposits: readonly Deposit[], { decimals }: TextOptions): 
 
 function eventTable(events: readonly Event[], { decimals }: TextOptions): string[] {
   return table(
-    ["event", "deposit", "amount", "time", "window after (UTC)", "up to (UTC)", "total", "id"],
+    ["event", "deposit", "amount", "time", "window after (UTC)", "up to (UTC)", "total", "client id"],
     events.map(({ deposit, ...event }) => [
       String(deposit.ordinal),
       deposit.depositId,

@@ -1,0 +1,208 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { Running, run, SOURCE, temporaryFolder, until } from "./program.ts";
+import { post } from "./session.ts";
+
+const TEST_MS = 60_000;
+const folder = temporaryFolder();
+const options = { folder: folder.path };
+afterAll(() => folder[Symbol.dispose]());
+
+const HISTORY = `wallet_id,amount,accepted_at,id
+alice,6000,2026-01-31T12:00:00Z,first
+alice,4000.01,2026-01-31T12:01:59.999Z,second
+bob,6000,2026-01-31T12:00:00Z,
+bob,4000.01,2026-01-31T12:02:00Z,
+carol,20000,2026-01-31T12:00:00Z,
+dave,20000,2026-01-31T12:00:00Z,
+`;
+beforeAll(async () => {
+  await Bun.write(join(folder.path, "history.csv"), HISTORY);
+  expect(await run(options, "import", "history.csv")).toMatchObject({ code: 0 });
+}, TEST_MS);
+
+describe("flags", () => {
+  test("lists who is flagged, one JSON object a line", async () => {
+    const { out } = await run(options, "flags", "--json");
+    const lines = out.trimEnd().split("\n").map((line) => JSON.parse(line) as { wallet_id: string });
+    expect(lines.map(({ wallet_id }) => wallet_id).sort()).toEqual(["alice", "carol", "dave"]);
+    expect(lines[0]).toEqual<object>({
+      wallet_id: expect.any(String),
+      flagged: true,
+      last_action: null,
+      newest_event: expect.any(Number),
+      covered_event: 0,
+      event_count: 1,
+    });
+    const text = await run(options, "flags");
+    expect(text.out.split("\n").sort()).toEqual([
+      "",
+      "alice  its newest event is 2",
+      "carol  its newest event is 1",
+      "dave  its newest event is 1",
+    ]);
+  }, TEST_MS);
+
+  test("shows why: window, sum, limit, rule and every deposit, in local time and UTC", async () => {
+    const { out } = await run({ ...options, environment: { TZ: "Asia/Kolkata" } }, "flags", "alice");
+    const lines = out.split("\n").map((line) => line.replace(/(?<=deposit | \d +)\d-\d\b/, "???"));
+    expect(lines).toEqual([
+      "wallet   alice",
+      "flagged  yes: its newest event is 2",
+      "",
+      "episodes (1 of 1 shown)",
+      "",
+      "episode 1: rule deposits-over-limit, version 1",
+      "  total    10000.01 in 2 deposits, limit 10000.00",
+      "  window   after 2026-01-31 17:29:59.999 +05:30, up to and with 2026-01-31 17:31:59.999 +05:30",
+      "  in UTC   after 2026-01-31T11:59:59.999Z, up to and with 2026-01-31T12:01:59.999Z",
+      "  event    2, deposit ???",
+      "  deposits in the window",
+      "    nr  deposit   amount  time                            UTC                       client id",
+      "     1  ???      6000.00  2026-01-31 17:30:00.000 +05:30  2026-01-31T12:00:00.000Z  first",
+      "     2  ???      4000.01  2026-01-31 17:31:59.999 +05:30  2026-01-31T12:01:59.999Z  second",
+      "",
+    ]);
+  }, TEST_MS);
+
+  test("shows a wallet that never exceeded: a spread of exactly 120 s does not add up", async () => {
+    const { out } = await run(options, "flags", "bob");
+    expect(out).toBe("wallet   bob\nflagged  no: no deposit ever exceeded the limit\n");
+  }, TEST_MS);
+
+  test("prints all of it as JSON", async () => {
+    const { out } = await run(options, "flags", "alice", "--json");
+    const deposit = (ordinal: number, client: string, amount: string, at: string) => ({
+      deposit_id: expect.stringMatching(/^\d-\d+$/),
+      client_id: client,
+      amount,
+      accepted_at_ms: Date.parse(at),
+      accepted_at: at,
+      ordinal,
+    });
+    const newest = deposit(2, "second", "4000.01", "2026-01-31T12:01:59.999Z");
+    expect(JSON.parse(out)).toEqual({
+      wallet_id: "alice",
+      flagged: true,
+      last_action: null,
+      newest_event: 2,
+      covered_event: 0,
+      event_count: 1,
+      episodes: [
+        {
+          episode: 1,
+          event_count: 1,
+          opening: {
+            rule_id: "deposits-over-limit",
+            rule_version: 1,
+            limit: "10000.00",
+            event: 2,
+            window_start_ms: Date.parse("2026-01-31T11:59:59.999Z"),
+            window_start: "2026-01-31T11:59:59.999Z",
+            window_end_ms: Date.parse("2026-01-31T12:01:59.999Z"),
+            window_end: "2026-01-31T12:01:59.999Z",
+            total: "10000.01",
+            late: false,
+            covered: false,
+            deposit: newest,
+            deposit_count: 2,
+            deposits: [deposit(1, "first", "6000.00", "2026-01-31T12:00:00.000Z"), newest],
+          },
+          newest_events: [],
+        },
+      ],
+      actions: [],
+    });
+  }, TEST_MS);
+});
+
+describe("flag", () => {
+  test("adds by hand, and --remove takes it away; both are in the history with actor and reason", async () => {
+    const added = await run(options, "flag", "erin", "--reason", "asked for", "--by", "ann");
+    expect(added).toMatchObject({ code: 0, out: "erin is flagged\n", err: "" });
+    expect((await run(options, "check", "erin")).out).toContain("above threshold  yes");
+    const removed = await run(options, "flag", "erin", "--remove");
+    expect(removed).toMatchObject({ code: 0, out: "the flag of erin is removed; event 0 was seen\n" });
+    expect(removed.err).toContain("erin was flagged by an operator; there is no event to cover");
+    const { out } = await run(options, "flags", "erin");
+    expect(out).toMatch(/: ann flagged; reason: asked for\n/);
+    const user = userInfo().username;
+    expect(out).toContain(`: ${user} removed the flag, had seen event 0; no reason given\n`);
+  }, TEST_MS);
+
+  test("--remove holds for what was seen, which it prints; the next exceeding deposit flags again", async () => {
+    const removed = await run(options, "flag", "carol", "--remove", "--reason", "salary");
+    expect(removed).toMatchObject({ code: 0, out: "the flag of carol is removed; event 1 was seen\n" });
+    expect(removed.err).toContain("the removal covers the events of carol up to 1:");
+    expect(removed.err).toContain("total    20000.00 in 1 deposit, limit 10000.00");
+    expect((await run(options, "check", "carol")).out).toContain("above threshold  no");
+    const small = await run(options, "deposit", "carol", "1", "--at", "2026-02-01T12:00:00Z");
+    expect(small.code).toBe(0);
+    expect((await run(options, "check", "carol")).out).toContain("above threshold  no");
+    const large = await run(options, "deposit", "carol", "10000", "--at", "2026-02-01T12:00:01Z");
+    expect(large.code).toBe(0);
+    const { out } = await run(options, "flags", "carol");
+    expect(out).toContain("flagged  yes: its newest event is 3; removals cover events up to 1");
+    expect(out).toMatch(/event +1, deposit \S+, covered by a removal/);
+  }, TEST_MS);
+
+  test("--remove --seen an older event leaves the wallet flagged, says so, and ends with 1", async () => {
+    const newer = await run(options, "deposit", "dave", "1", "--at", "2026-01-31T12:00:01Z");
+    expect(newer.code).toBe(0);
+    const removed = await run(options, "flag", "dave", "--remove", "--seen", "1", "--json");
+    expect(removed.code).toBe(1);
+    expect(removed.err).toContain("dave stays flagged: event 2 is newer than event 1");
+    expect(JSON.parse(removed.out)).toMatchObject({ flagged: true, seen_event: 1, covered_event: 1 });
+    const again = await run(options, "flag", "dave", "--remove", "--json");
+    expect(again.code).toBe(0);
+    expect(JSON.parse(again.out)).toMatchObject({ flagged: false, seen_event: 2 });
+  }, TEST_MS);
+
+  test("on a terminal a missing reason is asked for, after the evidence; Enter leaves it empty", async () => {
+    for (const [wallet, typed, kept] of [
+      ["frank", "wrong wallet", "reason: wrong wallet"],
+      ["grace", "", "no reason given"],
+    ] as const) {
+      expect(await run(options, "flag", wallet, "--reason", "x")).toMatchObject({ code: 0 });
+      let screen = "";
+      const child = Bun.spawn([...SOURCE, "flag", wallet, "--remove", "--by", "ann"], {
+        cwd: folder.path,
+        env: { PATH: process.env["PATH"], TERM: "dumb" },
+        terminal: { cols: 200, data: (_, bytes) => (screen += Buffer.from(bytes).toString()) },
+      });
+      await until(() => screen.includes("reason (Enter leaves it empty): "), () => screen);
+      expect(screen).toContain("there is no event to cover");
+      child.terminal?.write(`${typed}\r`);
+      expect({ code: await child.exited, screen }).toMatchObject({ code: 0 });
+      const { out } = await run(options, "flags", wallet);
+      expect(out).toContain(`ann removed the flag, had seen event 0; ${kept}\n`);
+    }
+  }, TEST_MS);
+});
+
+test("beside a running service: what a command wrote is settled when it ends, and is left to it", async () => {
+  using other = temporaryFolder();
+  const beside = { folder: other.path };
+  await using up = new Running(beside, "up", "--port", "0");
+  const url = await up.serves();
+  await post(url, '{"wallet_id": "alice", "amount": 10000}');
+  expect(await run(beside, "deposit", "alice", "0.01")).toMatchObject({ code: 0, err: "" });
+  const answer = await fetch(`${url}/check/alice`);
+  expect(await answer.json()).toMatchObject({ balance: 10000.01, above_threshold: true });
+  expect(await run(beside, "flag", "alice", "--remove")).toMatchObject({ code: 0 });
+  const cleared = await fetch(`${url}/check/alice`);
+  expect(await cleared.json()).toMatchObject({ above_threshold: false });
+  const conflict = ["deposit", "alice", "1", "--id", "one"];
+  expect(await run(beside, ...conflict)).toMatchObject({ code: 0 });
+  const refused = await run(beside, "deposit", "alice", "2", "--id", "one");
+  expect(refused).toMatchObject({ code: 1, out: "" });
+  expect(refused.err).toContain('the id "one" was used for');
+  // A service that hangs does not stop the shell: what it had is taken over.
+  up.signal("SIGSTOP");
+  const taken = await run(beside, "deposit", "alice", "5");
+  expect(taken).toMatchObject({ code: 0 });
+  expect(taken.err).toContain("processing: ");
+  up.signal("SIGCONT");
+  expect((await up.stop()).code).toBe(0);
+}, TEST_MS);
