@@ -117,7 +117,8 @@ export interface Claim {
    * The next records after the last read ones, in the order in which the task must take them;
    * waits for the first. Empty only when the claim is revoked or the log is closed.
    * Begins at `progress`. Throws `position_out_of_range`, `topic_changed`, `corrupt`; other
-   * partitions are not touched by that. Where changelogs are kept, the order between topics is free.
+   * partitions are not touched by that. Where changelogs are kept, the order between topics is
+   * free.
    */
   read(maxRecords: number): Promise<readonly LogRecord[]>;
   /**
@@ -194,7 +195,8 @@ export interface EventLog {
   append(records: readonly NewRecord[]): Promise<readonly bigint[]>;
   /**
    * Batches of committed records from `from` on, then waits for more, until the signal fires.
-   * An offset that `append` has answered may always be read from. Throws `position_out_of_range`, `corrupt`.
+   * An offset that `append` has answered may always be read from. Throws
+   * `position_out_of_range`, `corrupt`.
    */
   read(options: ReadOptions): AsyncIterable<readonly LogRecord[]>;
   bounds(topic: string, partition: number): Promise<Bounds>;

@@ -108,7 +108,8 @@ function raiseEpoch(database: Database, { group, partition }: Claim): boolean {
   try {
     database
       .query(
-        "UPDATE claims SET epoch = epoch + 1, member = 'usurper' WHERE group_name = ? AND partition = ?",
+        "UPDATE claims SET epoch = epoch + 1, member = 'usurper' " +
+          "WHERE group_name = ? AND partition = ?",
       )
       .run(group, partition);
     return true;

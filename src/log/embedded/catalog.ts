@@ -147,7 +147,9 @@ export class Catalog {
     const { lastInsertRowid } = this.database
       .query("INSERT INTO topics (name, partitions, cleanup, retention_ms) VALUES (?, ?, ?, ?)")
       .run(spec.name, spec.partitions, spec.cleanup, spec.retentionMs);
-    const insert = this.database.query("INSERT INTO partitions (topic_id, partition) VALUES (?, ?)");
+    const insert = this.database.query(
+      "INSERT INTO partitions (topic_id, partition) VALUES (?, ?)",
+    );
     for (let partition = 0; partition < spec.partitions; partition += 1) {
       insert.run(lastInsertRowid, partition);
     }

@@ -225,7 +225,7 @@ export class Membership {
     const granted: (() => void)[] = [];
     const write = () => {
       if (!isKnown) this.register();
-      for (const { group_name, partition, epoch } of orphans) this.free(group_name, partition, epoch);
+      for (const { group_name: of, partition, epoch } of orphans) this.free(of, partition, epoch);
       for (const member of gone) this.evict(member);
       for (const { joined, partition } of wishes.take) this.take(joined, partition, granted);
       this.heartbeat();
@@ -273,7 +273,8 @@ export class Membership {
   /** After an own heartbeat: whose counter has moved? Only time in which we could write counts. */
   private observe(startedMs: number): void {
     const nowMs = this.options.monotonicMs();
-    const wasHeldUp = startedMs - this.lastHeartbeatMs > 2 * HEARTBEAT_MS || nowMs - startedMs > HEARTBEAT_MS;
+    const sinceLastMs = startedMs - this.lastHeartbeatMs;
+    const wasHeldUp = sinceLastMs > 2 * HEARTBEAT_MS || nowMs - startedMs > HEARTBEAT_MS;
     this.lastHeartbeatMs = nowMs;
     const { members, claims } = this.view();
     for (const { id, counter } of members) {
@@ -387,7 +388,9 @@ export class Membership {
     if (row !== null && row.member !== null && this.exists(row.member)) return;
     const epoch = (row?.epoch ?? 0) + 1;
     database
-      .query("INSERT OR REPLACE INTO claims (group_name, partition, epoch, member) VALUES (?, ?, ?, ?)")
+      .query(
+        "INSERT OR REPLACE INTO claims (group_name, partition, epoch, member) VALUES (?, ?, ?, ?)",
+      )
       .run(joined.group, partition, epoch, this.memberId);
     granted.push(() => {
       if (this.joined.get(joined.group) !== joined) return;

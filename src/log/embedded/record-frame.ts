@@ -36,7 +36,8 @@ export function decodeHeaders(stored: Uint8Array | null): Headers {
     const nameEnd = at + 2 + bytes.readUInt16LE(at);
     const valueEnd = nameEnd + 4 + bytes.readUInt32LE(nameEnd);
     if (valueEnd > bytes.length) throw new RangeError("headers are cut short");
-    headers.push([bytes.toString("latin1", at + 2, nameEnd), bytes.subarray(nameEnd + 4, valueEnd)]);
+    const name = bytes.toString("latin1", at + 2, nameEnd);
+    headers.push([name, bytes.subarray(nameEnd + 4, valueEnd)]);
     at = valueEnd;
   }
   return headers;

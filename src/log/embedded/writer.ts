@@ -68,7 +68,7 @@ export class Writer {
     this.commit = options.database.prepare("COMMIT");
   }
 
-  /** Rejects with LogError: the job's own, or `busy`, `unavailable`, `outcome_unknown`, `closed`. */
+  /** Rejects with the job's own LogError, `busy`, `unavailable`, `outcome_unknown` or `closed`. */
   enqueue<T>(job: Job<T>): Promise<T> {
     const refusal = this.refusal(job);
     if (refusal !== null) return Promise.reject(refusal);
