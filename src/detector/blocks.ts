@@ -135,11 +135,12 @@ export function* blocksFrom(rows: Rows, open: OpenBlock, key: BlockKey): Generat
     const head = rows.get(blockHeadRow, from);
     if (head === null) throw lost(key);
     yield { key, head };
-    for (;;) {
+    // A window that slides needs the next one; one that jumps, many: pages double.
+    for (let size = 1; ; size = Math.min(2 * size, HEADS_AT_ONCE)) {
       // One more than a page, because the first is the one that is already known.
-      const page = rows.range(blockHeadRow, { from, limit: HEADS_AT_ONCE + 1 }).slice(1);
+      const page = rows.range(blockHeadRow, { from, limit: size + 1 }).slice(1);
       for (const { subKey, value } of page) yield { key: blockKeyOf(subKey), head: value };
-      if (page.length < HEADS_AT_ONCE) break;
+      if (page.length < size) break;
       from = (page[page.length - 1] as { subKey: Uint8Array }).subKey;
     }
   }
@@ -184,7 +185,7 @@ export function newestEntries(
   return newest.reverse();
 }
 
-/** Heads in one range read: a call costs as much as some twenty rows. */
+/** Heads in one range read, at most: a call costs as much as some twenty rows. */
 const HEADS_AT_ONCE = 32;
 
 /** Blocks of entries in one range read for a list of the newest 100. */

@@ -93,8 +93,9 @@ export class TaskRows {
     const to =
       options.to === undefined ? endOfPrefix(kindPrefix) : rowKey(prefix, kind.tag, options.to);
     const hidden = this.unflushedIn(kindPrefix, from, to);
-    // Rows of the store may be deleted or replaced here, so ask for as many more.
-    const asked = limit < 0 ? -1 : limit + hidden.length;
+    // Rows of the store may be deleted here, so ask for as many more.
+    const deleted = hidden.filter(([, entry]) => entry.value === null).length;
+    const asked = limit < 0 ? -1 : limit + deleted;
     const found = new Map<string, R>();
     for (const stored of this.store.range({ from, to, isReverse, limit: asked })) {
       const text = toLatin1(stored.key);
