@@ -2,12 +2,12 @@
  * What is said of a wallet: its balance and whether it is above the threshold.
  *
  *   path segment ──kept answer, stores unchanged?──> its text
- *                  └── no ──decode, views──> text, kept
+ *                  └── no ──views──> text, kept
  *
- * An answer is kept with the versions of the two stores that it was read from, and is good while
- * both stand. A look at them costs as much as the whole rest of a request, so that they are looked
- * at again only after a change was heard of, or after LOOK_EVERY_MS: what another process changed
- * may be seen that much later. Who needs to see a certain deposit asks with its position.
+ * A partition's answers are kept while the versions of the two stores that they were read from
+ * stand. A look at these costs as much as the whole rest of a request, so that they are looked at
+ * again only after a change was heard of, or after LOOK_EVERY_MS: what another process changed may
+ * be seen that much later. Who needs to see a certain deposit asks with its position.
  */
 
 import { balanceRow } from "../collector/balance-row.ts";
@@ -18,70 +18,69 @@ import type { EventLog } from "../log/event-log.ts";
 import { formatNumber } from "../money.ts";
 import type { View } from "../stream/view.ts";
 
-/** In each of two generations: some 30 MB at most for both, all of a busy day's wallets. */
-const MAX_KEPT_ANSWERS = 65_536;
-
+/** Over all partitions: some 30 MB. A partition that is full begins anew. */
+const MAX_KEPT_ANSWERS = 131_072;
 /** A change of another process is heard of within about a millisecond; this is the net below. */
 const LOOK_EVERY_MS = 5;
 /** While changes come faster than this, a partition's versions are looked at this often. */
 const LOOK_AT_MOST_EVERY_MS = 1;
 
+/** What is kept of a partition. */
 interface Kept {
-  readonly text: string;
-  readonly partition: number;
-  readonly versions: Versions;
-}
-
-/** Of the stores of one partition. -1: can't be told, nothing is kept. */
-interface Versions {
-  readonly balance: number;
-  readonly flagger: number;
-}
-
-/** A partition's versions, and how old they are. */
-interface Look {
-  readonly versions: Versions;
-  readonly atMs: number;
-  /** The changes heard of before. */
-  readonly change: number;
+  /** Text by wallet id. */
+  readonly texts: Map<string, string>;
+  /** Of the stores, when they were looked at last. -1: can't be told, nothing is kept. */
+  balanceVersion: number;
+  flaggerVersion: number;
+  lookedAtMs: number;
+  /** How many changes had been heard of then. */
+  change: number;
 }
 
 export interface WalletAnswersOptions {
   readonly log: Pick<EventLog, "onChange">;
   readonly views: { readonly balance: View; readonly flagger: View };
+  readonly partitions: number;
   readonly decimals: number;
 }
 
 export class WalletAnswers {
-  private young = new Map<string, Kept>();
-  private old = new Map<string, Kept>();
-  private readonly looks: (Look | undefined)[] = [];
+  private readonly partitions: Kept[];
+  private readonly maxTexts: number;
   private change = 0;
 
   constructor(private readonly options: WalletAnswersOptions) {
+    this.maxTexts = Math.ceil(MAX_KEPT_ANSWERS / options.partitions);
+    this.partitions = Array.from({ length: options.partitions }, () => ({
+      texts: new Map(),
+      balanceVersion: -1,
+      flaggerVersion: -1,
+      lookedAtMs: Number.NEGATIVE_INFINITY,
+      change: 0,
+    }));
     options.log.onChange(() => {
       this.change += 1;
     });
   }
 
-  /**
-   * The JSON text for a wallet id as it stands in a path. Throws `invalid_wallet_id`.
-   */
+  /** The JSON text for a wallet id as it stands in a path. Throws `invalid_wallet_id`. */
   of(segment: string): string {
-    const kept = this.young.get(segment) ?? this.old.get(segment);
-    if (kept !== undefined) {
-      const { balance, flagger } = this.versionsOf(kept.partition);
-      if (kept.versions.balance === balance && kept.versions.flagger === flagger) return kept.text;
-    }
-    const walletId = walletIdOf(segment);
-    const partition = this.options.views.balance.partitionOf(walletId);
-    // Looked up before the rows are read: a change in between makes the kept text look old.
-    const versions = this.versionsOf(partition);
-    const text = this.read(walletId);
-    if (versions.balance !== -1 && versions.flagger !== -1) {
-      this.keep(segment, { text, partition, versions });
+    const walletId = segment.includes("%") ? walletIdOf(segment) : segment;
+    const { balance } = this.options.views;
+    const kept = this.upToDate(balance.partitionOf(walletId));
+    const known = kept.texts.get(walletId);
+    if (known !== undefined) return known;
+    const text = this.read(walletIdOf(segment));
+    if (kept.balanceVersion !== -1 && kept.flaggerVersion !== -1) {
+      if (kept.texts.size >= this.maxTexts) kept.texts.clear();
+      kept.texts.set(ownCopy(walletId), text);
     }
     return text;
+  }
+
+  /** From here on every answer of the partition is as new as its stores are now. */
+  lookAgain(partition: number): void {
+    (this.partitions[partition] as Kept).lookedAtMs = Number.NEGATIVE_INFINITY;
   }
 
   private read(walletId: string): string {
@@ -94,29 +93,28 @@ export class WalletAnswers {
     );
   }
 
-  /** From here on every answer of the partition is as new as its stores are now. */
-  lookAgain(partition: number): void {
-    this.looks[partition] = undefined;
-  }
-
-  private versionsOf(partition: number): Versions {
-    const known = this.looks[partition];
+  /** Looked at before rows are read: a change in between makes what was read look old. */
+  private upToDate(partition: number): Kept {
+    const kept = this.partitions[partition] as Kept;
     const nowMs = performance.now();
-    const goodMs = known?.change === this.change ? LOOK_EVERY_MS : LOOK_AT_MOST_EVERY_MS;
-    if (known !== undefined && nowMs - known.atMs < goodMs) return known.versions;
-    const { balance, flagger } = this.options.views;
-    const versions = { balance: balance.version(partition), flagger: flagger.version(partition) };
-    this.looks[partition] = { versions, atMs: nowMs, change: this.change };
-    return versions;
-  }
-
-  private keep(segment: string, kept: Kept): void {
-    if (this.young.size >= MAX_KEPT_ANSWERS) {
-      this.old = this.young;
-      this.young = new Map();
+    const goodMs = kept.change === this.change ? LOOK_EVERY_MS : LOOK_AT_MOST_EVERY_MS;
+    if (nowMs - kept.lookedAtMs < goodMs) return kept;
+    const balanceVersion = this.options.views.balance.version(partition);
+    const flaggerVersion = this.options.views.flagger.version(partition);
+    if (balanceVersion !== kept.balanceVersion || flaggerVersion !== kept.flaggerVersion) {
+      kept.texts.clear();
+      kept.balanceVersion = balanceVersion;
+      kept.flaggerVersion = flaggerVersion;
     }
-    this.young.set(segment, kept);
+    kept.lookedAtMs = nowMs;
+    kept.change = this.change;
+    return kept;
   }
+}
+
+/** A part of a URL would keep the whole of it, and be slower to compare. */
+function ownCopy(walletId: string): string {
+  return Buffer.from(walletId).toString();
 }
 
 /** The wallet id of a path segment. Throws `invalid_wallet_id`. */
