@@ -55,7 +55,7 @@ async function runAgain(options: CatchUp, from: Progress | null, to: Progress): 
     recordsSinceFlush = 0;
   };
   for await (const records of claim.replay({ from, to, maxRecords: MAX_BATCH_RECORDS })) {
-    const failure = runner.run(records);
+    const failure = store.snapshot(() => runner.run(records));
     // It went well once: the rule has changed since.
     if (failure !== null) throw ruleFailed(claim.group, records[failure.index], failure.error);
     runner.discard();

@@ -8,7 +8,6 @@
  */
 
 import type { Codec } from "./codec.ts";
-import type { RowKind } from "./group.ts";
 import { ID_TAG, rowKey, toLatin1 } from "./row-key.ts";
 
 /** The header that carries a record's id, as UTF-8 text. */
@@ -22,7 +21,7 @@ export interface IdRow {
   readonly fingerprint: string;
 }
 
-const codec: Codec<IdRow> = {
+export const idCodec: Codec<IdRow> = {
   name: "id",
   encode: ({ offset, fingerprint }) => {
     const bytes = Buffer.allocUnsafe(8 + Buffer.byteLength(fingerprint));
@@ -35,8 +34,6 @@ const codec: Codec<IdRow> = {
     return { offset: bytes.readBigUInt64BE(0), fingerprint: bytes.toString("utf8", 8) };
   },
 };
-
-export const idKind: RowKind<IdRow> = { name: "id", tag: ID_TAG, codec };
 
 /** One buffer for all calls: hashing into it costs a tenth of a hasher and a new array each. */
 const hash = new Uint8Array(32);

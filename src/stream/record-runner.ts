@@ -8,7 +8,7 @@
 import { type LogRecord, MAX_RECORD_BYTES, type NewRecord } from "../log/event-log.ts";
 import { type DeadLetterReason, toDeadLetter } from "./dead-letter.ts";
 import type { Context, Group, Input, RangeOptions, RecordInfo, RowKind, Stream } from "./group.ts";
-import { ID_HEADER, idKind, idRowKey } from "./ids.ts";
+import { ID_HEADER, idCodec, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { formatPosition } from "./position.ts";
 import { keyPrefix, MAX_KEY_BYTES } from "./row-key.ts";
@@ -107,11 +107,12 @@ export class RecordRunner {
   private countId(record: LogRecord, prefix: string, id: string, fingerprint: string): boolean {
     const { rows } = this.options;
     const key = idRowKey(prefix, record.topic, id);
-    const first = rows.getByKey(key, idKind);
-    if (first === null) {
-      rows.setByKey(key, idKind, { offset: record.offset, fingerprint });
+    const known = rows.getOnce(key);
+    if (known === null) {
+      rows.setOnce(key, idCodec.encode({ offset: record.offset, fingerprint }));
       return true;
     }
+    const first = idCodec.decode(known);
     if (first.fingerprint === fingerprint) {
       this.repeats += 1;
       return false;

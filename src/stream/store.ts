@@ -33,7 +33,7 @@ const FORMAT = "1";
 const LOCK_WAIT_MS = 40;
 /** Pages kept per connection: few where rows are only looked up, more where they are written. */
 const READER_CACHE_KIB = 512;
-const OWNER_CACHE_KIB = 4_096;
+const OWNER_CACHE_KIB = 8_192;
 
 const SCHEMA = `
 CREATE TABLE rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -235,7 +235,10 @@ export class Store {
     });
   }
 
-  /** Runs reads in one snapshot. */
+  /**
+   * Runs reads in one snapshot. Outside of one, SQLite locks and unlocks the file for each read,
+   * which costs as much as the read itself.
+   */
   snapshot<T>(read: () => T): T {
     if (this.database.inTransaction) return read();
     this.database.exec("BEGIN");

@@ -38,6 +38,9 @@ export class TaskRows {
   private youngBytes = 0;
   private changed: [string, Entry][] = [];
   private unflushed: [string, Entry][] = [];
+  /** The engine's own rows: since the last commit, and since the last flush. */
+  private changedOnce: EncodedRow[] = [];
+  private unflushedOnce = new Map<string, Uint8Array>();
   /** Unflushed rows with sub-keys by their key and kind: what a range must look at. */
   private readonly unflushedRanges = new Map<string, Map<string, Entry>>();
 
@@ -52,23 +55,12 @@ export class TaskRows {
   }
 
   get<R>(prefix: string, kind: RowKind<R>, subKey?: Uint8Array): R | null {
-    return this.getByKey(rowKey(prefix, kind.tag, subKey), kind);
-  }
-
-  /** As `get`, by the stored key. */
-  getByKey<R>(key: string, kind: RowKind<R>): R | null {
-    return this.entry(key, kind).value as R | null;
+    return this.entry(rowKey(prefix, kind.tag, subKey), kind).value as R | null;
   }
 
   /** Null deletes the row. */
   set<R>(prefix: string, kind: RowKind<R>, value: R | null, subKey?: Uint8Array): void {
     const key = rowKey(prefix, kind.tag, subKey);
-    const entry = this.setByKey(key, kind, value);
-    if (subKey !== undefined && subKey.length > 0) this.indexForRange(prefix, key, entry);
-  }
-
-  /** As `set`, by the stored key; such a row is not found by `range` before it is flushed. */
-  setByKey<R>(key: string, kind: RowKind<R>, value: R | null): Entry {
     let entry = this.young.get(key);
     if (entry === undefined) {
       entry = this.old.get(key) ?? newEntry(kind, null, 0);
@@ -83,7 +75,21 @@ export class TaskRows {
       entry.isUnflushed = true;
       this.unflushed.push([key, entry]);
     }
-    return entry;
+    if (subKey !== undefined && subKey.length > 0) this.indexForRange(prefix, key, entry);
+  }
+
+  /** A row of the engine's own, which is written once and never changed; null when not there. */
+  getOnce(key: string): Uint8Array | null {
+    return this.unflushedOnce.get(key) ?? this.store.get(key);
+  }
+
+  /**
+   * Adds a row of the engine's own. It passes the cache by: there are as many as records, and
+   * each is looked for about once.
+   */
+  setOnce(key: string, value: Uint8Array): void {
+    this.unflushedOnce.set(key, value);
+    this.changedOnce.push([key, value]);
   }
 
   range<R>(prefix: string, kind: RowKind<R>, options: RangeOptions = {}): Row<R>[] {
@@ -113,15 +119,17 @@ export class TaskRows {
 
   /** What was set since the last commit, encoded; for a log that keeps changelogs. */
   encodeChanged(): EncodedRow[] {
-    return this.changed.map(([key, entry]) => encode(key, entry));
+    return [...this.changed.map(([key, entry]) => encode(key, entry)), ...this.changedOnce];
   }
 
   /** The batch is committed: its rows stay. */
   committed(): void {
     for (const [, entry] of this.changed) entry.isChanged = false;
     this.changed = [];
+    this.changedOnce = [];
   }
 
+  /** Decoded rows that wait for a flush, which is what they cost in memory. */
   get unflushedRows(): number {
     return this.unflushed.length;
   }
@@ -129,7 +137,7 @@ export class TaskRows {
   /** Hands what is to be stored to `apply`, and forgets old cached rows when it has succeeded. */
   flush(apply: (rows: EncodedRow[]) => void): void {
     const rows = this.unflushed.map(([key, entry]) => encode(key, entry));
-    apply(rows);
+    apply([...rows, ...this.unflushedOnce]);
     this.unflushed.forEach(([, entry], index) => {
       const bytes = rows[index]?.[1]?.length ?? 0;
       this.youngBytes += bytes - entry.bytes;
@@ -137,6 +145,7 @@ export class TaskRows {
       entry.isUnflushed = false;
     });
     this.unflushed = [];
+    this.unflushedOnce = new Map();
     this.unflushedRanges.clear();
     this.turn();
   }
@@ -147,7 +156,9 @@ export class TaskRows {
     this.old = new Map();
     this.youngBytes = 0;
     this.changed = [];
+    this.changedOnce = [];
     this.unflushed = [];
+    this.unflushedOnce = new Map();
     this.unflushedRanges.clear();
   }
 

@@ -25,9 +25,9 @@ import { TaskRows } from "./task-rows.ts";
 /** Records in one commit: large enough to share its cost, small enough to be seen soon. */
 const MAX_BATCH_RECORDS = 2_048;
 /** While behind, the store is written once in so many records; a crash repeats that many. */
-const FLUSH_EVERY_RECORDS = 8_192;
+const FLUSH_EVERY_RECORDS = 16_384;
 /** Or in so many changed rows, which bounds memory. */
-const FLUSH_EVERY_ROWS = 16_384;
+const FLUSH_EVERY_ROWS = 8_192;
 /** Between tries of a commit that the log refused for the moment. */
 const RETRY_MS = 100;
 
@@ -115,7 +115,7 @@ export class Task {
   }
 
   private async take(records: readonly LogRecord[]): Promise<void> {
-    const failure = this.runner.run(records);
+    const failure = this.store.snapshot(() => this.runner.run(records));
     if (failure === null) return this.commit(records);
     // The record that failed may have changed rows: take the ones before it again, without it.
     this.rows.reset();

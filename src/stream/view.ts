@@ -10,7 +10,7 @@
 
 import type { EventLog, Progress } from "../log/event-log.ts";
 import { type Group, type RangeOptions, type Row, type RowKind, type RowReader, tableName } from "./group.ts";
-import { type IdRow, idKind, idRowKey } from "./ids.ts";
+import { type IdRow, idCodec, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { endOfPrefix, keyPrefix, rowKey, splitRowKey, toLatin1 } from "./row-key.ts";
 import type { Store, Stores } from "./store.ts";
@@ -73,7 +73,7 @@ export class View {
     const bytes = encoder.encode(key);
     const store = this.store(partitionOf(bytes, this.options.partitions));
     const found = store?.get(idRowKey(keyPrefix(bytes), source.topic, source.id)) ?? null;
-    return found === null ? null : idKind.codec.decode(found);
+    return found === null ? null : idCodec.decode(found);
   }
 
   /** All rows of a kind in one partition, by stored key. Not one snapshot. */
