@@ -217,13 +217,15 @@ async function simulate(seed: number, images: number): Promise<void> {
   expect(taken).toHaveLength(images);
 
   for (const [index, each] of taken.entries()) {
-    bury(each);
-    if (index % 2 === 1) ageStores(each, taken[index - 1 - random(index)], random);
+    const crashed = join(place, `crashed ${index}`);
+    cpSync(each, crashed, { recursive: true }); // the image stays as it is, for later ones
+    bury(crashed);
+    if (index % 2 === 1) ageStores(crashed, taken[index - 1 - random(index)], random);
     const again = join(place, `again ${index}`);
     let stepsLeft = 1 + random(20);
-    const recovering = await run(each, () => {
+    const recovering = await run(crashed, () => {
       stepsLeft -= 1;
-      if (stepsLeft === 0) image(each, again);
+      if (stepsLeft === 0) image(crashed, again);
     });
     await expectAsIfNothingHappened(recovering, sends);
     await recovering.close();
