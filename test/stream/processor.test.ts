@@ -142,6 +142,23 @@ describe("an owner that hangs and wakes up after another has taken over", () => 
   });
 });
 
+test("an owner takes its store before it writes to it", async () => {
+  const first = await start(1);
+  await sendNumbers(first, 1, [["a", 1]]);
+  await eventually("done", () => rowOf(first, 1, "a")?.count === 1);
+  await members.pop()?.close();
+  const epoch = () => {
+    const store = new Database(join(folder, "stores", "tally-table", "0.db"));
+    const place = store.query("SELECT epoch FROM place").get() as { epoch: number };
+    store.close();
+    return place.epoch;
+  };
+  const before = epoch();
+  const second = await start(1);
+  await eventually("running", () => second.phases()[0] === "running");
+  expect(epoch()).toBeGreaterThan(before);
+});
+
 describe("a store that", () => {
   const partitions = 2;
   const [bad, good] = [keyIn(0, partitions), keyIn(1, partitions)];

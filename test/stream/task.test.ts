@@ -183,6 +183,18 @@ describe("a commit", () => {
     expect(calls()).toBeGreaterThan(3);
   });
 
+  test("refused for the moment is tried again by its owner, who takes no record again", async () => {
+    const epochs = new Set<number>();
+    const { fault, calls } = everySecond(() => new LogError("unavailable", "not now"));
+    await run({
+      beforeCommit: (claim) => {
+        if (claim.partition === 1) epochs.add(claim.epoch);
+        fault();
+      },
+    });
+    expect([epochs.size, calls() > 10]).toEqual([1, true]);
+  });
+
   test("of a partition does not wait for another's that is refused", async () => {
     const isOpen = Promise.withResolvers<void>();
     const openLog = memoryLog({
