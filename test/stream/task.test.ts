@@ -183,7 +183,7 @@ describe("a commit", () => {
     expect(calls()).toBeGreaterThan(3);
   });
 
-  test("refused for the moment is tried again by its owner, who takes no record again", async () => {
+  test("refused for the moment is tried again by the same owner", async () => {
     const epochs = new Set<number>();
     const { fault, calls } = everySecond(() => new LogError("unavailable", "not now"));
     await run({
