@@ -27,6 +27,7 @@ const FEW = 10;
 /** Timed at once, four of the task's batches; wallets take turns, and a run takes the median. */
 const MORE = 8_192;
 const ROUNDS = 15;
+const QUICK_ROUNDS = 2;
 const LATE = 2_000;
 const LIMIT_MINOR = 1_000_000;
 
@@ -71,7 +72,7 @@ async function measure(folder: string, options: BenchmarkOptions): Promise<Figur
   const late: number[] = [];
   for (let run = 0; run < options.runs; run += 1) {
     const rounds = new Map<Pace, number[]>(PACES.map((pace) => [pace, []]));
-    for (let round = 0; round < ROUNDS; round += 1) {
+    for (let round = 0; round < (options.isQuick ? QUICK_ROUNDS : ROUNDS); round += 1) {
       for (const [index, wallet] of wallets.entries()) {
         rounds.get(PACES[index] as Pace)?.push(await goOn(app, wallet, Math.ceil(MORE / scale)));
       }

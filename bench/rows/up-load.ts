@@ -19,6 +19,7 @@ import {
 } from "../measurement.ts";
 
 const WALLETS = 10_000;
+const QUICK_WALLETS = 500;
 const CONNECTIONS = 64;
 const SAMPLE_EVERY_MS = 500;
 /** Bounded is what a second of work catches up with. */
@@ -104,7 +105,11 @@ export const settleTime: Benchmark = {
 
 function plan(options: BenchmarkOptions, seed: number) {
   const warmUpMs = options.isQuick ? 50 : 3_000;
-  return { connections: CONNECTIONS, warmUpMs, wallets: WALLETS, seed };
+  return { connections: CONNECTIONS, warmUpMs, wallets: walletCount(options), seed };
+}
+
+function walletCount({ isQuick }: BenchmarkOptions): number {
+  return isQuick ? QUICK_WALLETS : WALLETS;
 }
 
 /** Each run has a folder and a process of its own. */
@@ -114,7 +119,8 @@ async function eachRun(
 ): Promise<void> {
   for (let seed = 0; seed < options.runs; seed += 1) {
     await withFolder(async (folder) => {
-      await makeHistory(folder, { ...DAY, deposits: WALLETS, wallets: WALLETS, hasIds: false });
+      const wallets = walletCount(options);
+      await makeHistory(folder, { ...DAY, deposits: wallets, wallets, hasIds: false });
       const server = await startServer("up", { folder });
       await run(server, seed);
       await server.stop();

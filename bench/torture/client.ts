@@ -24,7 +24,7 @@ const ANSWERED_WITHIN_MS = 120_000;
 const REPEATS = 0.12;
 const CONFLICTS = 0.04;
 const REFUSALS = 0.04;
-const UNKEYED = 0.1;
+const UNKEYED = 0.2;
 
 export interface ClientOptions {
   readonly name: string;

@@ -1,0 +1,60 @@
+import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runBench } from "./program.ts";
+
+/** Some twenty seconds on a quiet machine. */
+const TIMEOUT_MS = 180_000;
+
+/** The issue's table: what each row is about. */
+const ROWS = [
+  /`serve`: POST \/deposit.* against a bare JSON echo/,
+  /GET \/check with 100k wallets.* against a bare JSON answer/,
+  /`up`: deposits over HTTP, c=64, 10k wallets/,
+  /the same: p99/,
+  /until all is settled/,
+  /backlog of 1M deposits over 10k wallets through all groups/,
+  /the same, an id each/,
+  /detector: in order, 100k in the window/,
+  /detector: in order, 100k before the window/,
+  /detector: in order, exceeding, 100k in the window/,
+  /detector: in order, exceeding, 100k before the window/,
+  /detector: late, in the middle of 100k/,
+  /deposit answered → settled, 1,000\/s open loop: p50/,
+  /deposit answered → settled, 1,000\/s open loop: p99/,
+  /rebuilding the collector's lost stores/,
+  /rebuilding the detector's lost stores/,
+  /rebuilding the flagger's lost stores/,
+  /import of 1M lines until appended/,
+  /executable: `up` on a folder of 10k wallets, to the first answer/,
+  /idle `up`: CPU/,
+  /memory of `up` with 1M wallets/,
+  /bytes on disk a deposit/,
+];
+
+test(
+  "the benchmarks run through in little and give every row of the table",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "depositaja-bench-test-"));
+    try {
+      const out = join(folder, "results.json");
+      const { exitCode, stdout, stderr } = await runBench("main.ts", "--quick", "--out", out);
+      expect(exitCode, stderr).toBe(0);
+      const lines = stdout.split("\n").filter((line) => line.startsWith("| "));
+      for (const row of ROWS) expect(lines.some((line) => row.test(line)), String(row)).toBe(true);
+      const { figures } = (await Bun.file(out).json()) as { figures: { samples: number[] }[] };
+      expect(figures.length).toBe(lines.length - 1); // the heading
+      for (const { samples } of figures) expect(samples.every((each) => each >= 0)).toBe(true);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+  TIMEOUT_MS,
+);
+
+test("an unknown benchmark is refused with the names that there are", async () => {
+  const { exitCode, stderr } = await runBench("main.ts", "--only", "speed");
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain("backlog");
+});
