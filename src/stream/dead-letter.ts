@@ -3,10 +3,16 @@
  *
  *   record ──> `<group>-dead-letters`, same partition, key and value, headers added
  *
- * One too large for more headers leaves key, value and its own headers where it stood. Written in the commit that moves the progress past the record: there is either both or neither.
+ * One too large for more headers leaves key, value and its own headers where it stood. Written in
+ * the commit that moves the progress past the record: there is either both or neither.
  */
 
-import { type Headers, type LogRecord, MAX_RECORD_BYTES, type NewRecord } from "../log/event-log.ts";
+import {
+  type Headers,
+  type LogRecord,
+  MAX_RECORD_BYTES,
+  type NewRecord,
+} from "../log/event-log.ts";
 import { deadLetterTopic } from "./group.ts";
 
 export type DeadLetterReason =

@@ -120,7 +120,7 @@ export function defineGroup(group: {
   const topics = new Set<string>();
   for (const { stream } of group.inputs) {
     if (topics.has(stream.topic)) {
-      throw new Error(`group ${group.name} takes ${stream.topic} twice: call both from one callback`);
+      throw new Error(`group ${group.name} takes ${stream.topic} twice: use one callback for both`);
     }
     topics.add(stream.topic);
   }

@@ -147,7 +147,8 @@ function decode(
     const info = { key: text(record.key), topic, partition, offset, timestampMs, id };
     return { info, message };
   } catch (error) {
-    return { reason: "undecodable", detail: error instanceof Error ? error.message : String(error) };
+    const detail = error instanceof Error ? error.message : String(error);
+    return { reason: "undecodable", detail };
   }
 }
 

@@ -12,7 +12,7 @@ export const ID_TAG = 0;
 /** What the length in front can say. */
 export const MAX_KEY_BYTES = 65_535;
 
-/** In Bun a method of Buffer that takes any Uint8Array; `bytes.buffer` would cost ten times more. */
+/** In Bun a method of Buffer that takes any Uint8Array; `bytes.buffer` costs ten times more. */
 const { latin1Slice } = Buffer.prototype as unknown as {
   latin1Slice: (this: Uint8Array, start: number, end: number) => string;
 };
@@ -44,7 +44,11 @@ export function endOfPrefix(prefix: string): string {
 }
 
 /** Splits a stored key. Throws a RangeError on bytes that are no row key. */
-export function splitRowKey(stored: Uint8Array): { key: Uint8Array; tag: number; subKey: Uint8Array } {
+export function splitRowKey(stored: Uint8Array): {
+  readonly key: Uint8Array;
+  readonly tag: number;
+  readonly subKey: Uint8Array;
+} {
   const length = ((stored[0] ?? 0) << 8) | (stored[1] ?? 0);
   const tag = stored[2 + length];
   if (tag === undefined) throw new RangeError(`${stored.length} bytes are no row key`);

@@ -36,7 +36,8 @@ export function ruleFailed(
   const place = `${record?.topic} partition ${record?.partition} offset ${record?.offset}`;
   return new StreamError(
     "rule_failed",
-    `${group} stopped at ${place}: ${cause.message}; mend the rule and start again, it goes on there`,
+    `${group} stopped at ${place}: ${cause.message}; mend the rule and start again: ` +
+      "it goes on there",
     { cause },
   );
 }

@@ -9,7 +9,14 @@
  */
 
 import type { EventLog, Progress } from "../log/event-log.ts";
-import { type Group, type RangeOptions, type Row, type RowKind, type RowReader, tableName } from "./group.ts";
+import {
+  type Group,
+  type RangeOptions,
+  type Row,
+  type RowKind,
+  type RowReader,
+  tableName,
+} from "./group.ts";
 import { type IdRow, idCodec, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { endOfPrefix, keyPrefix, rowKey, splitRowKey, toLatin1 } from "./row-key.ts";
