@@ -54,7 +54,8 @@ async function main(): Promise<void> {
   const unknown = names.filter((name) => !BENCHMARKS.some((each) => each.name === name));
   if (unknown.length > 0 || !Number.isInteger(runs) || runs < 1) {
     const known = BENCHMARKS.map(({ name }) => name).join(", ");
-    console.error(`usage: bench [--only NAME,..] [--runs N] [--quick] [--out FILE]; names: ${known}`);
+    console.error("usage: bench [--only NAME,..] [--runs N] [--quick] [--out FILE]");
+    console.error(`names: ${known}`);
     process.exit(2);
   }
   const machine = thisMachine();

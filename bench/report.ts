@@ -10,8 +10,8 @@ import { type Figure, isReached, median, type Unit } from "./measurement.ts";
 export function markdownTable(figures: readonly Figure[], machine: Machine): string {
   const rows = figures.map((figure) => {
     const { what, unit, samples, target, remark } = figure;
-    const wanted =
-      target === null ? "stated" : `${target.is === "at least" ? "≥" : "≤"} ${shown(target.value, unit)}`;
+    const sign = target?.is === "at least" ? "≥" : "≤";
+    const wanted = target === null ? "stated" : `${sign} ${shown(target.value, unit)}`;
     const spread = `${plain(Math.min(...samples), unit)} .. ${plain(Math.max(...samples), unit)}`;
     const found = `${shown(median(samples), unit)} (${spread})`;
     return `| ${what} | ${found} | ${wanted} | ${verdict(figure)} | ${remark} |`;

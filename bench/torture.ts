@@ -66,7 +66,8 @@ async function main(): Promise<void> {
   const faults = await withFolder(async (folder) => {
     const path = join(folder, "errors");
     const errors = openSync(path, "a");
-    const found = await torture({ folder: join(folder, "data"), kills, seed: seed ?? 0, endMs, errors });
+    const data = join(folder, "data");
+    const found = await torture({ folder: data, kills, seed: seed ?? 0, endMs, errors });
     closeSync(errors);
     if (found.length > 0) console.log(readFileSync(path, "utf8").slice(-10_000));
     return found;
@@ -84,7 +85,8 @@ async function torture({ folder, kills, seed, endMs, errors }: Run): Promise<str
   const fleet = new Fleet({ folder, random: randomFrom(seed), errors, problem });
   const stopping = new AbortController();
   await fleet.start();
-  const common = { ports: fleet.ports, wallets: newWallets(seed), witness, signal: stopping.signal };
+  const { ports } = fleet;
+  const common = { ports, wallets: newWallets(seed), witness, signal: stopping.signal };
   const clients = Array.from({ length: CLIENTS }, (_, index) =>
     new Client({ ...common, name: `c${index}`, random: randomFrom(seed + 1 + index) }),
   );

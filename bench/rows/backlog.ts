@@ -8,7 +8,13 @@ import { join } from "node:path";
 import { type Child, startProgram } from "../children.ts";
 import { appendHistory, DAY, type History, openFolder, settleAll } from "../history.ts";
 import { withFolder } from "../machine.ts";
-import { atLeast, type Benchmark, type BenchmarkOptions, type Figure, timed } from "../measurement.ts";
+import {
+  atLeast,
+  type Benchmark,
+  type BenchmarkOptions,
+  type Figure,
+  timed,
+} from "../measurement.ts";
 
 const DEPOSITS = 1_000_000;
 const QUICK_DEPOSITS = 2_000;

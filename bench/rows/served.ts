@@ -34,7 +34,8 @@ export const checks: Benchmark = {
       kind: "check",
       wallets,
       wanted: 0.8,
-      prepare: (folder) => makeHistory(folder, { ...DAY, deposits: wallets, wallets, hasIds: false }),
+      prepare: (folder) =>
+        makeHistory(folder, { ...DAY, deposits: wallets, wallets, hasIds: false }),
     });
   },
 };

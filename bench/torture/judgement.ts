@@ -123,7 +123,9 @@ function judgeRefused(log: DepositLog, witness: Witness): string[] {
     .map(({ key }) => `${key}: refused, and in the log`);
   const ids = new Map<string, bigint>();
   for (const { wallet, counted } of walletsOf(log)) {
-    for (const { id, amountMinor } of counted) if (id !== null) ids.set(keyOf(wallet, id), amountMinor);
+    for (const { id, amountMinor } of counted) {
+      if (id !== null) ids.set(keyOf(wallet, id), amountMinor);
+    }
   }
   const contradicted = witness.conflicts
     .filter(({ wallet, key, amountMinor }) => ids.get(keyOf(wallet, key)) === amountMinor)
