@@ -78,9 +78,8 @@ function compared(options: BenchmarkOptions, { what, kind, wallets, wanted, prep
     }
     await server.stop();
     await bare.stop();
-    const remark =
-      `${Math.round(median(rates)).toLocaleString("en-US")}/s, p99 ${median(p99s).toFixed(1)} ms, ` +
-      `of ${Math.round(median(bareRates)).toLocaleString("en-US")}/s`;
+    const rate = (samples: number[]) => Math.round(median(samples)).toLocaleString("en-US");
+    const remark = `${rate(rates)}/s, p99 ${median(p99s).toFixed(1)} ms, of ${rate(bareRates)}/s`;
     return [{ what, unit: "×" as const, samples: ratios, target: atLeast(wanted), remark }];
   });
 }
