@@ -108,9 +108,14 @@ function depositTable(deposits: readonly Deposit[], { decimals }: TextOptions): 
   );
 }
 
+const EVENT_COLUMNS = [
+  ...["event", "deposit", "amount", "time", "window after (UTC)", "up to (UTC)"],
+  ...["total", "client id"],
+];
+
 function eventTable(events: readonly Event[], { decimals }: TextOptions): string[] {
   return table(
-    ["event", "deposit", "amount", "time", "window after (UTC)", "up to (UTC)", "total", "client id"],
+    EVENT_COLUMNS,
     events.map(({ deposit, ...event }) => [
       String(deposit.ordinal),
       deposit.depositId,

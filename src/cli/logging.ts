@@ -4,15 +4,23 @@
  *   getLogger(...) of any layer ──> formatter ──> stderr
  */
 
-import { configureSync, getJsonLinesFormatter, type TextFormatter } from "@logtape/logtape";
+import { isatty } from "node:tty";
+import {
+  configureSync,
+  getJsonLinesFormatter,
+  type LogRecord,
+  type TextFormatter,
+} from "@logtape/logtape";
 import { note } from "./output.ts";
 import type { LogLevel } from "./settings.ts";
 
-/** Once for each thread. */
+const STDERR = 2;
+
+/** Once for each thread; only the main thread's `process.stderr` knows that it is a terminal. */
 export async function setUpLogging(level: LogLevel): Promise<void> {
-  const format = process.stderr.isTTY ? await prettyFormatter() : getJsonLinesFormatter();
+  const format = isatty(STDERR) ? await prettyFormatter() : getJsonLinesFormatter();
   configureSync({
-    sinks: { stderr: (record) => note(format(record).trimEnd()) },
+    sinks: { stderr: (record) => note(format(asSentence(record)).trimEnd()) },
     loggers: [
       { category: [], lowestLevel: level, sinks: ["stderr"] },
       // Its own advice on how it is set up is not the user's concern.
@@ -26,4 +34,13 @@ export async function setUpLogging(level: LogLevel): Promise<void> {
 async function prettyFormatter(): Promise<TextFormatter> {
   const { getPrettyFormatter } = await import("@logtape/pretty");
   return getPrettyFormatter({ timestamp: "time", wordWrap: false });
+}
+
+/** Values without quotes and colours; in JSON they stand apart as well, in `properties`. */
+function asSentence(record: LogRecord): LogRecord {
+  return { ...record, message: [record.message.map(bare).join("")] };
+}
+
+function bare(value: unknown): string {
+  return value instanceof Error ? value.message : String(value);
 }

@@ -61,7 +61,7 @@ describe("settings", () => {
 
   const wrong: [string, Parameters<typeof read>[0], string][] = [
     ["a port", { flags: { port: "80a" } }, '--port is "80a": it must be a number from 0'],
-    ["a port of the environment", { environment: { DEPOSITAJA_PORT: "tcp://1" } }, "DEPOSITAJA_PORT is"],
+    ["a variable", { environment: { DEPOSITAJA_PORT: "tcp://1" } }, "DEPOSITAJA_PORT is"],
     ["a port of the file", { files: { "config.env": "PORT=x" } }, 'PORT in config.env is "x"'],
     ["partitions", { flags: { partitions: "0" } }, "it must be a number from 1 to 1024"],
     ["decimals", { flags: { decimals: "19" } }, "it must be a number from 0 to 18"],
@@ -72,13 +72,13 @@ describe("settings", () => {
     ["another key", { files: { "config.env": "HOME=/a" } }, "HOME is no setting"],
     ["a line", { files: { "config.env": "\nPORT 1" } }, 'line 2: write KEY=VALUE, not "PORT 1"'],
     ["quotes", { files: { "config.env": 'PORT="1' } }, "the quotes around"],
-    ["a key twice", { files: { "config.env": "PORT=1\nPORT=2" } }, "line 2: PORT is set a second time"],
+    ["a key twice", { files: { "config.env": "PORT=1\nPORT=2" } }, "line 2: PORT is set a second"],
     [
       "a key by both names",
       { files: { "config.env": "PORT=1\nDEPOSITAJA_PORT=1" } },
       "PORT and DEPOSITAJA_PORT are one setting",
     ],
-    ["BROKER", { files: { "config.env": "BROKER=a:1" } }, "Apache Kafka comes with a later version"],
+    ["BROKER", { files: { "config.env": "BROKER=a:1" } }, "Kafka comes with a later version"],
     ["--brokers", { flags: { brokers: "a:1" } }, "Apache Kafka comes with a later version"],
   ];
   for (const [what, sources, message] of wrong) {

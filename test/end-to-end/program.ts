@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 export const PROJECT_ROOT = resolve(import.meta.dir, "../..");
-/** From source. `env = false` stands in the project's own bunfig.toml; here the folder is another. */
+/** From source, in another folder: the project's own bunfig.toml would keep Bun from any .env. */
 export const SOURCE = [process.execPath, "--no-env-file", join(PROJECT_ROOT, "src/main.ts")];
 /** What may take long on a machine that does other things, too. */
 export const DEADLINE_MS = 20_000;

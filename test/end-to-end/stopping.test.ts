@@ -9,7 +9,7 @@ import { post } from "./session.ts";
 const TEST_MS = 60_000;
 const STOP_MS = 5_000 + 1_000;
 
-test("SIGTERM: a request that waits for a processor is answered, then `serve` ends with 0", async () => {
+test("SIGTERM: a request that waits for a processor is answered, then `serve` ends", async () => {
   using folder = temporaryFolder();
   await using serve = new Running({ folder: folder.path }, "serve", "--port", "0");
   const url = await serve.serves();

@@ -11,7 +11,7 @@ const WALLETS = Array.from({ length: 40 }, (_, number) => `wallet-${number}`);
 const AT_ONCE_MS = 2_500;
 const HUNG_MS = 5_000 + 2_000;
 
-test("two `process --all` share the partitions; what a killed or hung one had, the other takes", async () => {
+test("two `process --all` share; what a killed or hung one had, the other takes", async () => {
   using folder = temporaryFolder();
   const options = { folder: folder.path };
   await using serve = new Running(options, "serve", "--port", "0");
@@ -43,7 +43,7 @@ test("two `process --all` share the partitions; what a killed or hung one had, t
   second.signal("SIGSTOP");
   await settleEverywhere(url);
   expect(performance.now() - hungMs).toBeLessThan(HUNG_MS);
-  // The one that hung wakes up, finds its claims gone, and takes part again; nothing is counted twice.
+  // The one that hung wakes up, finds its claims gone, and takes part again: no double count.
   second.signal("SIGCONT");
   await settleEverywhere(url);
   await share(second, third);
@@ -55,7 +55,7 @@ test("two `process --all` share the partitions; what a killed or hung one had, t
   expect(await third.stop()).toMatchObject({ code: 0 });
 }, TEST_MS);
 
-test("a process stopped inside a write transaction: 503 with its pid, and all goes on after it", async () => {
+test("a process stopped in a write transaction: 503 with its pid, then all goes on", async () => {
   using folder = temporaryFolder();
   const options = { folder: folder.path };
   await using up = new Running(options, "up", "--port", "0");

@@ -34,8 +34,12 @@ const partitions = 4;
 function delay(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-    if (signal.aborted) (clearTimeout(timer), resolve());
+    const finish = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    signal.addEventListener("abort", finish, { once: true });
+    if (signal.aborted) finish();
   });
 }
 
