@@ -51,7 +51,7 @@ export function flagCommand() {
       runWith(OPTIONS, flags, ({ settings, stopping }) =>
         withData(settings, async (app) => {
           const walletId = app.wallets.check(wallet);
-          const actor = flags.by ?? userInfo().username;
+          const actor = flags.by ?? systemUser();
           const seen = seenOrdinal(flags);
           app.wallets.checkOperator({ walletId, actor, reason: flags.reason ?? "" });
           await withStandIn(app, stopping, (settler) => {
@@ -136,6 +136,15 @@ async function act({ app, settler, walletId }: Operation, action: NewAction): Pr
   await settler.settle([position], `the operator's record ${partition}-${offset}`);
 }
 
+/** A container may run as a user that has no name. */
+function systemUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.()}`;
+  }
+}
+
 /** Throws UsageError. */
 function seenOrdinal({ seen, remove: isRemoval }: Flags): number | null {
   if (seen === undefined) return null;
@@ -152,7 +161,10 @@ async function reasonOf({ app, walletId, actor, flags, stopping }: Operation): P
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
     lines.on("SIGINT", () => process.emit("SIGINT"));
-    const answer = await lines.question("reason (Enter leaves it empty): ", { signal: stopping });
+    const asked = lines.question("reason (Enter leaves it empty): ", { signal: stopping });
+    const answer = await asked.catch((error: unknown) => {
+      throw new CommandError("interrupted: nothing was written", { cause: error });
+    });
     app.wallets.checkOperator({ walletId, actor, reason: answer.trim() });
     return answer.trim();
   } finally {

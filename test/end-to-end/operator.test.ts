@@ -185,6 +185,21 @@ describe("flag", () => {
   }, TEST_MS);
 });
 
+test("Ctrl-C where the reason is asked for writes nothing, and ends with 1", async () => {
+  expect(await run(options, "flag", "heidi", "--reason", "x")).toMatchObject({ code: 0 });
+  let screen = "";
+  const child = Bun.spawn([...SOURCE, "flag", "heidi", "--remove"], {
+    cwd: folder.path,
+    env: { PATH: process.env["PATH"], TERM: "dumb" },
+    terminal: { cols: 200, data: (_, bytes) => (screen += Buffer.from(bytes).toString()) },
+  });
+  await until(() => screen.includes("reason (Enter leaves it empty): "), () => screen);
+  child.terminal?.write("\x03");
+  expect({ code: await child.exited, screen }).toMatchObject({ code: 1 });
+  expect(screen).toContain("error: interrupted: nothing was written");
+  expect((await run(options, "check", "heidi")).out).toContain("above threshold  yes");
+}, TEST_MS);
+
 test("beside a running service a command leaves the work to it, and waits", async () => {
   using other = temporaryFolder();
   const beside = { folder: other.path };
