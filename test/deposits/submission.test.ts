@@ -51,7 +51,19 @@ function deposit(walletId: string, amountMinor: bigint, key: string | null = nul
   return { walletId, amountMinor, key };
 }
 
-function balanceOf({ app }: RunningApp, walletId: string) {
+type Emit = RunningApp["app"]["deposits"]["emit"];
+
+function withEmitter({ app, timers }: RunningApp, emit: Emit): Submissions {
+  return createSubmissions({
+    deposits: { ...app.deposits, emit },
+    counted: app.views.balance,
+    onChange: (listener) => app.log.onChange(listener),
+    nowMs: () => timers.nowMs,
+    delay: timers.delay,
+  });
+}
+
+function balanceOf({ app }: Pick<RunningApp, "app">, walletId: string) {
   const row = app.views.balance.get(walletId, balanceRow);
   return row === null ? null : { totalMinor: row.totalMinor, count: row.count };
 }
@@ -150,6 +162,28 @@ describe("a key", () => {
     expect(balanceOf(running, "bob")).toEqual({ totalMinor: 200n, count: 1 });
   });
 
+  test("of two wallets at once does not make them wait for each other", async () => {
+    const { app, timers } = await run({ processors: [] });
+    const both = ["alice", "bob"].map((each) => app.submissions.submit(deposit(each, 5n, "k")));
+    await timers.whenWaiting(DECISION_TIMEOUT_MS, 2);
+    const [collector] = app.startProcessors(["collector"]);
+    const answers = await within(Promise.all(both));
+    expect(answers.map(({ isRepeat }) => isRepeat)).toEqual([false, false]);
+    expect(balanceOf({ app }, "bob")).toEqual({ totalMinor: 5n, count: 1 });
+    await collector?.stop();
+  });
+
+  test("that was decided before its record was known to be durable is answered", async () => {
+    const running = await run();
+    const submissions = withEmitter(running, async (emission) => {
+      const position = await running.app.deposits.emit(emission);
+      await running.settle(); // nothing changes any more
+      return position;
+    });
+    const { isRepeat } = await within(submissions.submit(deposit("alice", 5n, "k")));
+    expect(isRepeat).toBe(false);
+  });
+
   test("is undecided while the collector is away, and is decided once when it comes", async () => {
     const running = await run({ processors: [] });
     const { app, timers } = running;
@@ -245,16 +279,6 @@ describe("what is refused", () => {
 });
 
 describe("what is remembered", () => {
-  function withEmitter({ app, timers }: RunningApp, emit: () => Promise<never>): Submissions {
-    return createSubmissions({
-      deposits: { ...app.deposits, emit },
-      counted: app.views.balance,
-      onChange: (listener) => app.log.onChange(listener),
-      nowMs: () => timers.nowMs,
-      delay: timers.delay,
-    });
-  }
-
   test("is bounded: one more than the limit is refused", async () => {
     const submissions = withEmitter(await run({ processors: [] }), () => new Promise(() => {}));
     for (let i = 0; i < MAX_UNDECIDED_DEPOSITS; i++) {

@@ -63,7 +63,20 @@ describe("an answer", () => {
     }
   });
 
-  test("is read anew once the flag of the wallet has changed", async () => {
+  test("is read anew once an operator has flagged the wallet", async () => {
+    const { app, service, settle } = await onDisk();
+    await ask(service, "POST /deposit", depositBody("alice", "1"));
+    await settle();
+    const answers = new WalletAnswers(app);
+    expect(answers.of("alice")).toContain('"above_threshold":false');
+    const action = { kind: "add", actor: "ann", reason: "", seenOrdinal: 0, atMs: app.nowMs() };
+    await app.wallets.act({ ...action, kind: "add", walletId: "alice", id: "a1" });
+    await settle();
+    answers.lookAgain(app.deposits.partitionOf("alice"));
+    expect(answers.of("alice")).toContain('"above_threshold":true');
+  });
+
+  test("is read anew once a deposit has flagged the wallet", async () => {
     const { app, service, settle } = await onDisk();
     await ask(service, "POST /deposit", depositBody("alice", "10000"));
     await settle();
