@@ -44,7 +44,10 @@ export async function run(options: ProgramOptions, ...args: string[]): Promise<O
   return { code, out, err };
 }
 
-/** A program that runs until it is told to stop; `await using` kills what is left of it. */
+/**
+ * A program that runs until it is told to stop; `await using` kills what is left of it, and of
+ * what it has started: a package's script is a program in between.
+ */
 export class Running implements AsyncDisposable {
   out = "";
   err = "";
@@ -93,8 +96,11 @@ export class Running implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.child.exitCode !== null) return;
-    this.child.kill("SIGKILL");
+    try {
+      process.kill(-this.child.pid, "SIGKILL");
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ESRCH") throw error; // all have ended
+    }
     await this.child.exited;
   }
 
@@ -123,5 +129,6 @@ function spawn({ program = SOURCE, folder, environment = {} }: ProgramOptions, a
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
+    detached: true, // a process group of its own
   });
 }
