@@ -57,7 +57,8 @@ describe("a server", () => {
   test("refuses a body over the limit as JSON, announced or in chunks, and goes on", async () => {
     const { server } = await serve({ processors: [] });
     const announced = `${POST}Content-Length: 100000\r\n\r\n`;
-    const chunked = `${POST}Transfer-Encoding: chunked\r\n\r\n${chunkOf("x".repeat(8_192)).repeat(3)}`;
+    const chunks = chunkOf("x".repeat(8_192)).repeat(3);
+    const chunked = `${POST}Transfer-Encoding: chunked\r\n\r\n${chunks}`;
     for (const text of [announced, chunked]) {
       const answer = await raw(server, text, '"body_too_large"}');
       expect(answer).toStartWith("HTTP/1.1 413 ");
