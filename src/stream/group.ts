@@ -93,7 +93,7 @@ export interface Input<M> {
   /**
    * Given: a record with an id is counted once for its key, for good. The text tells two records
    * with one id apart: the same text is a repeat and is skipped, another one goes to the dead
-   * letters as `id_conflict`. 1 to 64 UTF-8 bytes.
+   * letters as `id_conflict`. Keep it short: it is stored with every id.
    */
   fingerprint?(message: M): string;
 }

@@ -100,7 +100,12 @@ export class RecordRunner {
       if (!isNew) return;
     }
     this.context.enter(info, prefix, record.key);
-    input.callback(this.context, message);
+    const result: unknown = input.callback(this.context, message);
+    if (result instanceof Promise) {
+      // After its first await it would work on another record's rows.
+      result.catch(() => {}); // this throw is what stops the partition
+      throw new StreamError("undeclared", "a callback must not be async: it has nothing to await");
+    }
   }
 
   /** True for the first record with the id. */

@@ -214,7 +214,12 @@ function newEntry(kind: RowKind<unknown>, value: unknown, bytes: number): Entry 
 }
 
 function encode(key: string, { kind, value }: Entry): EncodedRow {
-  return [key, value === null ? null : kind.codec.encode(value)];
+  try {
+    return [key, value === null ? null : kind.codec.encode(value)];
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`a row "${kind.name}" cannot be encoded: ${reason}`, { cause });
+  }
 }
 
 function mergeUnflushed<R>(

@@ -42,7 +42,10 @@ export interface EmbeddedLogOptions extends Partial<OpenDatabaseOptions> {
   readonly folder: string;
   /** Unix milliseconds, for records' timestamps. */
   readonly nowMs: () => number;
-  /** Keep each group's changed rows as a topic. False unless told: stores are files here. */
+  /**
+   * Keep each group's changed rows as a topic. False unless told: stores are files here. Say the
+   * same at every opening: a changelog that begins half-way would bring a lost store back empty.
+   */
   readonly keepsChangelogs?: boolean;
   /** Leave checkpoints to another instance of this process. False unless told. */
   readonly leavesCheckpoints?: boolean;
