@@ -18,7 +18,7 @@ const HOST = "127.0.0.1";
 const SILENT_MS = 15_000;
 const PAUSE_MS = 40;
 /** Every deposit is answered in the end, or the run fails. */
-const ANSWERED_WITHIN_MS = 120_000;
+const ANSWERED_WITHIN_MS = 60_000;
 
 /** Shares of what a client does next; what is left are new deposits with a key. */
 const REPEATS = 0.12;
