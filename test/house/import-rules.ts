@@ -32,11 +32,11 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
   /** A domain holds rules; a rule reads no file, clock or socket. */
   domain: { mayImport: DOMAIN, mayUseBuiltIns: false },
   /** The one domain that also reads files: history comes in through it. */
-  deposits: { mayImport: [...DOMAIN, "csv-parse", "lossless-json"], mayUseBuiltIns: true },
+  deposits: { mayImport: [...DOMAIN, "csv-parse"], mayUseBuiltIns: true },
   /** The port for its errors' codes, which problem.ts turns into statuses. */
   service: {
     mayImport: ["@domain", "@deposits", "@stream", "@event-log", "@money"].concat(
-      ["hono", "@hono", "zod", "lossless-json"],
+      ["hono", "@hono", "zod"],
       LOGTAPE,
     ),
     mayUseBuiltIns: true,

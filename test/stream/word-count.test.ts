@@ -32,7 +32,8 @@ test("counts words over partitions, and again after a lost store", async () => {
     groups: [split, count],
     openLog: (nowMs) => openEmbeddedLog({ folder: ":memory:", create: true, nowMs }),
   });
-  await tester.send(lines, { key: "1", message: "To be, or not to be" }, { key: "2", message: "be" });
+  const sent = ["To be, or not to be", "be"];
+  await tester.send(lines, ...sent.map((message) => ({ key: message, message })));
   await tester.settle();
   const seen = () => Object.fromEntries(tester.rows(count, counts).map((r) => [r.key, r.value]));
   expect(seen()).toEqual({ to: 2, be: 3, or: 1, not: 1 });
