@@ -34,8 +34,4 @@ export class Checkpointer {
     if (bytes >= TRUNCATE_BYTES) this.database.query("PRAGMA wal_checkpoint(TRUNCATE)").get();
     else if (bytes >= CHECKPOINT_BYTES) this.database.query("PRAGMA wal_checkpoint(PASSIVE)").get();
   }
-
-  close(): void {
-    this.commits = 0;
-  }
 }

@@ -1,7 +1,7 @@
 /**
  * The embedded log: an EventLog in one SQLite file, shared by any number of processes on one host.
  *
- *   append, commit ──> writer (group commit, fsync) ──> records, progress ──bell──> readers
+ *   append, commit ──> writer (group commit, fsync) ──> records, progress ──changes──> readers
  *
  * A log of ":memory:" belongs to the instance alone and is otherwise the same. Progress and
  * outputs become visible with one transaction; the engine's stores are files of their own.
@@ -23,8 +23,8 @@ import {
   type TopicSpec,
 } from "../event-log.ts";
 import { recordChecksum } from "../record-checksum.ts";
-import { type Bell, openBell } from "./bell.ts";
 import { Catalog, type PartitionRef } from "./catalog.ts";
+import { Changes } from "./changes.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { EmbeddedClaim } from "./claim.ts";
 import { clean } from "./cleaner.ts";
@@ -67,13 +67,11 @@ export class EmbeddedLog implements EventLog {
   private readonly catalog: Catalog;
   private readonly reader: Reader;
   private readonly writer: Writer;
-  private readonly bell: Bell;
+  private readonly changes: Changes;
   private readonly checkpointer: Checkpointer;
   private readonly membership: Membership;
-  private readonly listeners = new Set<() => void>();
   private readonly claims = new Set<EmbeddedClaim>();
   private readonly closing = new AbortController();
-  private isChangePending = false;
   private readonly cleaning: ReturnType<typeof setInterval> | null;
   private readonly statements: Record<"insert" | "progress" | "setProgress", Statement>;
 
@@ -93,13 +91,20 @@ export class EmbeddedLog implements EventLog {
       folder: options.folder,
       beforeCommit: () => this.catalog.flush(),
       afterRollback: () => this.catalog.reset(),
-      afterCommit: () => this.committed(),
+      afterCommit: () => {
+        this.changes.announce();
+        this.checkpointer.check();
+      },
       monotonicMs,
       step: options.onStep ?? (() => {}),
     });
     this.membership = new Membership({ database, writer: this.writer, monotonicMs });
     this.checkpointer = new Checkpointer(database, options);
-    this.bell = openBell(options.folder, () => this.changed());
+    this.changes = new Changes({
+      folder: options.folder,
+      refresh: () => this.catalog.refresh(),
+      closing: this.closing.signal,
+    });
     this.cleaning = options.leavesCheckpoints === true ? null : this.cleanRegularly();
     this.statements = {
       insert: database.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
@@ -150,7 +155,7 @@ export class EmbeddedLog implements EventLog {
         from = isFull ? Number(records.at(-1)?.offset) + 1 : until;
         if (records.length > 0) yield records;
       } else {
-        await this.nextChange(signal);
+        await this.changes.next(signal);
       }
     }
   }
@@ -213,14 +218,12 @@ export class EmbeddedLog implements EventLog {
   }
 
   onChange(listener: () => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    return this.changes.listen(listener);
   }
 
   notify(): void {
     if (this.closing.signal.aborted) return;
-    this.bell.ring();
-    this.changedSoon();
+    this.changes.announce();
   }
 
   async meta(key: string): Promise<string | null> {
@@ -252,8 +255,7 @@ export class EmbeddedLog implements EventLog {
     if (this.cleaning !== null) clearInterval(this.cleaning);
     await this.membership.close();
     await this.writer.close();
-    this.bell.close();
-    this.checkpointer.close();
+    this.changes.close();
     this.reader.close();
     this.catalog.close();
     // With one statement left open SQLite would keep the connection, and the WAL beside it.
@@ -309,7 +311,7 @@ export class EmbeddedLog implements EventLog {
       {
         reader: this.reader,
         find: (topic, of) => this.catalog.find(topic, of),
-        changed: (signal) => this.nextChange(signal),
+        changed: (signal) => this.changes.next(signal),
         transact: (bytes, run) => this.transact(bytes, run),
         isCurrent: (...args) => this.membership.isCurrent(...args),
         insert: (ref, record) => this.insert(ref, record),
@@ -357,43 +359,6 @@ export class EmbeddedLog implements EventLog {
 
   private storeProgress(group: string, partition: number, progress: Progress): void {
     this.statements.setProgress.run(group, partition, encodeProgress(progress));
-  }
-
-  private committed(): void {
-    this.bell.ring();
-    this.changedSoon();
-    this.checkpointer.check();
-  }
-
-  /** Own commits come many in one turn: the listeners hear of them once. */
-  private changedSoon(): void {
-    if (this.isChangePending) return;
-    this.isChangePending = true;
-    queueMicrotask(() => {
-      this.isChangePending = false;
-      this.changed();
-    });
-  }
-
-  private changed(): void {
-    if (this.closing.signal.aborted) return;
-    this.catalog.refresh();
-    for (const listener of [...this.listeners]) listener();
-  }
-
-  private nextChange(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        this.listeners.delete(done);
-        signal.removeEventListener("abort", done);
-        this.closing.signal.removeEventListener("abort", done);
-        resolve();
-      };
-      if (signal.aborted || this.closing.signal.aborted) return resolve();
-      this.listeners.add(done);
-      signal.addEventListener("abort", done);
-      this.closing.signal.addEventListener("abort", done);
-    });
   }
 }
 
