@@ -5,8 +5,7 @@
  *
  * Measured: 0.9 ms until a waiting reader runs, against 50 ms when the WAL itself is watched
  * (it is written before the commit is complete). A slow poll stands behind it, for the event that
- * never comes; it asks SQLite's data_version, which changes with every commit of another
- * connection.
+ * never comes: it calls the listener whether anything has changed or not.
  */
 
 import { closeSync, openSync, watch, writeSync, type FSWatcher } from "node:fs";

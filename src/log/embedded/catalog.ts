@@ -67,7 +67,8 @@ export class Catalog {
     return this.topics.get(topic)?.spec ?? null;
   }
 
-  compacted(): { spec: TopicSpec; refs: readonly PartitionRef[] }[] {
+  /** Those of which compaction or retention may take records. */
+  cleanable(): { spec: TopicSpec; refs: readonly PartitionRef[] }[] {
     return [...this.topics.values()].filter(
       ({ spec }) => spec.cleanup === "compact" || spec.retentionMs !== null,
     );

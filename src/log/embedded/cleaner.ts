@@ -18,7 +18,7 @@ const PAGE_RECORDS = 2_048;
 export function clean(database: Database, catalog: Catalog, nowMs: number): number {
   catalog.refresh();
   let removed = 0;
-  for (const { spec, refs } of catalog.compacted()) {
+  for (const { spec, refs } of catalog.cleanable()) {
     for (const ref of refs) {
       removed += spec.cleanup === "compact"
         ? compact(database, ref, spec, nowMs)

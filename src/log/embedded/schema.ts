@@ -136,13 +136,11 @@ function unusable(folder: string, cause: unknown): LogError {
 }
 
 function connect(path: string): Database {
-  let database: Database;
   try {
-    database = new Database(path, { create: true, readwrite: true });
+    return new Database(path, { create: true, readwrite: true });
   } catch (error) {
     throw unusable(path.replace(/\/log\.db$/, ""), error);
   }
-  return database;
 }
 
 function prepare(database: Database, options: OpenDatabaseOptions) {
@@ -162,7 +160,7 @@ function prepare(database: Database, options: OpenDatabaseOptions) {
   }
   database.exec("PRAGMA journal_mode = WAL");
   database.exec("PRAGMA synchronous = FULL");
-  database.exec("PRAGMA wal_autocheckpoint = 0"); // checkpoint.ts decides when
+  database.exec("PRAGMA wal_autocheckpoint = 0"); // checkpointer.ts decides when
   database.exec("PRAGMA cache_size = -16000"); // 16 MB: the rightmost leaves and the index
   database.exec("BEGIN IMMEDIATE");
   let wasCreated = false;
