@@ -10,9 +10,10 @@
  * next commit is fenced. No clock is compared with another process's clock.
  */
 
-import type { Database, Statement } from "bun:sqlite";
+import type { Database } from "bun:sqlite";
 import { LogError } from "../event-log.ts";
-import { isDead, type ProcessIdentity, thisProcess } from "./processes.ts";
+import { type AllRows, type ClaimRow, type MemberRow, MemberRows } from "./member-rows.ts";
+import { isDead } from "./processes.ts";
 import type { Writer } from "./writer.ts";
 
 /** How often the dead are looked for, and so how long a kill goes unnoticed. */
@@ -21,30 +22,6 @@ export const TICK_MS = 200;
 const HEARTBEAT_MS = 1_000;
 /** Standing still for so long is a hang: three missed heartbeats. */
 const HANG_MS = 3_000;
-
-interface MemberRow extends ProcessIdentity {
-  readonly id: string;
-  readonly counter: number;
-}
-
-interface MembershipRow {
-  readonly group_name: string;
-  readonly member: string;
-  readonly stand_in: number;
-}
-
-interface ClaimRow {
-  readonly group_name: string;
-  readonly partition: number;
-  readonly epoch: number;
-  readonly member: string | null;
-}
-
-interface View {
-  readonly members: readonly MemberRow[];
-  readonly memberships: readonly MembershipRow[];
-  readonly claims: readonly ClaimRow[];
-}
 
 /** What a group that this member has joined wants to hear. */
 export interface Joined {
@@ -69,7 +46,7 @@ export class Membership {
   private lastHeartbeatMs = Number.NEGATIVE_INFINITY;
   private timer: ReturnType<typeof setInterval> | null = null;
   private isWriting = false;
-  private readonly statements: Record<"members" | "memberships" | "claims", Statement>;
+  private readonly rows: MemberRows;
 
   constructor(
     private readonly options: {
@@ -78,12 +55,7 @@ export class Membership {
       readonly monotonicMs: () => number;
     },
   ) {
-    const { database } = options;
-    this.statements = {
-      members: database.prepare("SELECT * FROM members"),
-      memberships: database.prepare("SELECT * FROM memberships"),
-      claims: database.prepare("SELECT * FROM claims"),
-    };
+    this.rows = new MemberRows(options.database);
   }
 
   async join(joined: Joined): Promise<void> {
@@ -111,11 +83,7 @@ export class Membership {
     const id = this.memberId;
     if (id === null) return;
     await this.enqueueOrLater(() => {
-      const { database } = this.options;
-      database
-        .query("UPDATE claims SET member = NULL WHERE member = ? AND group_name = ?")
-        .run(id, group);
-      database.query("DELETE FROM memberships WHERE member = ? AND group_name = ?").run(id, group);
+      this.rows.leave(id, group);
       // Another group may have been joined, with this id, since the write was asked for.
       if (this.joined.size === 0) this.removeSelf();
     });
@@ -130,22 +98,21 @@ export class Membership {
 
   /** Who owns what, also of groups that this member has not joined. */
   owners(group: string): { partition: number; owner: string | null }[] {
-    const { members, claims } = this.view();
-    const pids = new Map(members.map((member) => [member.id, member]));
+    const { members, claims } = this.rows.read();
+    const byId = new Map(members.map((member) => [member.id, member]));
     return claims
       .filter((claim) => claim.group_name === group)
       .sort((a, b) => a.partition - b.partition)
       .map(({ partition, member }) => {
-        const row = member === null ? undefined : pids.get(member);
+        const row = member === null ? undefined : byId.get(member);
         return { partition, owner: row && !isDead(row) ? `pid ${row.pid}` : null };
       });
   }
 
   /** Inside the transaction of a commit: does the claim still hold? */
   isCurrent(group: string, partition: number, epoch: number): boolean {
-    const row = this.currentClaim.get(group, partition) as { epoch: number; member: string } | null;
-    const isOurs = row !== null && row.member !== null && row.member === this.memberId;
-    return isOurs && row.epoch === epoch;
+    const claim = this.rows.claim(group, partition);
+    return this.memberId !== null && claim?.member === this.memberId && claim.epoch === epoch;
   }
 
   /** Leaves every group at once, so that others need not wait until this member seems hung. */
@@ -157,17 +124,7 @@ export class Membership {
     if (this.memberId !== null) {
       await this.enqueueOrLater(() => this.removeSelf());
     }
-    this.currentClaim.finalize();
-    for (const statement of Object.values(this.statements)) statement.finalize();
-  }
-
-  private currentClaimStatement: Statement | null = null;
-
-  private get currentClaim(): Statement {
-    this.currentClaimStatement ??= this.options.database.prepare(
-      "SELECT epoch, member FROM claims WHERE group_name = ? AND partition = ?",
-    );
-    return this.currentClaimStatement;
+    this.rows.close();
   }
 
   private enqueue(run: () => void): Promise<void> {
@@ -188,37 +145,20 @@ export class Membership {
 
   /** In a transaction: (re)writes this member's rows, also those of a write that was undone. */
   private register(): void {
-    const { database } = this.options;
-    const self = thisProcess();
-    this.memberId ??= `${self.pid}-${crypto.randomUUID().slice(0, 8)}`;
-    database
-      .query("INSERT OR IGNORE INTO members (id, pid, started, host) VALUES (?, ?, ?, ?)")
-      .run(this.memberId, self.pid, self.started, self.host);
-    for (const { group, isStandIn } of this.joined.values()) {
-      database
-        .query("INSERT OR REPLACE INTO memberships VALUES (?, ?, ?)")
-        .run(group, this.memberId, isStandIn ? 1 : 0);
-    }
-  }
-
-  private view(): View {
-    return {
-      members: this.statements.members.all() as MemberRow[],
-      memberships: this.statements.memberships.all() as MembershipRow[],
-      claims: this.statements.claims.all() as ClaimRow[],
-    };
+    this.memberId ??= `${process.pid}-${crypto.randomUUID().slice(0, 8)}`;
+    this.rows.register(this.memberId, this.joined.values());
   }
 
   private tick(): void {
     if (this.isWriting || this.joined.size === 0) return;
     const nowMs = this.options.monotonicMs();
-    const view = this.view();
-    const gone = view.members.filter((member) => this.isGone(member, nowMs));
+    const rows = this.rows.read();
+    const gone = rows.members.filter((member) => this.isGone(member, nowMs));
     const isHeartbeatDue = nowMs - this.lastHeartbeatMs >= HEARTBEAT_MS;
-    const wishes = this.wishes(view, gone);
+    const wishes = this.wishes(rows, gone);
     for (const { joined, partition } of wishes.give) joined.wanted(partition);
-    const isKnown = this.isRegistered(view);
-    const orphans = this.orphans(view);
+    const isKnown = this.isRegistered(rows);
+    const orphans = this.orphans(rows);
     const isIdle = gone.length + wishes.take.length + orphans.length === 0;
     if (isIdle && isKnown && !isHeartbeatDue) return;
     this.isWriting = true;
@@ -226,9 +166,9 @@ export class Membership {
     const write = () => {
       if (!isKnown) this.register();
       for (const { group_name: of, partition, epoch } of orphans) this.free(of, partition, epoch);
-      for (const member of gone) this.evict(member);
+      for (const member of gone) this.rows.evict(member);
       for (const { joined, partition } of wishes.take) this.take(joined, partition, granted);
-      this.heartbeat();
+      if (this.memberId !== null) this.rows.moveCounter(this.memberId);
     };
     this.enqueue(write).then(
       () => this.written(nowMs, granted),
@@ -246,7 +186,7 @@ export class Membership {
     if (granted.length > 0) this.tick();
   }
 
-  private isRegistered({ members, memberships }: View): boolean {
+  private isRegistered({ members, memberships }: AllRows): boolean {
     const id = this.memberId;
     if (id === null || !members.some((member) => member.id === id)) return false;
     const own = memberships.filter(({ member }) => member === id);
@@ -255,7 +195,7 @@ export class Membership {
   }
 
   /** Claims that are ours by the table alone: their release could not be written. */
-  private orphans({ claims }: View): readonly ClaimRow[] {
+  private orphans({ claims }: AllRows): readonly ClaimRow[] {
     const isHeld = ({ group_name, partition, epoch }: ClaimRow) =>
       this.held.get(group_name)?.get(partition) === epoch;
     return claims
@@ -276,7 +216,7 @@ export class Membership {
     const sinceLastMs = startedMs - this.lastHeartbeatMs;
     const wasHeldUp = sinceLastMs > 2 * HEARTBEAT_MS || nowMs - startedMs > HEARTBEAT_MS;
     this.lastHeartbeatMs = nowMs;
-    const { members, claims } = this.view();
+    const { members, claims } = this.rows.read();
     for (const { id, counter } of members) {
       const seen = this.observed.get(id);
       const isMoving = seen === undefined || seen.counter !== counter;
@@ -313,19 +253,19 @@ export class Membership {
     });
   }
 
-  private wishes(view: View, gone: readonly MemberRow[]) {
+  private wishes(rows: AllRows, gone: readonly MemberRow[]) {
     const take: { joined: Joined; partition: number }[] = [];
     const give: { joined: Joined; partition: number }[] = [];
-    const live = new Set(view.members.map(({ id }) => id));
+    const live = new Set(rows.members.map(({ id }) => id));
     for (const { id } of gone) live.delete(id);
     for (const joined of this.joined.values()) {
-      const regulars = view.memberships
+      const regulars = rows.memberships
         .filter((row) => row.group_name === joined.group && row.stand_in === 0)
         .map(({ member }) => member)
         .filter((id) => live.has(id))
         .sort();
       const owned = new Map<number, string>();
-      for (const { group_name, partition, member } of view.claims) {
+      for (const { group_name, partition, member } of rows.claims) {
         if (group_name !== joined.group || member === null || !live.has(member)) continue;
         owned.set(partition, member);
       }
@@ -352,60 +292,24 @@ export class Membership {
     return share + (rank < joined.partitions % regulars.length ? 1 : 0);
   }
 
-  /** In a transaction: frees its claims, unless it has shown life since it was judged. */
-  private evict({ id, counter }: MemberRow): void {
-    const row = this.options.database.query("SELECT counter FROM members WHERE id = ?").get(id);
-    if ((row as { counter: number } | null)?.counter === counter) this.remove(id);
-  }
-
-  /** In a transaction: a member that is not there owns nothing. */
-  private remove(id: string): void {
-    const { database } = this.options;
-    database.query("UPDATE claims SET member = NULL WHERE member = ?").run(id);
-    database.query("DELETE FROM memberships WHERE member = ?").run(id);
-    database.query("DELETE FROM members WHERE id = ?").run(id);
-  }
-
   private removeSelf(): void {
-    if (this.memberId !== null) this.remove(this.memberId);
+    if (this.memberId !== null) this.rows.remove(this.memberId);
     this.memberId = null;
   }
 
   private free(group: string, partition: number, epoch: number): void {
-    this.options.database
-      .query(
-        "UPDATE claims SET member = NULL " +
-          "WHERE group_name = ? AND partition = ? AND epoch = ? AND member = ?",
-      )
-      .run(group, partition, epoch, this.memberId);
+    if (this.memberId !== null) this.rows.free(this.memberId, group, partition, epoch);
   }
 
-  /** In a transaction: takes the partition if it is still free, one epoch on. */
+  /** In a transaction; what is to be told once it stands goes to `granted`. */
   private take(joined: Joined, partition: number, granted: (() => void)[]): void {
-    const { database } = this.options;
     if (this.memberId === null) return;
-    const row = this.currentClaim.get(joined.group, partition) as ClaimRow | null;
-    if (row !== null && row.member !== null && this.exists(row.member)) return;
-    const epoch = (row?.epoch ?? 0) + 1;
-    database
-      .query(
-        "INSERT OR REPLACE INTO claims (group_name, partition, epoch, member) VALUES (?, ?, ?, ?)",
-      )
-      .run(joined.group, partition, epoch, this.memberId);
+    const epoch = this.rows.take(this.memberId, joined.group, partition);
+    if (epoch === null) return;
     granted.push(() => {
       if (this.joined.get(joined.group) !== joined) return;
       this.held.get(joined.group)?.set(partition, epoch);
       joined.granted(partition, epoch);
     });
-  }
-
-  private exists(id: string): boolean {
-    return this.options.database.query("SELECT 1 FROM members WHERE id = ?").get(id) !== null;
-  }
-
-  private heartbeat(): void {
-    this.options.database
-      .query("UPDATE members SET counter = counter + 1 WHERE id = ?")
-      .run(this.memberId);
   }
 }
