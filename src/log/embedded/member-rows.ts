@@ -2,7 +2,7 @@
  * Members, the groups that they have joined, and whose each partition is: three SQL tables of the
  * log's file. What it all means, membership.ts decides.
  *
- *   read ──> all rows as they are now      everything that writes runs in a transaction of the writer
+ *   read ──> all rows as they are now      what writes runs in a transaction of the writer
  *
  * A member's counter and a claim's epoch only grow.
  */
