@@ -16,23 +16,23 @@ import {
   type Progress,
   type ReplayRange,
 } from "../event-log.ts";
-import type { PartitionRef } from "./catalog.ts";
-import type { Cursor, Reader } from "./reader.ts";
+import type { Catalog, PartitionRef } from "./catalog.ts";
+import type { Changes } from "./changes.ts";
+import { ClaimInputs, nextOffset } from "./claim-inputs.ts";
+import type { Membership } from "./membership.ts";
+import type { Reader } from "./reader.ts";
 
 /** What a claim needs of the log it belongs to. */
 export interface ClaimHost {
   readonly reader: Reader;
-  find(topic: string, partition: number): PartitionRef;
-  /** Resolves after the next change of the log, or when the signal fires. */
-  changed(signal: AbortSignal): Promise<void>;
+  readonly catalog: Catalog;
+  readonly changes: Changes;
+  readonly membership: Membership;
   /** Runs in a transaction of its own or with others; throws inside refuse this one alone. */
   transact<T>(bytes: number, run: () => T): Promise<T>;
-  isCurrent(group: string, partition: number, epoch: number): boolean;
   insert(ref: PartitionRef, record: Omit<NewRecord, "topic" | "partition">): number;
   /** The bytes that a record takes in the queue. Throws `record_too_large`. */
   recordBytes(record: NewRecord): number;
-  /** Brings the bounds of partitions up to date with what other processes did. */
-  refresh(): void;
   storeProgress(group: string, partition: number, progress: Progress): void;
   release(claim: EmbeddedClaim): Promise<void>;
 }
@@ -53,9 +53,8 @@ export class EmbeddedClaim implements Claim {
   readonly epoch: number;
   readonly progress: Progress | null;
   private readonly controller = new AbortController();
-  private readonly cursors: Cursor[];
+  private readonly inputs: ClaimInputs;
   private current: Progress | null;
-  private isChecked = false;
 
   constructor(
     private readonly host: ClaimHost,
@@ -66,7 +65,7 @@ export class EmbeddedClaim implements Claim {
     this.epoch = options.epoch;
     this.progress = options.progress;
     this.current = options.progress;
-    this.cursors = options.topics.map((topic) => this.cursor(topic, options.progress));
+    this.inputs = this.inputsFrom(options.progress);
   }
 
   get revoked(): AbortSignal {
@@ -79,30 +78,21 @@ export class EmbeddedClaim implements Claim {
   }
 
   async read(maxRecords: number): Promise<readonly LogRecord[]> {
-    if (!this.isChecked) {
-      for (const cursor of this.cursors) this.check(cursor, this.progress);
-      this.isChecked = true;
-    }
+    this.inputs.check();
     while (!this.revoked.aborted) {
-      const untils = this.cursors.map(({ ref }) => ref.nextOffset);
-      if (this.cursors.some(({ next }, index) => next < (untils[index] as number))) {
-        const places = this.cursors.map(({ ref, next }) => ({ ref, next }));
-        const records = this.host.reader.merge(this.cursors, { untils, maxRecords });
-        this.checkNothingGone(places, records);
-        if (records.length > 0) return records;
-      }
-      await this.host.changed(this.revoked);
+      const records = this.inputs.next(maxRecords);
+      if (records.length > 0) return records;
+      await this.host.changes.next(this.revoked);
     }
     return [];
   }
 
   async *replay({ from, to, maxRecords }: ReplayRange): AsyncGenerator<readonly LogRecord[]> {
-    const cursors = this.options.topics.map((topic) => this.cursor(topic, from));
-    for (const cursor of cursors) this.check(cursor, from);
-    const untils = this.options.topics.map((topic) => nextOffset(to, topic));
-    while (cursors.some(({ next }, index) => next < (untils[index] as number))) {
-      const records = this.host.reader.merge(cursors, { untils, maxRecords });
-      if (records.length === 0) return; // what is left is a gap
+    const inputs = this.inputsFrom(from);
+    inputs.check();
+    for (;;) {
+      const records = inputs.nextUntil(to, maxRecords);
+      if (records.length === 0) return;
       yield records;
     }
   }
@@ -132,7 +122,7 @@ export class EmbeddedClaim implements Claim {
   /** In the transaction. Checks first, so that a refusal leaves no trace. */
   private write(commit: Commit, rows: readonly NewRecord[]): Progress {
     const { group, partition, epoch } = this;
-    if (!this.host.isCurrent(group, partition, epoch)) {
+    if (!this.host.membership.isCurrent(group, partition, epoch)) {
       throw new LogError(
         "fenced",
         `partition ${partition} of ${group} belongs to another member (epoch ${epoch} is over)`,
@@ -145,7 +135,7 @@ export class EmbeddedClaim implements Claim {
         `a commit of ${group} partition ${partition} goes back in ${topic} to offset ${next}`,
       );
     }
-    const find = ({ topic, partition: of }: NewRecord) => this.host.find(topic, of);
+    const find = ({ topic, partition: of }: NewRecord) => this.host.catalog.find(topic, of);
     const outputRefs = commit.outputs.map(find);
     const rowRefs = rows.map(find);
     const outputs = new Map<string, OutputProgress>();
@@ -179,55 +169,10 @@ export class EmbeddedClaim implements Claim {
     return commit.changelog.map((row) => ({ ...row, topic, partition: this.partition }));
   }
 
-  private cursor(topic: string, progress: Progress | null): Cursor {
-    const ref = this.host.find(topic, this.partition);
-    const hasRun = progress?.inputs.some((input) => input.topic === topic) === true;
-    return { ref, next: hasRun ? nextOffset(progress, topic) : ref.startOffset };
+  private inputsFrom(from: Progress | null): ClaimInputs {
+    const { reader, catalog } = this.host;
+    return new ClaimInputs({ ...this.options, reader, catalog, from });
   }
-
-  /** Retention may have taken, in whatever process, what was still to be read. */
-  private checkNothingGone(places: readonly Cursor[], records: readonly LogRecord[]): void {
-    const hasGap = ({ ref, next }: Cursor) => {
-      const first = records.find(({ topic }) => topic === ref.topic);
-      return first !== undefined && first.offset !== BigInt(next);
-    };
-    if (!places.some(hasGap)) return;
-    this.host.refresh();
-    for (const { ref, next } of places) {
-      if (next < ref.startOffset) throw this.outOfRange(ref, next);
-    }
-  }
-
-  private outOfRange(ref: PartitionRef, next: number): LogError {
-    return new LogError(
-      "position_out_of_range",
-      `${this.group} stands at offset ${next} of ${ref.topic} partition ${ref.partition}, which ` +
-        `holds ${ref.startOffset} to ${ref.nextOffset}: restore the topic, or start the group anew`,
-    );
-  }
-
-  /** Is the topic still the one that the progress was made on? */
-  private check(cursor: Cursor, progress: Progress | null): void {
-    const { ref, next } = cursor;
-    const done = progress?.inputs.find(({ topic }) => topic === ref.topic);
-    const place = `${ref.topic} partition ${ref.partition}`;
-    if (next > ref.nextOffset || (done !== undefined && next < ref.startOffset)) {
-      throw this.outOfRange(ref, next);
-    }
-    if (done === undefined || done.checksum === null || next === ref.startOffset) return;
-    const found = this.host.reader.checksumAt(ref, next - 1);
-    if (found === null || found === done.checksum) return; // compaction leaves gaps
-    throw new LogError(
-      "topic_changed",
-      `offset ${next - 1} of ${place} is not the record that ${this.group} has done: the topic ` +
-        "was made anew; restore it, or start the group anew",
-    );
-  }
-}
-
-function nextOffset(progress: Progress | null, topic: string): number {
-  const found = progress?.inputs.find((each) => each.topic === topic);
-  return Number(found?.nextOffset ?? 0n);
 }
 
 function mergeInputs(

@@ -310,13 +310,12 @@ export class EmbeddedLog implements EventLog {
     const claim = new EmbeddedClaim(
       {
         reader: this.reader,
-        find: (topic, of) => this.catalog.find(topic, of),
-        changed: (signal) => this.changes.next(signal),
+        catalog: this.catalog,
+        changes: this.changes,
+        membership: this.membership,
         transact: (bytes, run) => this.transact(bytes, run),
-        isCurrent: (...args) => this.membership.isCurrent(...args),
         insert: (ref, record) => this.insert(ref, record),
         recordBytes,
-        refresh: () => this.catalog.refresh(),
         storeProgress: (...args) => this.storeProgress(...args),
         release: async (released) => {
           this.claims.delete(released);
