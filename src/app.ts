@@ -10,24 +10,12 @@
 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { balanceRow } from "./collector/balance-row.ts";
 import { balanceGroup } from "./collector/collector.ts";
-import { depositStream, walletIdProblem } from "./deposits/deposit.ts";
-import { DepositError } from "./deposits/deposit-error.ts";
-import { createSubmissions, type Submissions } from "./deposits/submission.ts";
-import { EVENT_TIME_FORM, parseEventTime } from "./deposits/event-time.ts";
+import { depositStream } from "./deposits/deposit.ts";
 import { importDeposits, type ImportRequest, type ImportResult } from "./deposits/import.ts";
+import { createSubmissions, type Submissions } from "./deposits/submission.ts";
 import { thresholdGroup } from "./detector/detector.ts";
-import {
-  type FlagSummary,
-  flaggedWallets,
-  flagSummary,
-  type WalletEvidence,
-  walletEvidence,
-} from "./flagger/evidence.ts";
-import type { NewAction } from "./flagger/flag-wallet.ts";
 import { flagWalletStream } from "./flagger/flag-wallet.ts";
-import { checkOperator, submitAction } from "./flagger/operating.ts";
 import { flaggerGroup } from "./flagger/flagger.ts";
 import type { Deposit } from "./gen/depositaja/v1/deposit_pb.ts";
 import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
@@ -39,6 +27,7 @@ import {
   type Service,
 } from "./service/service.ts";
 import { createEmitter, type Emitter } from "./stream/emitter.ts";
+import type { Group } from "./stream/group.ts";
 import { type Processor, type ProcessorOptions, startProcessor } from "./stream/processor.ts";
 import {
   type Pending,
@@ -51,6 +40,7 @@ import { StandIn, type StandInOptions } from "./stream/stand-in.ts";
 import { Stores } from "./stream/store.ts";
 import { defineTopology, type Topology, topicSpecs } from "./stream/topology.ts";
 import { View } from "./stream/view.ts";
+import { type Wallets, walletsOf } from "./wallets.ts";
 
 /** Enough tasks for a few processes, few enough files; fixed when a log is created. */
 export const DEFAULT_PARTITIONS = 8;
@@ -114,25 +104,6 @@ export interface App {
   close(): Promise<void>;
 }
 
-/** What commands say and ask of one wallet, or of all. */
-export interface Wallets {
-  /** The id as given. Throws DepositError `invalid_wallet_id`. */
-  check(walletId: string): string;
-  /** Where everything about the wallet stands. */
-  partitionOf(walletId: string): number;
-  /** In minor units. */
-  balanceMinor(walletId: string): bigint;
-  flag(walletId: string): FlagSummary;
-  evidence(walletId: string): WalletEvidence;
-  flagged(partition: number): Iterable<{ readonly walletId: string } & FlagSummary>;
-  /** The event time that a text says. Throws DepositError `invalid_time`. */
-  timeMs(text: string): number;
-  /** Throws OperatorError. */
-  checkOperator: typeof checkOperator;
-  /** Resolves when durable. Throws OperatorError. */
-  act(action: NewAction & { walletId: string; id: string }): Promise<StreamPosition>;
-}
-
 /** Throws LogError, as opening and `ensureTopics` do. */
 export async function openApp(options: AppOptions): Promise<App> {
   const log = openEmbeddedLog({
@@ -165,7 +136,7 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
 
   const folder = options.folder === ":memory:" ? ":memory:" : join(options.folder, "stores");
   const stores = new Stores(folder, log.incarnation);
-  const view = (group: typeof threshold) => new View({ log, group, stores, partitions });
+  const view = (group: Group) => new View({ log, group, stores, partitions });
   const views = {
     balance: view(groups.balance),
     threshold: view(groups.threshold),
@@ -195,7 +166,7 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
     deposits,
     flagWallet,
     submissions: createSubmissions({ deposits, counted: views.balance, onChange, nowMs, delay }),
-    wallets: walletsOf({ deposits, flagWallet, views }),
+    wallets: walletsOf({ flagWallet, views }),
     startProcessors,
     standIn: (own) => {
       const names = Object.keys(PROCESSOR_NAMES) as ProcessorName[];
@@ -239,35 +210,6 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
     close: async () => {
       for (const each of Object.values(views)) each.close();
       await log.close();
-    },
-  };
-}
-
-function walletsOf({
-  deposits,
-  flagWallet,
-  views,
-}: Pick<App, "deposits" | "flagWallet" | "views">): Wallets {
-  return {
-    check: (walletId) => {
-      const problem = walletIdProblem(walletId);
-      if (problem !== null) throw new DepositError("invalid_wallet_id", problem);
-      return walletId;
-    },
-    partitionOf: (walletId) => deposits.partitionOf(walletId),
-    balanceMinor: (walletId) => views.balance.get(walletId, balanceRow)?.totalMinor ?? 0n,
-    flag: (walletId) => flagSummary(views.flagger, walletId),
-    evidence: (walletId) => walletEvidence(views.flagger, walletId),
-    flagged: (partition) => flaggedWallets(views.flagger, partition),
-    timeMs: (text) => {
-      const timeMs = parseEventTime(text);
-      if (timeMs !== null) return timeMs;
-      throw new DepositError("invalid_time", `"${text}" ${EVENT_TIME_FORM}`);
-    },
-    checkOperator,
-    act: async (action) => {
-      const position = await submitAction(flagWallet, action);
-      return { topic: flagWalletStream.topic, ...position };
     },
   };
 }

@@ -42,6 +42,8 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
     mayUseBuiltIns: true,
   },
   proof: { mayImport: ["@event-log", "@port", "@stream", "@gen", "@money"], mayUseBuiltIns: true },
+  /** What commands need of several domains at once. */
+  wallets: { mayImport: ["@domain", "@deposits", "@stream", "@gen"], mayUseBuiltIns: false },
   cli: {
     mayImport: ["@app", "@money", "commander", "cli-progress", "@logtape/pretty", ...LOGTAPE],
     mayUseBuiltIns: true,
@@ -49,7 +51,8 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
   /** Everything but the two that stand on it. */
   app: {
     mayImport: ["@event-log", "@port", "@embedded-log", "@kafka-log", "@stream", "@gen"].concat(
-      ["@money", "@domain", "@deposits", "@service", "@proof", "@logtape/pretty", PROTOBUF],
+      ["@money", "@domain", "@deposits", "@wallets", "@service", "@proof"],
+      ["@logtape/pretty", PROTOBUF],
       LOGTAPE,
     ),
     mayUseBuiltIns: true,
@@ -67,7 +70,7 @@ export function layerOf(path: string): string | null {
   }
   if (second === undefined) {
     const name = first.replace(/\.ts$/, "");
-    return ["main", "app", "money"].includes(name) ? name : null;
+    return ["main", "app", "wallets", "money"].includes(name) ? name : null;
   }
   return first in LAYERS ? first : "domain";
 }

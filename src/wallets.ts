@@ -1,0 +1,72 @@
+/**
+ * What commands say and ask of one wallet, or of all: the one place where the domains' answers
+ * stand side by side.
+ *
+ *   text ──checked──> wallet id, time      views ──> balance, flag, evidence
+ *   operator's action ──> flag_wallet
+ */
+
+import { balanceRow } from "./collector/balance-row.ts";
+import { walletIdProblem } from "./deposits/deposit.ts";
+import { DepositError } from "./deposits/deposit-error.ts";
+import { EVENT_TIME_FORM, parseEventTime } from "./deposits/event-time.ts";
+import {
+  type FlagSummary,
+  flaggedWallets,
+  flagSummary,
+  type WalletEvidence,
+  walletEvidence,
+} from "./flagger/evidence.ts";
+import { flagWalletStream, type NewAction } from "./flagger/flag-wallet.ts";
+import { checkOperator, submitAction } from "./flagger/operating.ts";
+import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
+import type { Emitter } from "./stream/emitter.ts";
+import type { StreamPosition } from "./stream/settling.ts";
+import type { View } from "./stream/view.ts";
+
+export interface Wallets {
+  /** The id as given. Throws DepositError `invalid_wallet_id`. */
+  check(walletId: string): string;
+  /** Where everything about the wallet stands. */
+  partitionOf(walletId: string): number;
+  /** In minor units. */
+  balanceMinor(walletId: string): bigint;
+  flag(walletId: string): FlagSummary;
+  evidence(walletId: string): WalletEvidence;
+  flagged(partition: number): Iterable<{ readonly walletId: string } & FlagSummary>;
+  /** The event time that a text says. Throws DepositError `invalid_time`. */
+  timeMs(text: string): number;
+  /** Throws OperatorError. */
+  checkOperator: typeof checkOperator;
+  /** Resolves when durable. Throws OperatorError. */
+  act(action: NewAction & { walletId: string; id: string }): Promise<StreamPosition>;
+}
+
+export function walletsOf(options: {
+  readonly flagWallet: Emitter<FlagWallet>;
+  readonly views: { readonly balance: View; readonly flagger: View };
+}): Wallets {
+  const { balance, flagger } = options.views;
+  return {
+    check: (walletId) => {
+      const problem = walletIdProblem(walletId);
+      if (problem !== null) throw new DepositError("invalid_wallet_id", problem);
+      return walletId;
+    },
+    partitionOf: (walletId) => balance.partitionOf(walletId),
+    balanceMinor: (walletId) => balance.get(walletId, balanceRow)?.totalMinor ?? 0n,
+    flag: (walletId) => flagSummary(flagger, walletId),
+    evidence: (walletId) => walletEvidence(flagger, walletId),
+    flagged: (partition) => flaggedWallets(flagger, partition),
+    timeMs: (text) => {
+      const timeMs = parseEventTime(text);
+      if (timeMs !== null) return timeMs;
+      throw new DepositError("invalid_time", `"${text}" ${EVENT_TIME_FORM}`);
+    },
+    checkOperator,
+    act: async (action) => {
+      const position = await submitAction(options.flagWallet, action);
+      return { topic: flagWalletStream.topic, ...position };
+    },
+  };
+}
