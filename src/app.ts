@@ -30,6 +30,7 @@ import { createEmitter, type Emitter } from "./stream/emitter.ts";
 import type { Group } from "./stream/group.ts";
 import { type Processor, type ProcessorOptions, startProcessor } from "./stream/processor.ts";
 import {
+  newestPositions,
   type Pending,
   type ProgressReader,
   Settling,
@@ -174,16 +175,9 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
         startProcessors(names, { standIn: true, wants });
       return new StandIn({ log, topology, progressOf, startStandIns, delay, ...own });
     },
-    ends: async (only) => {
-      const found: StreamPosition[] = [];
-      for (const { topic } of topology.streams) {
-        for (let partition = 0; partition < partitions; partition++) {
-          if (only !== undefined && partition !== only) continue;
-          const { start, end } = await log.bounds(topic, partition);
-          if (end > start) found.push({ topic, partition, offset: end - 1n });
-        }
-      }
-      return found;
+    ends: (partition) => {
+      const all = Array.from({ length: partitions }, (_, each) => each);
+      return newestPositions(log, topology, partition === undefined ? all : [partition]);
     },
     importDeposits: (request) =>
       importDeposits(request, {
@@ -203,10 +197,11 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
   const processorNames = Object.fromEntries(
     Object.entries(PROCESSOR_NAMES).map(([processor, group]) => [group, processor]),
   );
+  const serviceParts = { ...parts, processorNames };
   return {
     ...parts,
-    createService: (access) => createService({ ...parts, processorNames }, access),
-    createHealthService: (access) => createHealthService({ ...parts, processorNames }, access),
+    createService: (access) => createService(serviceParts, access),
+    createHealthService: (access) => createHealthService(serviceParts, access),
     close: async () => {
       for (const each of Object.values(views)) each.close();
       await log.close();

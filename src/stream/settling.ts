@@ -106,6 +106,25 @@ export async function whenSettled(options: {
   });
 }
 
+/**
+ * The newest position of each stream in these partitions; none where a stream is empty. Once they
+ * are settled, all that stood when this was called is done.
+ */
+export async function newestPositions(
+  log: EventLog,
+  topology: Topology,
+  partitions: readonly number[],
+): Promise<readonly StreamPosition[]> {
+  const found: StreamPosition[] = [];
+  for (const { topic } of topology.streams) {
+    for (const partition of partitions) {
+      const { start, end } = await log.bounds(topic, partition);
+      if (end > start) found.push({ topic, partition, offset: end - 1n });
+    }
+  }
+  return found;
+}
+
 /** Whoever is beyond the furthest position of a partition is beyond them all. */
 function furthest(pending: readonly Pending[]): Pending[] {
   if (pending.length < 2) return [...pending];

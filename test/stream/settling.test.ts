@@ -2,7 +2,12 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { Progress } from "../../src/log/event-log.ts";
 import { jsonCodec } from "../../src/stream/codec.ts";
 import { type Context, defineGroup, input, type Stream } from "../../src/stream/group.ts";
-import { Settling, type StreamPosition, whenSettled } from "../../src/stream/settling.ts";
+import {
+  newestPositions,
+  Settling,
+  type StreamPosition,
+  whenSettled,
+} from "../../src/stream/settling.ts";
 import { createTester, type Tester } from "../../src/stream/tester.ts";
 import { defineTopology } from "../../src/stream/topology.ts";
 import { keyIn, memoryLog } from "./tally.ts";
@@ -170,6 +175,18 @@ describe("waiting", () => {
     const beyond = { ...position, offset: position.offset + 1n };
     const pending = await wait([beyond], AbortSignal.abort());
     expect(pending).toEqual(waiting("first", beyond));
+  });
+
+  test("up to now is up to the newest record of each stream that has one", async () => {
+    await start();
+    await send(2);
+    const newest = await send(1);
+    await wait([newest], AbortSignal.timeout(5_000));
+    const ends = (...partitions: number[]) =>
+      newestPositions(tester.log, topology, partitions);
+    expect(await ends(0, 1, 2, 3)).toEqual([at("a", 1, 1), at("b", 2, 0), at("c", 3, 0)]);
+    expect(await ends(1)).toEqual([newest]);
+    expect(await ends(0)).toEqual([]);
   });
 
   test("ends with what reading the progress throws", async () => {
