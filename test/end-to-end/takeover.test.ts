@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { Running, temporaryFolder, until } from "./program.ts";
+import { Running, run, temporaryFolder, until } from "./program.ts";
 import { post } from "./session.ts";
 
 const TEST_MS = 60_000;
@@ -75,6 +75,9 @@ test("a process stopped in a write transaction: 503 with its pid, then all goes 
     expect(code).toBe("log_unavailable");
     expect(error).toContain(`process ${holder.pid} `);
     expect((await fetch(`${url}/readyz`)).status).toBe(503);
+    const held = "has held the log's write lock for over 2 s: resume or end it";
+    const command = await run(options, "deposit", "alice", "1");
+    expect(command).toMatchObject({ code: 1, err: `error: process ${holder.pid} ${held}\n` });
     holder.signal(end);
     await until(async () => (await fetch(`${url}/readyz`)).status === 200, () => up.err);
     const taken = await post(url, body);

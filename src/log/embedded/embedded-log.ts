@@ -88,7 +88,6 @@ export class EmbeddedLog implements EventLog {
     this.reader = new Reader(database);
     this.writer = new Writer({
       database,
-      folder: options.folder,
       beforeCommit: () => this.catalog.flush(),
       afterRollback: () => this.catalog.reset(),
       afterCommit: () => {

@@ -14,6 +14,7 @@ import { Database } from "bun:sqlite";
 import { existsSync, mkdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { LogError } from "../event-log.ts";
+import { LOCK_WAIT_MS, lockHeldMessage } from "./write-lock.ts";
 
 /** "dpja" in ASCII: tells our files from other SQLite databases. */
 const APPLICATION_ID = 0x64706a61;
@@ -128,6 +129,9 @@ function unusable(folder: string, cause: unknown): LogError {
       { cause },
     );
   }
+  if (code.startsWith("SQLITE_BUSY")) {
+    return new LogError("unavailable", lockHeldMessage(logPath(folder)), { cause });
+  }
   return new LogError(
     "unusable_place",
     `${folder} cannot be used for a log (${reason}): choose a folder that can be written`,
@@ -145,7 +149,7 @@ function connect(path: string): Database {
 
 function prepare(database: Database, options: OpenDatabaseOptions) {
   // Opening is rare and may wait; in service no thread may sleep in here (see writer.ts).
-  database.exec("PRAGMA busy_timeout = 2000");
+  database.exec(`PRAGMA busy_timeout = ${LOCK_WAIT_MS}`);
   const applicationId = pragma(database, "application_id");
   const version = pragma(database, "user_version");
   const isEmpty = pragma(database, "schema_version") === 0;

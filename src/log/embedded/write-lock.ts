@@ -5,23 +5,32 @@
  */
 
 import { readFileSync, statSync } from "node:fs";
-import { logPath } from "./schema.ts";
 
+/** How long the lock may be held elsewhere before what waits here is refused. */
+export const LOCK_WAIT_MS = 2_000;
 const WAL_WRITE_LOCK_BYTE = 120;
 
+/** After LOCK_WAIT_MS of waiting for it. `path` is the log's file, or ":memory:". */
+export function lockHeldMessage(path: string): string {
+  return (
+    `${holderOf(path)} has held the log's write lock for over ${LOCK_WAIT_MS / 1_000} s: ` +
+    "resume or end it"
+  );
+}
+
 /** "process 123", or "another process" where the system does not tell. */
-export function describeWriteLockHolder(folder: string): string {
-  if (folder === ":memory:") return "this process";
-  const pid = writeLockHolder(folder);
+function holderOf(path: string): string {
+  if (path === ":memory:") return "this process";
+  const pid = writeLockHolder(path);
   return pid === null ? "another process" : `process ${pid}`;
 }
 
-function writeLockHolder(folder: string): number | null {
+function writeLockHolder(path: string): number | null {
   let locks: string;
   let inode: number;
   try {
     locks = readFileSync("/proc/locks", "latin1");
-    inode = statSync(`${logPath(folder)}-shm`).ino; // a stat opens nothing
+    inode = statSync(`${path}-shm`).ino; // a stat opens nothing
   } catch {
     return null; // not Linux: the caller's words do without the pid
   }

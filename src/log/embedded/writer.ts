@@ -10,14 +10,12 @@
 
 import type { Database, Statement } from "bun:sqlite";
 import { LogError } from "../event-log.ts";
-import { describeWriteLockHolder } from "./write-lock.ts";
+import { LOCK_WAIT_MS, lockHeldMessage } from "./write-lock.ts";
 
 /** Bytes of records that may wait; above it appends are refused `busy`. About 2 s of work. */
 const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 /** Keeps a transaction under about 10 ms, the time that others wait for the write lock. */
 const MAX_TRANSACTION_BYTES = 1024 * 1024;
-/** How long the lock may be held elsewhere before what waits here is refused. */
-const LOCK_WAIT_MS = 2_000;
 /** For so long the lock is tried at every turn of the event loop, then every RETRY_MS. */
 const EAGER_RETRY_MS = 5;
 const RETRY_MS = 2;
@@ -54,7 +52,6 @@ export class Writer {
   constructor(
     private readonly options: {
       readonly database: Database;
-      readonly folder: string;
       /** Called inside the transaction after the jobs, to write what they share. */
       readonly beforeCommit: () => void;
       /** Called when the jobs' transaction was undone, to forget what they shared. */
@@ -195,10 +192,7 @@ export class Writer {
   }
 
   private lockMessage(): string {
-    return (
-      `${describeWriteLockHolder(this.options.folder)} has held the log's write lock for over ` +
-      `${LOCK_WAIT_MS / 1_000} s: resume or end it`
-    );
+    return lockHeldMessage(this.options.database.filename);
   }
 
   private undo(batch: readonly Waiting[], error: unknown): void {
