@@ -47,7 +47,8 @@ export function processCommand() {
           announceData(app, settings.data);
           const { health } = settings;
           const service = health === null ? null : app.createHealthService({ allowHosts: [] });
-          const server = service?.listen({ host: HEALTH_HOST, port: health ?? 0 }) ?? null;
+          const place = { host: HEALTH_HOST, port: health ?? 0, portOption: "--health" };
+          const server = service?.listen(place) ?? null;
           const processors = app.startProcessors(wanted);
           announce([
             `processing  ${listOf(wanted)}`,

@@ -8,6 +8,8 @@ export interface ServerOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** The option that names the port, for messages. */
+  readonly portOption?: string;
   /** Answers one request; never rejects. */
   readonly fetch: (request: Request) => Response | Promise<Response>;
   /** Ends what requests wait for, so that they are answered now. */
@@ -81,7 +83,7 @@ export function startServer(options: ServerOptions): RunningServer {
   };
 }
 
-function listen({ host, port, fetch }: ServerOptions) {
+function listen({ host, port, portOption = "--port", fetch }: ServerOptions) {
   try {
     return Bun.serve({
       hostname: host,
@@ -97,7 +99,7 @@ function listen({ host, port, fetch }: ServerOptions) {
     if (code === "EADDRINUSE") {
       throw new ServerError(
         "port_taken",
-        `port ${port} of ${host} is taken: stop what uses it, or choose another with --port`,
+        `port ${port} of ${host} is taken: stop what uses it, or choose another with ${portOption}`,
         { cause: error },
       );
     }

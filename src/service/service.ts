@@ -17,7 +17,7 @@ import { addHealthRoutes, type HealthOptions } from "./health.ts";
 import { createGuard } from "./host-guard.ts";
 import { idempotencyKey } from "./idempotency-key.ts";
 import { problemResponse, ServiceError } from "./problem.ts";
-import { type RunningServer, startServer } from "./server.ts";
+import { type RunningServer, type ServerOptions, startServer } from "./server.ts";
 import { SettledReads, type SettledReadsOptions } from "./settled-reads.ts";
 import { WalletAnswers, type WalletAnswersOptions, walletIdOf } from "./wallet-answers.ts";
 
@@ -25,7 +25,7 @@ export interface Service {
   /** Answers one request; never rejects. */
   fetch(request: Request): Response | Promise<Response>;
   /** Throws ServerError. The server's `stop` answers what is under way, within 5 s. */
-  listen(options: { readonly host: string; readonly port: number }): RunningServer;
+  listen(options: Pick<ServerOptions, "host" | "port" | "portOption">): RunningServer;
 }
 
 export interface ServiceParts extends WalletAnswersOptions, SettledReadsOptions, HealthOptions {

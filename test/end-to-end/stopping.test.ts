@@ -120,4 +120,7 @@ test("a port that is taken is named, and the folder that was made", async () => 
   );
   expect(other.out).toContain(`${join(folder.path, "other")} (created`);
   expect(existsSync(join(folder.path, "other", "log.db"))).toBe(true);
+  const health = await run({ folder: folder.path }, "process", "--all", "--health", port);
+  expect(health).toMatchObject({ code: 1 });
+  expect(health.err).toContain("stop what uses it, or choose another with --health\n");
 }, TEST_MS);
