@@ -16,8 +16,8 @@ import { type LineBlock, LineReading, linesOf } from "./import-lines.ts";
 import type { ImportRow, RowRules } from "./import-row.ts";
 import type { ImportSource } from "./import-source.ts";
 
-/** As much as the door takes in one request. */
-const MAX_LINE_LENGTH = 16 * 1024;
+/** Far more than a deposit needs; the door takes as many bytes in one request. */
+const MAX_LINE_CHARACTERS = 16 * 1024;
 
 export interface RowBlock {
   /** Of the first line, from 1. */
@@ -142,12 +142,12 @@ export function contentChanged({ name }: ImportSource): ImportError {
 
 /** What cannot be looked at reads like a blank line; it is named all the same. */
 function readable(line: string | null): string {
-  return line === null || line.length > MAX_LINE_LENGTH ? "" : line;
+  return line === null || line.length > MAX_LINE_CHARACTERS ? "" : line;
 }
 
 /** Why a line cannot be looked at; null when it can. */
 function unreadable(line: string | null): string | null {
   if (line === null) return "is no UTF-8 text";
-  if (line.length <= MAX_LINE_LENGTH) return null;
-  return `has ${line.length} characters; at most ${MAX_LINE_LENGTH} are allowed`;
+  if (line.length <= MAX_LINE_CHARACTERS) return null;
+  return `has ${line.length} characters; at most ${MAX_LINE_CHARACTERS} are allowed`;
 }
