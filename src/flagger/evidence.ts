@@ -20,6 +20,7 @@ import {
   flagRow,
   isFlagged,
   NO_FLAG,
+  numberOfKey,
 } from "./flag-rows.ts";
 
 /** A counted deposit as evidence names it. Times are Unix milliseconds, amounts minor units. */
@@ -132,7 +133,7 @@ function episodes(rows: RowReader, { coveredOrdinal }: FlagRow): EpisodeEvidence
   return rows.range(episodeEventsRow).map(({ subKey, value }) => {
     const opening = rows.get(episodeOpeningRow, subKey);
     return {
-      number: Number(Buffer.from(subKey).readBigUInt64BE(0)),
+      number: numberOfKey(subKey),
       opening: opening === null ? null : openingEvidence(opening, coveredOrdinal),
       eventCount: value.count,
       newestEvents: readEvents(value).map((event) => shortEvidence(event, coveredOrdinal)),

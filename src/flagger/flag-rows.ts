@@ -55,6 +55,11 @@ export function numberKey(number: number): Uint8Array {
   return key;
 }
 
+/** The number of such a sub-key. */
+export function numberOfKey(key: Uint8Array): number {
+  return Number(new DataView(key.buffer, key.byteOffset).getBigUint64(0));
+}
+
 const FORMAT = 1;
 const ACTIONS = [null, "add", "remove"] as const;
 const scratch = newPacker(64);
