@@ -7,6 +7,9 @@
 import { Command, Option } from "commander";
 import { note } from "./output.ts";
 import {
+  DEFAULT_DATA,
+  DEFAULT_HOST,
+  DEFAULT_PORT,
   type Flags,
   type LogLevel,
   readSettings,
@@ -31,9 +34,10 @@ export const DATA_SETTINGS = ["data", "logLevel"] as const;
 export const CREATION_SETTINGS = [...DATA_SETTINGS, "partitions", "decimals"] as const;
 
 const OPTIONS: { readonly [Name in SettingName]: () => Option } = {
-  data: () => new Option("--data <folder>", "the data folder (default: ./depositaja-data)"),
-  host: () => new Option("--host <address>", "address to listen on (default: 127.0.0.1)"),
-  port: () => new Option("--port <number>", "port to listen on, 0 for any free (default: 8080)"),
+  data: () => new Option("--data <folder>", `the data folder (default: ${DEFAULT_DATA})`),
+  host: () => new Option("--host <address>", `address to listen on (default: ${DEFAULT_HOST})`),
+  port: () =>
+    new Option("--port <number>", `port to listen on, 0 for any free (default: ${DEFAULT_PORT})`),
   allowHosts: () =>
     new Option(
       "--allow-host <name>",

@@ -40,10 +40,10 @@ export function upCommand() {
         try {
           await Promise.race([worker.ready, worker.failed]);
           const { url } = server;
-          const runs = "collector (balance), detector (threshold), flagger";
+          const { allProcessors, listOf } = await import("./processor-names.ts");
           const defaultData = resolve(DEFAULT_DATA);
           announce([
-            `processors  ${runs}`,
+            `processors  ${listOf(allProcessors)}`,
             `serving     ${url}`,
             ...nextLines({ data: settings.data, defaultData, url }),
           ]);
