@@ -3,8 +3,8 @@
  *
  *   log (writable?), progress and ends of the streams (lag), owners ──> /readyz
  *
- * Views read the stores' own files and are never behind what is committed there. The processors'
- * lag is told and decides nothing: a server must take deposits while they are away.
+ * The processors' lag is told and decides nothing: a server must take deposits while they are
+ * away. Views decide nothing either: they read the stores' own files, with nothing to load first.
  */
 
 import type { EventLog } from "../log/event-log.ts";
