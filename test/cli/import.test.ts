@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type App, openApp } from "../../src/app.ts";
+import { delay } from "../../src/cli/stopping.ts";
 import {
   countDeposits,
   csvOf,
-  delay,
   expectedVerdicts,
   history,
   ndjsonOf,

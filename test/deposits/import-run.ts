@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type App, openApp } from "../../src/app.ts";
+import { delay } from "../../src/cli/stopping.ts";
 import { balanceRow } from "../../src/collector/balance-row.ts";
 import type { ImportConflict } from "../../src/deposits/import-tally.ts";
 import { oracleIsFlagged } from "../detector/oracle.ts";
@@ -42,19 +43,6 @@ export type Imported = Awaited<ReturnType<App["importDeposits"]>> & {
 };
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
-
-export function delay(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const finish = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", finish);
-      resolve();
-    };
-    const timer = setTimeout(finish, ms);
-    signal.addEventListener("abort", finish);
-    if (signal.aborted) finish();
-  });
-}
 
 /** In memory: gone when closed. */
 export async function importRun(): Promise<ImportRun> {
