@@ -48,7 +48,11 @@ export function statusText(summary: Summary): string {
     return `yes: its newest event is ${newestOrdinal}${covered}`;
   }
   if (isFlagged) return "yes: an operator flagged it";
-  if (lastAction === "remove") return `no: removed; events up to ${coveredOrdinal} are covered`;
+  if (lastAction === "remove") {
+    return coveredOrdinal === 0
+      ? "no: removed"
+      : `no: removed; events up to ${coveredOrdinal} are covered`;
+  }
   return eventCount === 0 ? "no: no deposit ever exceeded the limit" : "no";
 }
 
@@ -131,7 +135,9 @@ function eventTable(events: readonly Event[], { decimals }: TextOptions): string
 
 function actionText(action: Action): string {
   const did = action.kind === "add" ? "flagged" : "removed the flag";
-  const seen = action.seenOrdinal === null ? "" : `, had seen event ${action.seenOrdinal}`;
+  const { seenOrdinal } = action;
+  const event = seenOrdinal === 0 ? "no event" : `event ${seenOrdinal}`;
+  const seen = seenOrdinal === null ? "" : `, had seen ${event}`;
   const reason = action.reason === "" ? "no reason given" : `reason: ${action.reason}`;
   const when = `${localText(action.atMs)} (${utcText(action.atMs)})`;
   return `${when}: ${action.actor} ${did}${seen}; ${reason}`;

@@ -7,7 +7,7 @@
  * newer event: the wallet then stays flagged, and the command says so with exit code 1.
  */
 
-import { userInfo } from "node:os";
+import { spawnSync } from "node:child_process";
 import { createInterface } from "node:readline/promises";
 import type { App } from "../app.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
@@ -101,7 +101,9 @@ async function remove(operation: Operation & { readonly seen: number | null }): 
   await act(operation, { kind: "remove", actor, reason, atMs: app.nowMs(), seenOrdinal: seen });
   const after = app.wallets.flag(walletId);
   if (flags.json) printJson({ ...summaryJson(walletId, after), seen_event: seen });
-  else if (!after.isFlagged) print(`the flag of ${walletId} is removed; event ${seen} was seen`);
+  else if (!after.isFlagged) {
+    print(`the flag of ${walletId} is removed${seen === 0 ? "" : `; event ${seen} was seen`}`);
+  }
   if (!after.isFlagged) return;
   throw new CommandError(
     after.newestOrdinal > after.coveredOrdinal
@@ -136,13 +138,14 @@ async function act({ app, settler, walletId }: Operation, action: NewAction): Pr
   await settler.settle([position], `the operator's record ${partition}-${offset}`);
 }
 
-/** A container may run as a user that has no name. */
+/**
+ * As the system has it. Bun's `userInfo` takes the name from USER, which anyone can set and which
+ * is unset in containers and under cron: the record of who removed a flag must not say "unknown".
+ */
 function systemUser(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return `uid ${process.getuid?.()}`;
-  }
+  const { status, stdout } = spawnSync("id", ["-un"], { encoding: "utf8" });
+  // A container may run as a user that has no name.
+  return (status === 0 && stdout.trim()) || `uid ${process.getuid?.()}`;
 }
 
 /** Throws UsageError. */
