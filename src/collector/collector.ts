@@ -7,7 +7,7 @@
  * one value and sums it at each read; here the total runs along and the history is bounded.
  */
 
-import { depositStream } from "../deposits/deposit.ts";
+import { depositFingerprint, depositStream } from "../deposits/deposit.ts";
 import { defineGroup, input } from "../stream/group.ts";
 import { type BalanceRow, balanceRow, type LastDeposit, MAX_LAST_DEPOSITS } from "./balance-row.ts";
 
@@ -33,7 +33,7 @@ export const balanceGroup = defineGroup({
         const deposit = { partition, offset, id, amountMinor, acceptedAtMs };
         context.set(balanceRow, addDeposit(context.get(balanceRow), deposit));
       },
-      { fingerprint: (message) => message.amountMinor.toString() },
+      { fingerprint: depositFingerprint },
     ),
   ],
   rows: [balanceRow],

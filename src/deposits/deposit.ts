@@ -36,6 +36,14 @@ export function newDeposit(deposit: { amountMinor: bigint; acceptedAtMs: number 
   });
 }
 
+/**
+ * Tells two deposits with one id apart: the same amount is a repeat, another one a conflict. It is
+ * stored with every id for good, and so never changes.
+ */
+export function depositFingerprint({ amountMinor }: Pick<Deposit, "amountMinor">): string {
+  return amountMinor.toString();
+}
+
 /** Null when the text can be a wallet id; otherwise why not. */
 export function walletIdProblem(text: string): string | null {
   if (text === "") return "wallet_id must not be empty";

@@ -12,7 +12,7 @@ import { ID_HEADER } from "../stream/ids.ts";
 import { formatPosition, type Position } from "../stream/position.ts";
 import type { StreamPosition } from "../stream/settling.ts";
 import type { View } from "../stream/view.ts";
-import { depositStream } from "./deposit.ts";
+import { depositFingerprint, depositStream } from "./deposit.ts";
 import { ImportError } from "./import-error.ts";
 import type { ImportCounts, SentRange } from "./import-ledger.ts";
 
@@ -131,13 +131,13 @@ function outcomeOf(
     );
   }
   if (row.offset === offset) return "new";
-  const { amountMinor } = depositStream.codec.decode(value);
-  if (row.fingerprint === amountMinor.toString()) return "repeats";
+  const deposit = depositStream.codec.decode(value);
+  if (row.fingerprint === depositFingerprint(deposit)) return "repeats";
   return {
     walletId,
     id,
     position,
-    amountMinor,
+    amountMinor: deposit.amountMinor,
     countedPosition: { partition, offset: row.offset },
     countedAmountMinor: BigInt(row.fingerprint),
   };

@@ -13,14 +13,12 @@
 
 import type { Deposit } from "../gen/depositaja/v1/deposit_pb.ts";
 import type { Emitter } from "../stream/emitter.ts";
-import type { Input } from "../stream/group.ts";
-import type { View } from "../stream/view.ts";
 import { type AcceptedDeposit, type DecisionOptions, Decisions } from "./decisions.ts";
 import {
   acceptedAtProblem,
   amountProblem,
+  depositFingerprint,
   depositKeyProblem,
-  depositStream,
   newDeposit,
   walletIdProblem,
 } from "./deposit.ts";
@@ -58,11 +56,10 @@ export interface SubmissionOptions extends DecisionOptions {
 export function createSubmissions(options: SubmissionOptions): Submissions {
   const decisions = new Decisions(options);
   const underWay = new Map<string, Promise<AcceptedDeposit>>();
-  const fingerprintOf = fingerprintFunction(options.counted);
 
   const submitWithKey = (emission: KeyedEmission): Promise<AcceptedDeposit> => {
     const { key: walletId, id } = emission;
-    const fingerprint = fingerprintOf(emission.message);
+    const fingerprint = depositFingerprint(emission.message);
     const known = decisions.known(walletId, id);
     if (known !== null && known.fingerprint === fingerprint) {
       return Promise.resolve({ position: known.position, isRepeat: true });
@@ -107,15 +104,6 @@ interface KeyedEmission {
   readonly key: string;
   readonly message: Deposit;
   readonly id: string;
-}
-
-/** The group's own word for what tells two deposits with one id apart. */
-function fingerprintFunction(counted: View): (message: Deposit) => string {
-  const { name, inputs } = counted.group;
-  const input = inputs.find(({ stream }) => stream === depositStream) as Input<Deposit> | undefined;
-  const { fingerprint } = input ?? {};
-  if (fingerprint === undefined) throw new Error(`group ${name} does not count ids of deposits`);
-  return fingerprint;
 }
 
 function check(code: DepositErrorCode, problem: string | null): void {

@@ -10,7 +10,7 @@
  */
 
 import { create } from "@bufbuild/protobuf";
-import { depositStream } from "../deposits/deposit.ts";
+import { depositFingerprint, depositStream } from "../deposits/deposit.ts";
 import { flagWalletStream, MAX_LISTED_DEPOSITS } from "../flagger/flag-wallet.ts";
 import type { Deposit } from "../gen/depositaja/v1/deposit_pb.ts";
 import {
@@ -55,7 +55,7 @@ export function thresholdGroup(options: ThresholdOptions): Group {
     name: "threshold",
     inputs: [
       input(depositStream, (context, deposit) => judge(context, deposit, count), {
-        fingerprint: (deposit) => deposit.amountMinor.toString(),
+        fingerprint: depositFingerprint,
       }),
     ],
     outputs: [flagWalletStream],
