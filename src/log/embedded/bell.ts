@@ -54,7 +54,12 @@ export function openBell(folder: string, listener: () => void): Bell {
   watcher.on("error", () => {});
   return {
     ring: () => {
-      if (!isClosed) writeSync(writable, BYTE, 0, 1, 0);
+      if (isClosed) return;
+      try {
+        writeSync(writable, BYTE, 0, 1, 0);
+      } catch {
+        // What it tells of is committed all the same, and the others' poll finds it.
+      }
     },
     close: () => {
       if (isClosed) return;

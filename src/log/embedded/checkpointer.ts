@@ -4,6 +4,7 @@
  * where processing happens, and only where nobody else in the process does it.
  */
 
+import { getLogger } from "@logtape/logtape";
 import type { Database } from "bun:sqlite";
 import { statSync } from "node:fs";
 import { logPath } from "./schema.ts";
@@ -14,6 +15,8 @@ const CHECKPOINT_BYTES = 16 * 1024 * 1024;
 const TRUNCATE_BYTES = 64 * 1024 * 1024;
 /** The file's size is asked for once in so many commits. */
 const CHECK_EVERY_COMMITS = 32;
+
+const logger = getLogger(["log", "checkpointer"]);
 
 export class Checkpointer {
   private commits = 0;
@@ -27,11 +30,19 @@ export class Checkpointer {
     this.path = isOff ? null : `${logPath(options.folder)}-wal`;
   }
 
+  /** After a commit, which stands whatever becomes of this. Never throws. */
   check(): void {
     this.commits += 1;
     if (this.path === null || this.commits % CHECK_EVERY_COMMITS !== 0) return;
-    const bytes = statSync(this.path, { throwIfNoEntry: false })?.size ?? 0;
-    if (bytes >= TRUNCATE_BYTES) this.database.query("PRAGMA wal_checkpoint(TRUNCATE)").get();
-    else if (bytes >= CHECKPOINT_BYTES) this.database.query("PRAGMA wal_checkpoint(PASSIVE)").get();
+    try {
+      const bytes = statSync(this.path, { throwIfNoEntry: false })?.size ?? 0;
+      if (bytes >= TRUNCATE_BYTES) this.database.query("PRAGMA wal_checkpoint(TRUNCATE)").get();
+      else if (bytes >= CHECKPOINT_BYTES) {
+        this.database.query("PRAGMA wal_checkpoint(PASSIVE)").get();
+      }
+    } catch (error) {
+      // A disk that is full, most likely: nothing is lost with it, and the next check tries again.
+      logger.warn("the WAL of {path} cannot be moved into it: {error}", { path: this.path, error });
+    }
   }
 }
