@@ -149,10 +149,11 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
   const flagWallet = createEmitter({ log, stream: flagWalletStream, partitions });
   const { nowMs, delay } = options;
   const onChange = (listener: () => void) => log.onChange(listener);
+  const monotonicMs = () => performance.now();
   const startProcessors: App["startProcessors"] = (names, own = {}) =>
     names.map((name) => {
       const group = groups[PROCESSOR_NAMES[name]];
-      return startProcessor({ log, group, stores, partitions, delay, ...own });
+      return startProcessor({ log, group, stores, partitions, delay, monotonicMs, ...own });
     });
 
   const parts: Omit<App, "createService" | "createHealthService" | "close"> = {

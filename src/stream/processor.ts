@@ -28,6 +28,8 @@ export interface ProcessorOptions {
   readonly partitions: number;
   /** Resolves after so many milliseconds, or when the signal fires. */
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** For batches that take long; see TaskOptions. */
+  readonly monotonicMs?: () => number;
   /** Serve only what no live member serves; see JoinOptions. */
   readonly standIn?: boolean;
   /** Leave other partitions alone; see JoinOptions. */
@@ -86,7 +88,10 @@ export function startProcessor(options: ProcessorOptions): Processor {
     group,
     done,
     state: () => {
-      const live = [...tasks.values()].map((task) => task.state);
+      // A task that has just ended is judged in a moment: it may be one that comes again.
+      const live = [...tasks.values()]
+        .map((task) => task.state)
+        .filter(({ phase }) => phase !== "stopped");
       return [...live, ...failed.values()].sort((a, b) => a.partition - b.partition);
     },
     stop: async () => {

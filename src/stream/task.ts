@@ -14,7 +14,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Claim, EventLog, LogRecord, NewRecord, Progress } from "../log/event-log.ts";
 import { LogError } from "../log/event-log.ts";
-import { catchUp, nextTurn } from "./catch-up.ts";
+import { catchUp, nextTurn, sliceAt } from "./catch-up.ts";
 import { readDeadLetter } from "./dead-letter.ts";
 import { deadLetterTopic, type Group, tableName } from "./group.ts";
 import { RecordRunner } from "./record-runner.ts";
@@ -24,6 +24,8 @@ import { TaskRows } from "./task-rows.ts";
 
 /** Records in one commit: large enough to share its cost, small enough to be seen soon. */
 const MAX_BATCH_RECORDS = 2_048;
+/** What is run by then is committed: a slow rule must not make its partition look stuck. */
+const MAX_BATCH_MS = 500;
 /** While behind, the store is written once in so many records; a crash repeats that many. */
 const FLUSH_EVERY_RECORDS = 16_384;
 /** Or in so many changed rows, which bounds memory. */
@@ -52,6 +54,8 @@ export interface TaskOptions {
   readonly partitions: number;
   /** Resolves after so many milliseconds, or when the signal fires. */
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Left out: a batch is not cut, however long it takes. */
+  readonly monotonicMs?: () => number;
 }
 
 export class Task {
@@ -115,17 +119,47 @@ export class Task {
   }
 
   private async take(records: readonly LogRecord[]): Promise<void> {
-    const failure = this.store.snapshot(() => this.runner.run(records));
-    if (failure === null) return this.commit(records);
+    for (let from = 0; from < records.length; ) {
+      const { to, error } = await this.runSome(records, from);
+      const run = records.slice(from, to);
+      if (error !== null) return this.stopAt(records[to] as LogRecord, { run, error });
+      await this.commit(run);
+      if (this.claim.revoked.aborted) return;
+      from = to;
+    }
+  }
+
+  /** Runs records up to `to`, in slices; where there is an error, that record has failed. */
+  private async runSome(records: readonly LogRecord[], from: number): Promise<Run> {
+    const { claim, store, runner, options } = this;
+    const { monotonicMs = () => 0 } = options;
+    const startMs = monotonicMs();
+    for (let to = from; ; ) {
+      const slice = sliceAt(records, to);
+      const failure = store.snapshot(() => runner.run(slice));
+      if (failure !== null) return { to: to + failure.index, error: failure.error };
+      to += slice.length;
+      const isLong = monotonicMs() - startMs >= MAX_BATCH_MS;
+      if (to === records.length || isLong) return { to, error: null };
+      await nextTurn();
+      if (claim.revoked.aborted) return { to, error: null };
+    }
+  }
+
+  /** Commits what went well, and throws `rule_failed`. */
+  private async stopAt(
+    failed: LogRecord,
+    { run, error }: { readonly run: readonly LogRecord[]; readonly error: Error },
+  ): Promise<void> {
     // The record that failed may have changed rows: take the ones before it again, without it.
     this.rows.reset();
     this.runner.discard();
     await this.catchUp();
     if (this.claim.revoked.aborted) return; // the rows may lag: the next owner meets the record
-    const good = records.slice(0, failure.index);
-    if (good.length > 0) await this.take(good);
+    if (run.length > 0) await this.take(run);
+    if (this.claim.revoked.aborted) return;
     this.flush();
-    throw ruleFailed(this.options.group.name, records[failure.index], failure.error);
+    throw ruleFailed(this.options.group.name, failed, error);
   }
 
   /** Brings store and rows to the committed progress: what was not flushed is done again. */
@@ -203,6 +237,12 @@ export class Task {
       this.store.close();
     }
   }
+}
+
+/** How far a batch was run, and what the record there has thrown. */
+interface Run {
+  readonly to: number;
+  readonly error: Error | null;
 }
 
 function lastOfEach(records: readonly LogRecord[]) {

@@ -37,6 +37,7 @@ export interface MemberOptions {
   readonly partitions: number;
   readonly faults?: Faults;
   readonly standIn?: boolean;
+  readonly monotonicMs?: () => number;
 }
 
 export async function startMember(options: MemberOptions): Promise<Member> {
@@ -48,6 +49,7 @@ export async function startMember(options: MemberOptions): Promise<Member> {
   const processor = startProcessor({
     ...{ log: faultyLog(log, faults), group, stores, partitions, delay },
     standIn: options.standIn ?? false,
+    monotonicMs: options.monotonicMs ?? (() => 0),
   });
   const inside = log as unknown as {
     membership: { memberId: string; timer: ReturnType<typeof setInterval> };

@@ -226,6 +226,26 @@ describe("a processor", () => {
     expect(state?.progress?.inputs[0]?.nextOffset).toBe(6n);
   });
 
+  test("commits in parts what takes long", async () => {
+    let nowMs = 0;
+    const ends: number[] = [];
+    const member = await startMember({
+      ...{ folder, group: tallyGroup(), partitions: 1 },
+      // A third of a second between two looks at the clock.
+      monotonicMs: () => (nowMs += 333),
+      faults: {
+        beforeCommit: (_, { inputs }) => void ends.push(Number(inputs[0]?.nextOffset)),
+      },
+    });
+    members.push(member);
+    const sent = Array.from({ length: 64 + 1_000 }, (_, n): [string, number] => ["a", n]);
+    await sendNumbers(member, 1, sent);
+    await eventually("done", () => rowOf(member, 1, "a")?.count === sent.length);
+    const sizes = ends.map((end, index) => end - (ends[index - 1] ?? 0));
+    expect(sizes.length).toBeGreaterThan(7);
+    expect(Math.max(...sizes)).toBe(128);
+  });
+
   test("stops once however often it is told to, and gives its partitions back", async () => {
     const member = await start(2);
     await eventually("running", () => Object.keys(member.phases()).length === 2);

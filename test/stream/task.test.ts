@@ -285,6 +285,42 @@ describe("rows of a task that is behind", () => {
   });
 });
 
+describe("a task with much to do", () => {
+  /** Turns of the event loop so far, as each record saw it. */
+  let seen: number[];
+  const group = tallyGroup(() => seen.push(turns));
+  let turns = 0;
+
+  /** The most records between two turns. */
+  function longestRun(): number {
+    const counts = new Map<number, number>();
+    for (const turn of seen) counts.set(turn, (counts.get(turn) ?? 0) + 1);
+    return Math.max(...counts.values());
+  }
+
+  test("lets the event loop run every 64 records, also when it rebuilds a store", async () => {
+    seen = [];
+    let isOver = false;
+    const turn = () => {
+      turns += 1;
+      if (!isOver) setImmediate(turn);
+    };
+    setImmediate(turn);
+    tester = await createTester({ groups: [group], openLog: memoryLog() });
+    await tester.send(numbers, ...to(here, ...upTo(64 + 2_048)));
+    await tester.settle();
+    expect(seen).toHaveLength(64 + 2_048);
+    expect(longestRun()).toBe(64);
+    seen = [];
+    await tester.restart({ losesStores: true });
+    await tester.settle();
+    isOver = true;
+    expect(seen).toHaveLength(64 + 2_048);
+    expect(longestRun()).toBe(64);
+    await expectFolded(group);
+  });
+});
+
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n + 100);
 
 async function eventually(isSo: () => boolean): Promise<void> {
