@@ -21,18 +21,17 @@ import type { Changes } from "./changes.ts";
 import { ClaimInputs, nextOffset } from "./claim-inputs.ts";
 import type { Membership } from "./membership.ts";
 import type { Reader } from "./reader.ts";
+import { recordBytes, type RecordRows } from "./record-rows.ts";
 
 /** What a claim needs of the log it belongs to. */
 export interface ClaimHost {
   readonly reader: Reader;
+  readonly records: RecordRows;
   readonly catalog: Catalog;
   readonly changes: Changes;
   readonly membership: Membership;
   /** Runs in a transaction of its own or with others; throws inside refuse this one alone. */
   transact<T>(bytes: number, run: () => T): Promise<T>;
-  insert(ref: PartitionRef, record: Omit<NewRecord, "topic" | "partition">): number;
-  /** The bytes that a record takes in the queue. Throws `record_too_large`. */
-  recordBytes(record: NewRecord): number;
   storeProgress(group: string, partition: number, progress: Progress): void;
   release(claim: EmbeddedClaim): Promise<void>;
 }
@@ -103,7 +102,7 @@ export class EmbeddedClaim implements Claim {
     }
     const rows = this.changelogRows(commit);
     let bytes = 0;
-    for (const record of [...commit.outputs, ...rows]) bytes += this.host.recordBytes(record);
+    for (const record of [...commit.outputs, ...rows]) bytes += recordBytes(record);
     try {
       this.current = await this.host.transact(bytes, () => this.write(commit, rows));
       return this.current;
@@ -143,7 +142,7 @@ export class EmbeddedClaim implements Claim {
       outputs.set(`${output.topic}/${output.partition}`, output);
     }
     commit.outputs.forEach((output, index) => {
-      const offset = this.host.insert(outputRefs[index] as PartitionRef, output);
+      const offset = this.host.records.insert(outputRefs[index] as PartitionRef, output);
       outputs.set(`${output.topic}/${output.partition}`, {
         topic: output.topic,
         partition: output.partition,
@@ -152,7 +151,7 @@ export class EmbeddedClaim implements Claim {
     });
     let changelogOffset = this.current?.changelogOffset ?? null;
     rows.forEach((row, index) => {
-      changelogOffset = BigInt(this.host.insert(rowRefs[index] as PartitionRef, row));
+      changelogOffset = BigInt(this.host.records.insert(rowRefs[index] as PartitionRef, row));
     });
     const progress: Progress = {
       inputs: mergeInputs(this.current?.inputs ?? [], commit.inputs),

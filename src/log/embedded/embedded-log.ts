@@ -15,14 +15,12 @@ import {
   type JoinOptions,
   LogError,
   type LogRecord,
-  MAX_RECORD_BYTES,
   type NewRecord,
   type Owner,
   type Progress,
   type ReadOptions,
   type TopicSpec,
 } from "../event-log.ts";
-import { recordChecksum } from "../record-checksum.ts";
 import { Catalog, type PartitionRef } from "./catalog.ts";
 import { Changes } from "./changes.ts";
 import { Checkpointer } from "./checkpointer.ts";
@@ -30,8 +28,8 @@ import { EmbeddedClaim } from "./claim.ts";
 import { clean } from "./cleaner.ts";
 import { Membership } from "./membership.ts";
 import { decodeProgress, encodeProgress } from "../progress-text.ts";
-import { encodeHeaders, storedChecksum } from "./record-frame.ts";
 import { DEFAULT_MAX_RECORDS, Reader } from "./reader.ts";
+import { recordBytes, RecordRows } from "./record-rows.ts";
 import { type OpenDatabaseOptions, openDatabase } from "./schema.ts";
 import { type Step, Writer } from "./writer.ts";
 
@@ -66,6 +64,7 @@ export class EmbeddedLog implements EventLog {
   private readonly database;
   private readonly catalog: Catalog;
   private readonly reader: Reader;
+  private readonly records: RecordRows;
   private readonly writer: Writer;
   private readonly changes: Changes;
   private readonly checkpointer: Checkpointer;
@@ -73,7 +72,7 @@ export class EmbeddedLog implements EventLog {
   private readonly claims = new Set<EmbeddedClaim>();
   private readonly closing = new AbortController();
   private readonly cleaning: ReturnType<typeof setInterval> | null;
-  private readonly statements: Record<"insert" | "progress" | "setProgress", Statement>;
+  private readonly statements: Record<"progress" | "setProgress", Statement>;
 
   constructor(private readonly options: EmbeddedLogOptions) {
     const opened = openDatabase({ create: false, defaults: {}, settings: {}, ...options });
@@ -86,6 +85,7 @@ export class EmbeddedLog implements EventLog {
     const monotonicMs = () => performance.now();
     this.catalog = new Catalog(database);
     this.reader = new Reader(database);
+    this.records = new RecordRows({ database, catalog: this.catalog, nowMs: options.nowMs });
     this.writer = new Writer({
       database,
       beforeCommit: () => this.catalog.flush(),
@@ -106,7 +106,6 @@ export class EmbeddedLog implements EventLog {
     });
     this.cleaning = options.leavesCheckpoints === true ? null : this.cleanRegularly();
     this.statements = {
-      insert: database.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
       progress: database.prepare(
         "SELECT progress FROM progress WHERE group_name = ? AND partition = ?",
       ),
@@ -129,7 +128,8 @@ export class EmbeddedLog implements EventLog {
     }
     return this.writer.enqueue({
       bytes,
-      run: () => records.map((record, i) => BigInt(this.insert(refs[i] as PartitionRef, record))),
+      run: () =>
+        records.map((record, i) => BigInt(this.records.insert(refs[i] as PartitionRef, record))),
     });
   }
 
@@ -256,6 +256,7 @@ export class EmbeddedLog implements EventLog {
     await this.writer.close();
     this.changes.close();
     this.reader.close();
+    this.records.close();
     this.catalog.close();
     // With one statement left open SQLite would keep the connection, and the WAL beside it.
     for (const statement of Object.values(this.statements)) statement.finalize();
@@ -266,28 +267,6 @@ export class EmbeddedLog implements EventLog {
     if (this.closing.signal.aborted) {
       throw new LogError("closed", "the log is closed: open it again");
     }
-  }
-
-  /** In a transaction: writes one record and returns its offset. */
-  private insert(ref: PartitionRef, record: Omit<NewRecord, "topic" | "partition">): number {
-    const { offset, sequence } = this.catalog.reserve(ref);
-    const headers = record.headers ?? [];
-    const timestampMs = this.options.nowMs();
-    const checksum = storedChecksum(
-      recordChecksum({ key: record.key, value: record.value, headers }),
-      { partitionId: ref.id, offset, sequence, timestampMs },
-    );
-    this.statements.insert.run(
-      ref.id,
-      offset,
-      sequence,
-      timestampMs,
-      record.key,
-      record.value,
-      encodeHeaders(headers),
-      checksum,
-    );
-    return offset;
   }
 
   private cleanRegularly(): ReturnType<typeof setInterval> {
@@ -309,12 +288,11 @@ export class EmbeddedLog implements EventLog {
     const claim = new EmbeddedClaim(
       {
         reader: this.reader,
+        records: this.records,
         catalog: this.catalog,
         changes: this.changes,
         membership: this.membership,
         transact: (bytes, run) => this.transact(bytes, run),
-        insert: (ref, record) => this.insert(ref, record),
-        recordBytes,
         storeProgress: (...args) => this.storeProgress(...args),
         release: async (released) => {
           this.claims.delete(released);
@@ -366,17 +344,4 @@ function outOfRange(ref: PartitionRef, from: number): LogError {
     `offset ${from} of ${ref.topic} partition ${ref.partition} is not there: it holds ` +
       `${ref.startOffset} to ${ref.nextOffset}`,
   );
-}
-
-/** Throws `record_too_large`. */
-function recordBytes(record: NewRecord): number {
-  let bytes = record.key.length + (record.value?.length ?? 0);
-  for (const [name, value] of record.headers ?? []) bytes += name.length + value.length + 6;
-  if (bytes > MAX_RECORD_BYTES) {
-    throw new LogError(
-      "record_too_large",
-      `a record of ${bytes} bytes for ${record.topic} is over the limit of ${MAX_RECORD_BYTES}`,
-    );
-  }
-  return bytes + 64; // the row's own columns
 }
