@@ -51,10 +51,6 @@ export class View {
     this.stopListening = options.log.onChange(() => this.progresses.fill(undefined));
   }
 
-  get group(): Group {
-    return this.options.group;
-  }
-
   partitionOf(key: string): number {
     return partitionOf(encoder.encode(key), this.options.partitions);
   }
