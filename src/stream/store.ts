@@ -19,6 +19,7 @@ import {
   mkdtempSync,
   openSync,
   rmSync,
+  statSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Progress } from "../log/event-log.ts";
@@ -157,6 +158,7 @@ function initialise(database: Database, incarnation: string): Database {
 }
 
 export class Store {
+  private readonly inode: number | null;
   private readonly statements: Record<
     | ("get" | "put" | "remove" | "forward" | "backward")
     | ("place" | "move" | "begin" | "commit" | "version"),
@@ -169,6 +171,7 @@ export class Store {
     private readonly options: { readonly incarnation: string; readonly isShared: boolean },
   ) {
     checkIdentity(database, path, options.incarnation);
+    this.inode = options.isShared ? null : inodeAt(path);
     const prepare = (sql: string) => database.prepare(sql);
     const range = "SELECT key, value FROM rows WHERE key >= ? AND key < ? ORDER BY key";
     this.statements = {
@@ -249,6 +252,13 @@ export class Store {
     }
   }
 
+  /** Whether another file stands in its place: this one was deleted, and is built anew. */
+  isReplaced(): boolean {
+    if (this.inode === null) return false;
+    const inode = inodeAt(this.path);
+    return inode !== null && inode !== this.inode;
+  }
+
   /** Changes when another connection has changed the file; -1 in memory, where all share one. */
   version(): number {
     if (this.options.isShared) return -1;
@@ -287,6 +297,10 @@ export class Store {
       throw storeFault(this.path, error);
     }
   }
+}
+
+function inodeAt(path: string): number | null {
+  return statSync(path, { throwIfNoEntry: false })?.ino ?? null;
 }
 
 interface Place {

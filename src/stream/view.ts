@@ -5,7 +5,7 @@
  *
  * On a log whose stores lie on this host a view opens their files: no copy, nothing to load, and
  * what an owner has flushed is seen at once. It never blocks an owner. A store that is not there
- * yet reads as empty.
+ * yet reads as empty; one that was deleted is left for the one that is built in its place.
  */
 
 import type { EventLog, Progress } from "../log/event-log.ts";
@@ -22,6 +22,9 @@ import { partitionOf } from "./partitioner.ts";
 import { endOfPrefix, keyPrefix, rowKey, splitRowKey, toLatin1 } from "./row-key.ts";
 import type { Store, Stores } from "./store.ts";
 
+/** More than the versions that one file can have had. */
+const VERSIONS_OF_A_FILE = 2 ** 32;
+
 /** Rows read in one step of a scan, so that a snapshot is short. */
 const SCAN_ROWS = 1_024;
 
@@ -36,6 +39,10 @@ export class View {
   private readonly stores: (Store | null)[];
   /** As of the log's last change; undefined: look again. */
   private readonly progresses: (Progress | null | undefined)[];
+  /** Whether a store's file stands in its place still, as of the log's last change. */
+  private readonly inPlace: boolean[];
+  /** How often a store was opened. */
+  private readonly openings: number[];
   private readonly stopListening: () => void;
 
   constructor(
@@ -48,7 +55,12 @@ export class View {
   ) {
     this.stores = Array.from({ length: options.partitions }, () => null);
     this.progresses = this.stores.map(() => undefined);
-    this.stopListening = options.log.onChange(() => this.progresses.fill(undefined));
+    this.inPlace = this.stores.map(() => false);
+    this.openings = this.stores.map(() => 0);
+    this.stopListening = options.log.onChange(() => {
+      this.progresses.fill(undefined);
+      this.inPlace.fill(false);
+    });
   }
 
   partitionOf(key: string): number {
@@ -81,9 +93,9 @@ export class View {
 
   /** All rows of a kind in one partition, by stored key. Not one snapshot. */
   *scan<R>(partition: number, kind: RowKind<R>): Generator<KeyedRow<R>> {
-    const store = this.store(partition);
-    if (store === null) return;
     for (let from = ""; ; ) {
+      const store = this.store(partition);
+      if (store === null) return;
       const rows = store.range({ from, to: "\xff\xff\xff", isReverse: false, limit: SCAN_ROWS });
       for (const row of rows) {
         const { key, tag, subKey } = splitRowKey(row.key);
@@ -114,7 +126,9 @@ export class View {
    * told, and nothing may be kept.
    */
   version(partition: number): number {
-    return this.store(partition)?.version() ?? 0;
+    const version = this.store(partition)?.version() ?? 0;
+    if (version === -1) return version;
+    return (this.openings[partition] as number) * VERSIONS_OF_A_FILE + version;
   }
 
   close(): void {
@@ -125,10 +139,16 @@ export class View {
 
   private store(partition: number): Store | null {
     const open = this.stores[partition] ?? null;
-    if (open !== null) return open;
+    if (open !== null && (this.inPlace[partition] || !open.isReplaced())) {
+      this.inPlace[partition] = true;
+      return open;
+    }
+    open?.close();
+    this.stores[partition] = null;
     const { group, stores } = this.options;
     const store = stores.openForReading(tableName(group), partition);
     this.stores[partition] = store;
+    if (store !== null) this.openings[partition] = (this.openings[partition] ?? 0) + 1;
     return store;
   }
 }

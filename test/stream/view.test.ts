@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
 import type { Progress } from "../../src/log/event-log.ts";
 import { jsonCodec } from "../../src/stream/codec.ts";
 import { defineGroup, input, type RowKind } from "../../src/stream/group.ts";
@@ -148,6 +149,35 @@ describe.each(["in memory", "on disk"])("a view of stores %s", (place) => {
     view.close();
     expect(log.count).toBe(0);
   });
+});
+
+test("leaves a store that was deleted for the one that is built in its place", () => {
+  const { stores, log, open, write } = make("on disk");
+  const old = open();
+  write(old, [notes, "old"]);
+  const seen = () => [view.get(key, notes), view.progress(1)?.inputs[0]?.nextOffset ?? null];
+  expect(seen()).toEqual(["old", 1n]);
+  const version = view.version(1);
+  old.close();
+  rmSync(stores.folder, { recursive: true });
+  log.notify();
+  expect(seen()).toEqual(["old", 1n]); // until there is another
+  const value = notes.codec.encode("new");
+  const anew = open();
+  anew.apply({
+    epoch: 1,
+    before: null,
+    after: {
+      inputs: [{ topic: "numbers", nextOffset: 7n, checksum: 1 }],
+      ...{ outputs: [], changelogOffset: null },
+    },
+    rows: [[rowKey(keyPrefix(Buffer.from(key)), notes.tag, undefined), value]],
+  });
+  log.notify();
+  expect(seen()).toEqual(["new", 7n]);
+  expect([...view.scan(1, notes)]).toHaveLength(1);
+  expect(view.version(1)).not.toBe(version);
+  anew.close();
 });
 
 test("finds the partition of a key, and refuses a store of another log", () => {
