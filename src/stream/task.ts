@@ -26,6 +26,8 @@ import { TaskRows } from "./task-rows.ts";
 const MAX_BATCH_RECORDS = 2_048;
 /** What is run by then is committed: a slow rule must not make its partition look stuck. */
 const MAX_BATCH_MS = 500;
+/** Slices run on for so long without a turn of the event loop, which heartbeats wait for. */
+const MAX_TURN_MS = 20;
 /** While behind, the store is written once in so many records; a crash repeats that many. */
 const FLUSH_EVERY_RECORDS = 16_384;
 /** Or in so many changed rows, which bounds memory. */
@@ -54,7 +56,7 @@ export interface TaskOptions {
   readonly partitions: number;
   /** Resolves after so many milliseconds, or when the signal fires. */
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Left out: a batch is not cut, however long it takes. */
+  /** Left out: a batch is not cut, however long it takes, and each slice has its turn. */
   readonly monotonicMs?: () => number;
 }
 
@@ -132,17 +134,21 @@ export class Task {
   /** Runs records up to `to`, in slices; where there is an error, that record has failed. */
   private async runSome(records: readonly LogRecord[], from: number): Promise<Run> {
     const { claim, store, runner, options } = this;
-    const { monotonicMs = () => 0 } = options;
-    const startMs = monotonicMs();
+    const { monotonicMs } = options;
+    const nowMs = () => monotonicMs?.() ?? 0;
+    const startMs = nowMs();
+    let turnMs = startMs;
     for (let to = from; ; ) {
       const slice = sliceAt(records, to);
       const failure = store.snapshot(() => runner.run(slice));
       if (failure !== null) return { to: to + failure.index, error: failure.error };
       to += slice.length;
-      const isLong = monotonicMs() - startMs >= MAX_BATCH_MS;
-      if (to === records.length || isLong) return { to, error: null };
+      const endMs = nowMs();
+      if (to === records.length || endMs - startMs >= MAX_BATCH_MS) return { to, error: null };
+      if (monotonicMs !== undefined && endMs - turnMs < MAX_TURN_MS) continue;
       await nextTurn();
       if (claim.revoked.aborted) return { to, error: null };
+      turnMs = nowMs();
     }
   }
 
