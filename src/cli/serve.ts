@@ -4,9 +4,11 @@
  *   HTTP ──> log <── `process` in another terminal
  */
 
+import { resolve } from "node:path";
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
 import { openData } from "./data.ts";
-import { announce, announceData, checkAccess, startServing } from "./serving.ts";
+import { announce, announceData, checkAccess, dataOption, startServing } from "./serving.ts";
+import { DEFAULT_DATA } from "./settings.ts";
 import { startedAs } from "./started-as.ts";
 import { whenAborted } from "./stopping.ts";
 
@@ -27,7 +29,8 @@ export function serveCommand() {
       try {
         announceData(app, settings.data);
         const server = startServing(app, settings);
-        const runs = `none here; run them with \`${startedAs()} process --all\``;
+        const named = dataOption({ data: settings.data, defaultData: resolve(DEFAULT_DATA) });
+        const runs = `none here; run them with \`${startedAs()} process --all${named}\``;
         announce([`processors  ${runs}`, `serving     ${server.url}`, "Ctrl-C stops it."]);
         await whenAborted(stopping);
         await server.stop();

@@ -42,10 +42,15 @@ export function announceData(app: App, folder: string): void {
   announce([`data        ${describeData(app, folder)}`]);
 }
 
+/** What a command to type next needs to find this data: nothing, or ` --data FOLDER`. */
+export function dataOption({ data, defaultData }: Omit<NextOptions, "url">): string {
+  return data === defaultData ? "" : ` --data ${quote(data)}`;
+}
+
 /** Commands to type next, with this data and this address. */
 export function nextLines({ data, defaultData, url }: NextOptions): string[] {
   const program = startedAs();
-  const named = data === defaultData ? "" : ` --data ${quote(data)}`;
+  const named = dataOption({ data, defaultData });
   return [
     "",
     "next, in another terminal:",

@@ -109,7 +109,7 @@ test("a reader that goes away is no failure, and a list of thousands stops writi
   expect(all.out.trimEnd().split("\n")).toHaveLength(3_000);
 }, TEST_MS);
 
-test("a port that is taken is named, and the folder that was made", async () => {
+test("a port that is taken is named, and the folder that was made; advice names it, too", async () => {
   using folder = temporaryFolder();
   await using first = new Running({ folder: folder.path }, "up", "--port", "0");
   const { port } = new URL(await first.serves());
@@ -119,6 +119,10 @@ test("a port that is taken is named, and the folder that was made", async () => 
     `error: port ${port} of 127.0.0.1 is taken: stop what uses it, or choose another with --port\n`,
   );
   expect(other.out).toContain(`${join(folder.path, "other")} (created`);
+  const elsewhere = ["--port", "0", "--data", "other"];
+  await using apart = new Running({ folder: folder.path }, "serve", ...elsewhere);
+  await apart.serves();
+  expect(apart.out).toContain(`process --all --data ${join(folder.path, "other")}\``);
   expect(existsSync(join(folder.path, "other", "log.db"))).toBe(true);
   const health = await run({ folder: folder.path }, "process", "--all", "--health", port);
   expect(health).toMatchObject({ code: 1 });
