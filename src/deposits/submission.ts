@@ -13,6 +13,8 @@
 
 import type { Deposit } from "../gen/depositaja/v1/deposit_pb.ts";
 import type { Emitter } from "../stream/emitter.ts";
+import { formatPosition, type Position } from "../stream/position.ts";
+import { StreamError } from "../stream/stream-error.ts";
 import { type AcceptedDeposit, type DecisionOptions, Decisions } from "./decisions.ts";
 import {
   acceptedAtProblem,
@@ -75,7 +77,10 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
       const position = await options.deposits.emit(emission);
       const written = { walletId, id, fingerprint, position };
       // A known id stays what it is. A conflict is written all the same, for the dead letters.
-      return known === null ? decisions.decide(written) : decisions.verdict(written);
+      if (known !== null) return decisions.verdict(written);
+      return decisions.decide(written).catch((error: unknown) => {
+        throw error instanceof StreamError ? unreadable(position) : error;
+      });
     })().finally(() => underWay.delete(name));
     underWay.set(name, outcome);
     return outcome;
@@ -98,6 +103,15 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
     },
     abandon: () => decisions.abandon(),
   };
+}
+
+/** The deposit is written, so no table's fault may make it look refused. */
+function unreadable(position: Position): DepositError {
+  return new DepositError(
+    "undecided",
+    `deposit ${formatPosition(position)} is written, but the collector's table cannot be read: ` +
+      "send it again with the same id",
+  );
 }
 
 interface KeyedEmission {

@@ -202,8 +202,9 @@ export interface EventLog {
   bounds(topic: string, partition: number): Promise<Bounds>;
   progress(group: string, partition: number): Promise<Progress | null>;
   /**
-   * Yields claims as partitions come to this member, until the signal fires; a claim may be
-   * revoked before it is yielded. Waits out a log that cannot be written. Throws `unknown_topic`,
+   * Yields claims as partitions come to this member, until the signal fires; then revokes them
+   * all, waits a while for the holders to release them, and leaves. A claim may be revoked before
+   * it is yielded. Waits out a log that cannot be written. Throws `unknown_topic`,
    * `topic_mismatch`.
    */
   join(options: JoinOptions): AsyncIterable<Claim>;

@@ -1,7 +1,7 @@
 /**
  * Problems: the one table from error code to HTTP status, and how a problem is answered.
  *
- *   ServiceError, DepositError, MoneyError, LogError ──> code ──table──> {"error","code"}
+ *   ServiceError, DepositError, MoneyError, LogError, StreamError ──> code ──table──> {"error","code"}
  *
  * Under /api/ the numeric status stands as the code, for clients of the program that this one
  * follows.
@@ -11,6 +11,7 @@ import { getLogger } from "@logtape/logtape";
 import { DepositError, type DepositErrorCode } from "../deposits/deposit-error.ts";
 import { LogError } from "../log/event-log.ts";
 import { MoneyError, type MoneyErrorCode } from "../money.ts";
+import { StreamError } from "../stream/stream-error.ts";
 
 /** What only HTTP can get wrong. */
 export type ServiceErrorCode =
@@ -25,6 +26,8 @@ export type ServiceErrorCode =
   | "busy"
   | "log_unavailable"
   | "outcome_unknown"
+  /** A table cannot be read; the log has the file's name. */
+  | "store_unavailable"
   | "not_settled"
   | "internal_error";
 
@@ -66,6 +69,7 @@ const STATUS: Readonly<Record<ProblemCode, number>> = {
   busy: 503,
   log_unavailable: 503,
   outcome_unknown: 503,
+  store_unavailable: 503,
   undecided: 503,
   not_settled: 504,
 };
@@ -108,6 +112,8 @@ export function problemResponse(
   });
 }
 
+const STORE_FAULTS: ReadonlySet<string> = new Set(["store_mismatch", "store_unavailable"]);
+
 function knownProblem(error: unknown): Omit<Problem, "status"> | null {
   if (
     error instanceof ServiceError ||
@@ -115,6 +121,11 @@ function knownProblem(error: unknown): Omit<Problem, "status"> | null {
     error instanceof MoneyError
   ) {
     return { code: error.code, message: error.message };
+  }
+  if (error instanceof StreamError && STORE_FAULTS.has(error.code)) {
+    logger.error("a table cannot be read: {message}", { message: error.message });
+    const message = "a table cannot be read now: try again later";
+    return { code: "store_unavailable", message };
   }
   if (!(error instanceof LogError)) return null;
   const { message } = error;

@@ -213,9 +213,11 @@ export class Task {
     const letters = outputs.filter((output) => output.topic === topic);
     const first = letters[0];
     if (first === undefined) return;
+    // Without its detail, which tells of the message: the dead letter has that.
+    const { topic: from, partition, offset, reason } = readDeadLetter(first);
     logger.warn(
-      "{topic}: {count} more; the first from {from} offset {offset}, {reason}: {detail}",
-      { ...readDeadLetter(first), from: readDeadLetter(first).topic, topic, count: letters.length },
+      "{topic}: {count} more; the first from {from} partition {partition} offset {offset}: {reason}",
+      { topic, count: letters.length, from, partition, offset, reason },
     );
   }
 

@@ -77,9 +77,10 @@ export class Member {
     });
   }
 
-  /** Ends the membership by its signal and waits for the end. */
+  /** Ends the membership by its signal, gives back what it holds, and waits for the end. */
   async leave(): Promise<void> {
     this.controller.abort();
+    await Promise.all(this.claims.map((claim) => claim.release()));
     await this.ended();
   }
 

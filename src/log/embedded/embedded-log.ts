@@ -35,6 +35,8 @@ import { type Step, Writer } from "./writer.ts";
 
 /** Compaction is never urgent; a run over nothing to do costs microseconds. */
 const CLEAN_EVERY_MS = 5 * 60 * 1_000;
+/** A member that leaves waits so long for its running batches, then lets them be fenced. */
+const RELEASE_WITHIN_MS = 3_000;
 
 export interface EmbeddedLogOptions extends Partial<OpenDatabaseOptions> {
   readonly folder: string;
@@ -176,13 +178,14 @@ export class EmbeddedLog implements EventLog {
     const { group, topics, signal } = options;
     const partitions = this.commonPartitions(topics);
     const granted: EmbeddedClaim[] = [];
+    const lent = new Set<EmbeddedClaim>();
     const held = new Map<number, EmbeddedClaim>();
     let wake = () => {};
     await this.membership.join({
       group,
       partitions,
       isStandIn: options.standIn ?? false,
-      wants: options.wants ?? (() => true),
+      wants: (partition) => !signal.aborted && (options.wants?.(partition) ?? true),
       granted: (partition, epoch) => {
         const claim = this.createClaim(options, partition, epoch);
         held.set(partition, claim);
@@ -196,6 +199,8 @@ export class EmbeddedLog implements EventLog {
       while (!signal.aborted && !this.closing.signal.aborted) {
         const claim = granted.shift();
         if (claim !== undefined) {
+          lent.add(claim);
+          claim.released.then(() => lent.delete(claim), () => {}); // it never rejects
           yield claim;
           continue;
         }
@@ -205,10 +210,23 @@ export class EmbeddedLog implements EventLog {
           this.closing.signal.addEventListener("abort", () => resolve(), { once: true });
         });
       }
+      for (const claim of held.values()) claim.revoke();
+      await this.whenReleased(lent);
     } finally {
       for (const claim of held.values()) claim.revoke();
       await this.membership.leave(group);
     }
+  }
+
+  /** A holder may be before its commit, which would be fenced if the group were left now. */
+  private async whenReleased(lent: ReadonlySet<EmbeddedClaim>): Promise<void> {
+    if (lent.size === 0 || this.closing.signal.aborted) return;
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, RELEASE_WITHIN_MS);
+    const all = Promise.all([...lent].map((claim) => claim.released));
+    this.closing.signal.addEventListener("abort", () => late.resolve(), { once: true });
+    await Promise.race([all, late.promise]);
+    clearTimeout(timer);
   }
 
   async owners(group: string): Promise<readonly Owner[]> {
