@@ -1,7 +1,7 @@
 /**
  * Problems: the one table from error code to HTTP status, and how a problem is answered.
  *
- *   ServiceError, DepositError, MoneyError, LogError, StreamError ──> code ──table──> {"error","code"}
+ *   errors of service, deposits, money, log, stores ──> code ──table──> {"error","code"}
  *
  * Under /api/ the numeric status stands as the code, for clients of the program that this one
  * follows.

@@ -216,7 +216,7 @@ export class Task {
     // Without its detail, which tells of the message: the dead letter has that.
     const { topic: from, partition, offset, reason } = readDeadLetter(first);
     logger.warn(
-      "{topic}: {count} more; the first from {from} partition {partition} offset {offset}: {reason}",
+      "{topic}: {count} more; the first: {reason}, {from} partition {partition} offset {offset}",
       { topic, count: letters.length, from, partition, offset, reason },
     );
   }

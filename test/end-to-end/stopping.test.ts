@@ -109,7 +109,7 @@ test("a reader that goes away is no failure, and a list of thousands stops writi
   expect(all.out.trimEnd().split("\n")).toHaveLength(3_000);
 }, TEST_MS);
 
-test("a port that is taken is named, and the folder that was made; advice names it, too", async () => {
+test("a taken port is named, and the folder that was made; advice names it, too", async () => {
   using folder = temporaryFolder();
   await using first = new Running({ folder: folder.path }, "up", "--port", "0");
   const { port } = new URL(await first.serves());
