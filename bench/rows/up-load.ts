@@ -7,6 +7,7 @@
 
 import { generateLoad, type Server, startServer } from "../children.ts";
 import { DAY, makeHistory } from "../history.ts";
+import { lagOf, settleServer } from "../lag.ts";
 import type { LoadPlan, LoadReport } from "../load/load-plan.ts";
 import { withFolder } from "../machine.ts";
 import {
@@ -24,7 +25,6 @@ const CONNECTIONS = 64;
 const SAMPLE_EVERY_MS = 500;
 /** Bounded is what a second of work catches up with. */
 const LAG_SETTLES_MS = 1_000;
-const GIVES_UP_MS = 120_000;
 
 export const upLoad: Benchmark = {
   name: "up",
@@ -129,34 +129,21 @@ async function eachRun(
 }
 
 async function loadWatchingLag(
-  { port }: Server,
+  server: Server,
   load: Omit<LoadPlan, "port">,
 ): Promise<LoadReport & { readonly highestLag: number; readonly settledAfterMs: number }> {
   let highestLag = 0;
   const over = new AbortController();
   const watching = (async () => {
     while (!over.signal.aborted) {
-      highestLag = Math.max(highestLag, await lagOf(port));
+      highestLag = Math.max(highestLag, await lagOf(server));
       await Bun.sleep(SAMPLE_EVERY_MS);
     }
   })();
-  const report = await generateLoad({ ...load, port });
-  const settledAfterMs = await timed(async () => {
-    const deadlineMs = performance.now() + GIVES_UP_MS;
-    while ((await lagOf(port)) > 0) {
-      if (performance.now() > deadlineMs) throw new Error("the groups do not catch up");
-      await Bun.sleep(10);
-    }
-  });
+  const report = await generateLoad({ ...load, port: server.port });
+  const settledAfterMs = await timed(() => settleServer(server));
   over.abort();
   await watching;
   if (report.failures > 0) throw new Error(`${report.failures} failures: ${report.firstFailure}`);
   return { ...report, highestLag, settledAfterMs };
-}
-
-/** The furthest behind of all groups. */
-async function lagOf(port: number): Promise<number> {
-  const response = await fetch(`http://127.0.0.1:${port}/readyz`);
-  const { groups } = (await response.json()) as { groups: readonly { lag: number }[] };
-  return Math.max(...groups.map(({ lag }) => lag));
 }
