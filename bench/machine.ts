@@ -27,14 +27,23 @@ export function thisMachine(): Machine {
   };
 }
 
-/** Runs with a new folder on a disk, which is gone afterwards. */
+const folders = new Set<string>();
+process.on("exit", () => folders.forEach(remove));
+
+/** Runs with a new folder on a disk, which is gone afterwards, also when the process is stopped. */
 export async function withFolder<T>(run: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(diskFolder(), "depositaja-bench-"));
+  folders.add(folder);
   try {
     return await run(folder);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    remove(folder);
+    folders.delete(folder);
   }
+}
+
+function remove(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
 }
 
 function diskFolder(): string {
