@@ -5,6 +5,7 @@
  * clients send the bare one.
  */
 
+import { MAX_DEPOSIT_KEY_BYTES, textProblem } from "../deposits/deposit.ts";
 import { DepositError } from "../deposits/deposit-error.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -14,14 +15,21 @@ export function idempotencyKey(headers: Headers): string | null {
   const value = headers.get("idempotency-key");
   if (value === null) return null;
   const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(value);
-  if (quoted !== null) return text((quoted[1] as string).replace(/\\(.)/g, "$1"));
+  if (quoted !== null) return checked(text((quoted[1] as string).replace(/\\(.)/g, "$1")));
   // Two headers arrive as one value with a comma between them.
   if (/[",]/.test(value)) {
     throw invalid(
       'Idempotency-Key must be given once; one with a comma or a quote in it stands in "quotes"',
     );
   }
-  return text(value);
+  return checked(text(value));
+}
+
+/** The door's rule for ids, told by the name that the client knows. */
+function checked(key: string): string {
+  const problem = textProblem("Idempotency-Key", key, MAX_DEPOSIT_KEY_BYTES);
+  if (problem !== null) throw invalid(problem);
+  return key;
 }
 
 /** Header values arrive as one character a byte. */

@@ -17,6 +17,7 @@ import { StreamError } from "../stream/stream-error.ts";
 export type ServiceErrorCode =
   | "invalid_body"
   | "invalid_position"
+  | "invalid_query"
   | "foreign_host"
   | "foreign_origin"
   | "not_found"
@@ -55,6 +56,7 @@ const STATUS: Readonly<Record<ProblemCode, number>> = {
   body_too_large: 413,
   invalid_body: 422,
   invalid_position: 422,
+  invalid_query: 422,
   invalid_wallet_id: 422,
   invalid_amount: 422,
   invalid_key: 422,

@@ -17,6 +17,7 @@ import { addHealthRoutes, type HealthOptions } from "./health.ts";
 import { createGuard } from "./host-guard.ts";
 import { idempotencyKey } from "./idempotency-key.ts";
 import { problemResponse, ServiceError } from "./problem.ts";
+import { afterOf, refuseQuery } from "./query.ts";
 import { type RunningServer, type ServerOptions, startServer } from "./server.ts";
 import { SettledReads, type SettledReadsOptions } from "./settled-reads.ts";
 import { WalletAnswers, type WalletAnswersOptions, walletIdOf } from "./wallet-answers.ts";
@@ -44,6 +45,7 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
   const routes = newRoutes();
 
   const deposit = async (c: Context) => {
+    refuseQuery(c);
     const { walletId, amountText } = parseDepositBody(await readBody(c.req.raw));
     const amountMinor = parseAmount(amountText, parts.decimals);
     const key = idempotencyKey(c.req.raw.headers);
@@ -53,9 +55,8 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     return { walletId, amountMinor, place: formatPosition(position) };
   };
   const check = (c: Context, segment: string) => {
-    if (!c.req.url.includes("?")) return json(answers.of(segment));
-    const after = c.req.query("after");
-    return after === undefined ? json(answers.of(segment)) : checkAfter(c, segment, after);
+    const after = afterOf(c);
+    return after === null ? json(answers.of(segment)) : checkAfter(c, segment, after);
   };
   const checkAfter = async (c: Context, segment: string, after: string) => {
     const walletId = walletIdOf(segment);
@@ -124,12 +125,26 @@ function listening(
   });
   const guard = createGuard(options.allowHosts);
   const [first] = tables;
-  const fetch = (request: Request) => {
+  const answer = (request: Request) => {
     const refusal = guard(request.headers);
     if (refusal === null) return first.fetch(request);
     return problemResponse(refusal, pathOf(request.url));
   };
+  const fetch = (request: Request) =>
+    request.method === "HEAD" ? headOf(request, answer) : answer(request);
   return { fetch, listen: (address) => startServer({ ...options, ...address, fetch }) };
+}
+
+/** What GET answers, less the body: the length stays the body's (RFC 9110, 9.3.2). */
+async function headOf(request: Request, answer: Service["fetch"]): Promise<Response> {
+  const { url, headers, signal } = request;
+  const response = await answer(new Request(url, { headers, signal }));
+  const length = (await response.bytes()).length;
+  const answered = new Headers(response.headers);
+  answered.set("content-length", String(length));
+  // Bun adds it to GET only.
+  answered.set("date", new Date().toUTCString());
+  return new Response(null, { status: response.status, headers: answered });
 }
 
 /** What no route took: another method, or nothing there. */

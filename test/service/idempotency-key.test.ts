@@ -34,6 +34,15 @@ describe("the Idempotency-Key", () => {
     },
   );
 
+  test("that is too long or has control characters is told by the header's name", () => {
+    const long = "Idempotency-Key has 258 UTF-8 bytes; at most 256 are allowed";
+    expect(idempotencyKey(received("x".repeat(256)))).toHaveLength(256);
+    expect(() => idempotencyKey(received("ü".repeat(129)))).toThrow(long);
+    expect(() => idempotencyKey(received(`"${"x".repeat(258)}"`))).toThrow(long);
+    const control = "Idempotency-Key must not have control characters";
+    expect(() => idempotencyKey(received("a\u0085b"))).toThrow(control);
+  });
+
   test("given twice is refused", () => {
     const headers = new Headers([
       ["idempotency-key", "a"],

@@ -69,6 +69,12 @@ const SESSION: readonly (readonly [line: string, ask?: Ask])[] = [
   ["GET /check/alice?after=01-0"],
   ["GET /check/alice?after=9-0"],
   ["GET /api/check/alice?after=x"],
+  ["GET /check/alice?after=3-0&after=3-1"],
+  ["GET /alice/feed?aftr=3-0"],
+  ["GET /api/check/alice?__proto__=x"],
+  ["POST /deposit?amount=5", depositBody("alice", "1")],
+  ["POST /api/deposit?key=k1", depositBody("alice", "1")],
+  ["GET /healthz?nocache=1"],
   ["POST /deposit", depositBody("alice", "0")],
   ["POST /deposit", depositBody("alice", '"0.00"')],
   ["POST /deposit", depositBody("alice", "-1")],
@@ -150,6 +156,47 @@ describe("the routes", () => {
       const { status } = await ask(service, "POST /deposit", { ...depositBody("a", "1"), headers });
       expect(status).toBe(200);
     }
+  });
+});
+
+describe("HEAD", () => {
+  test.each([
+    ["/check/alice", 200],
+    ["/alice/feed", 200],
+    ["/check/alice?after=x", 422],
+    ["/healthz", 200],
+    ["/readyz", 200],
+    ["/deposit", 405],
+    ["/nothing", 404],
+    ["/api/nothing", 404],
+  ])("of %s has the headers of GET, its length included, and no body", async (path, status) => {
+    const { app } = await serve();
+    const server = app.createService({ allowHosts: [] }).listen({ host: "127.0.0.1", port: 0 });
+    try {
+      const [get, head] = await Promise.all(
+        ["GET", "HEAD"].map((method) => fetch(`${server.url}${path}`, { method })),
+      );
+      const names = ["allow", "content-length", "content-type"];
+      const told = (answer?: Response) => names.map((name) => answer?.headers.get(name));
+      expect([head?.status, ...told(head)]).toEqual([status, ...told(get)]);
+      expect([...(head?.headers.keys() ?? [])].sort()).toEqual(
+        [...(get?.headers.keys() ?? [])].sort(),
+      );
+      const body = (await get?.text()) ?? "";
+      expect(head?.headers.get("content-length")).toBe(String(body.length));
+      expect(await head?.text()).toBe("");
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test("is refused for a foreign host as GET is", async () => {
+    const { service } = await serve({ processors: [] });
+    const headers = { host: "evil.example" };
+    const get = await ask(service, "GET /check/alice", { headers });
+    const head = await ask(service, "HEAD /check/alice", { headers });
+    expect([head.status, head.text]).toEqual([403, ""]);
+    expect(head.headers.get("content-length")).toBe(String(get.text.length));
   });
 });
 
