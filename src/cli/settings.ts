@@ -10,6 +10,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseConfig } from "./config-file.ts";
+import { nearest } from "./nearest-name.ts";
 import { UsageError } from "./usage-error.ts";
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -214,32 +215,6 @@ function unknownVariables(environment: SettingsSources["environment"]): string[]
   return Object.keys(environment)
     .filter((key) => key.startsWith("DEPOSITAJA_") && !VARIABLES.includes(key))
     .map((key) => `the variable ${key} is no setting and is not used${nearest(key, VARIABLES)}`);
-}
-
-/** Spelling mistakes are a few letters; more apart is another word. */
-const MAX_DISTANCE = 4;
-
-function nearest(key: string, known: readonly string[]): string {
-  const upper = key.toUpperCase();
-  const [best] = known
-    .map((name) => ({ name, distance: editDistance(upper, name) }))
-    .filter(({ distance }) => distance <= MAX_DISTANCE)
-    .sort((a, b) => a.distance - b.distance);
-  return best === undefined ? `; known are ${known.join(", ")}` : `; did you mean ${best.name}?`;
-}
-
-/** Levenshtein's. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, replaced));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }
 
 function wholeNumber(text: string, { from, to }: { from: number; to: number }): number | null {

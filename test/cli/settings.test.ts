@@ -87,6 +87,27 @@ describe("settings", () => {
     });
   }
 
+  test.each([
+    ["PROT", "PORT"],
+    ["port", "PORT"],
+    ["HOST", "DEPOSITAJA_HOST"],
+    ["DEPOSTAJA_PORT", "DEPOSITAJA_PORT"],
+    ["DEPOSITAJA_LOGLEVEL", "DEPOSITAJA_LOG_LEVEL"],
+    ["BROKERS", "DEPOSITAJA_BROKERS"],
+  ])("take %s of the file for a misspelt %s", (key, meant) => {
+    const files = { "config.env": `${key}=1` };
+    expect(() => read({ files })).toThrow(`${key} is no setting; did you mean ${meant}?`);
+  });
+
+  test.each(["FOO", "HOME", "A", "PATH", "POST_IT", "DEPOSITAJA_FOO", "DEPOSITAJA_"])(
+    "do not guess what %s was meant to be, but list the names",
+    (key) => {
+      const files = { "config.env": `${key}=1` };
+      const known = `${key} is no setting; known are DEPOSITAJA_DATA, DEPOSITAJA_HOST, `;
+      expect(() => read({ files })).toThrow(known);
+    },
+  );
+
   test("do not stop at a variable of the environment that is none, but name it", () => {
     expect(read({ environment: { DEPOSITAJA_PROT: "1" } }).notes).toEqual([
       "the variable DEPOSITAJA_PROT is no setting and is not used; did you mean DEPOSITAJA_PORT?",
