@@ -7,7 +7,7 @@
  */
 
 import { balanceRow } from "./collector/balance-row.ts";
-import { walletIdProblem } from "./deposits/deposit.ts";
+import { checkedWalletId } from "./deposits/deposit.ts";
 import { DepositError } from "./deposits/deposit-error.ts";
 import { EVENT_TIME_FORM, parseEventTime } from "./deposits/event-time.ts";
 import {
@@ -48,11 +48,7 @@ export function walletsOf(options: {
 }): Wallets {
   const { balance, flagger } = options.views;
   return {
-    check: (walletId) => {
-      const problem = walletIdProblem(walletId);
-      if (problem !== null) throw new DepositError("invalid_wallet_id", problem);
-      return walletId;
-    },
+    check: checkedWalletId,
     partitionOf: (walletId) => balance.partitionOf(walletId),
     balanceMinor: (walletId) => balance.get(walletId, balanceRow)?.totalMinor ?? 0n,
     flag: (walletId) => flagSummary(flagger, walletId),

@@ -13,6 +13,7 @@ import { type Deposit, DepositSchema } from "../gen/depositaja/v1/deposit_pb.ts"
 import { MAX_AMOUNT_MINOR } from "../money.ts";
 import { type Codec, protobufCodec } from "../stream/codec.ts";
 import type { RecordInfo, Stream } from "../stream/group.ts";
+import { DepositError } from "./deposit-error.ts";
 
 /** UTF-8 bytes: room for any address or IBAN, small enough to stand in every row's key. */
 export const MAX_WALLET_ID_BYTES = 128;
@@ -48,6 +49,13 @@ export function depositFingerprint({ amountMinor }: Pick<Deposit, "amountMinor">
 export function walletIdProblem(text: string): string | null {
   if (text === "") return "wallet_id must not be empty";
   return textProblem("wallet_id", text, MAX_WALLET_ID_BYTES);
+}
+
+/** The text itself, when it can be a wallet id. Throws DepositError `invalid_wallet_id`. */
+export function checkedWalletId(text: string): string {
+  const problem = walletIdProblem(text);
+  if (problem !== null) throw new DepositError("invalid_wallet_id", problem);
+  return text;
 }
 
 /** Null when the text can be a client's own id of a deposit; otherwise why not. */

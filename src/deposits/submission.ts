@@ -19,10 +19,10 @@ import { type AcceptedDeposit, type DecisionOptions, Decisions } from "./decisio
 import {
   acceptedAtProblem,
   amountProblem,
+  checkedWalletId,
   depositFingerprint,
   depositKeyProblem,
   newDeposit,
-  walletIdProblem,
 } from "./deposit.ts";
 import { DepositError, type DepositErrorCode } from "./deposit-error.ts";
 
@@ -90,7 +90,7 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
     submit: async ({ walletId, amountMinor, key, acceptedAtMs }) => {
       const nowMs = options.nowMs();
       const timeMs = acceptedAtMs ?? nowMs;
-      check("invalid_wallet_id", walletIdProblem(walletId));
+      checkedWalletId(walletId);
       check("invalid_amount", amountProblem(amountMinor));
       check("invalid_time", acceptedAtProblem(timeMs, nowMs));
       const message = newDeposit({ amountMinor, acceptedAtMs: timeMs });

@@ -11,7 +11,7 @@
  */
 
 import { balanceRow } from "../collector/balance-row.ts";
-import { walletIdProblem } from "../deposits/deposit.ts";
+import { checkedWalletId } from "../deposits/deposit.ts";
 import { DepositError } from "../deposits/deposit-error.ts";
 import { flagRow, isFlagged } from "../flagger/flag-rows.ts";
 import type { EventLog } from "../log/event-log.ts";
@@ -120,10 +120,8 @@ function ownCopy(walletId: string): string {
 /** The wallet id of a path segment. Throws `invalid_wallet_id`. */
 export function walletIdOf(segment: string): string {
   const walletId = decoded(segment);
-  const problem =
-    walletId === null ? "wallet_id has a broken percent-encoding" : walletIdProblem(walletId);
-  if (problem !== null) throw new DepositError("invalid_wallet_id", problem);
-  return walletId as string;
+  if (walletId !== null) return checkedWalletId(walletId);
+  throw new DepositError("invalid_wallet_id", "wallet_id has a broken percent-encoding");
 }
 
 function decoded(segment: string): string | null {
