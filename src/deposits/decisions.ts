@@ -8,6 +8,7 @@
  */
 
 import { formatPosition, type Position } from "../stream/position.ts";
+import { isBeyond } from "../stream/settling.ts";
 import type { View } from "../stream/view.ts";
 import { depositStream } from "./deposit.ts";
 import { DepositError } from "./deposit-error.ts";
@@ -105,10 +106,11 @@ export class Decisions {
 
   private lookAt(partition: number, group: Set<Waiting>): void {
     try {
-      const inputs = this.options.counted.progress(partition)?.inputs ?? [];
-      const done = inputs.find(({ topic }) => topic === depositStream.topic)?.nextOffset ?? 0n;
+      const progress = this.options.counted.progress(partition);
+      const { topic } = depositStream;
       for (const waiting of group) {
-        if (waiting.position.offset < done) this.settle(waiting, () => this.verdict(waiting));
+        const isDone = isBeyond(progress, { topic, offset: waiting.position.offset });
+        if (isDone) this.settle(waiting, () => this.verdict(waiting));
       }
     } catch (error) {
       const fail = () => {

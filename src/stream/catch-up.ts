@@ -9,6 +9,7 @@
  */
 
 import type { Claim, EventLog, LogRecord, Progress } from "../log/event-log.ts";
+import { inputProgress } from "../log/input-progress.ts";
 import { encodeProgress } from "../log/progress-text.ts";
 import type { RecordRunner } from "./record-runner.ts";
 import { toLatin1 } from "./row-key.ts";
@@ -121,7 +122,7 @@ function moved(
 
 function checkNotAhead(store: Store, from: Progress, to: Progress | null): void {
   for (const { topic, nextOffset } of from.inputs) {
-    const committed = to?.inputs.find((each) => each.topic === topic)?.nextOffset ?? 0n;
+    const committed = inputProgress(to, topic)?.nextOffset ?? 0n;
     if (nextOffset <= committed) continue;
     throw new StreamError(
       "store_mismatch",

@@ -10,6 +10,7 @@
  */
 
 import type { EventLog, Progress } from "../log/event-log.ts";
+import { inputProgress } from "../log/input-progress.ts";
 import { consumersOf, type Topology } from "./topology.ts";
 
 export interface StreamPosition {
@@ -106,6 +107,15 @@ export async function whenSettled(options: {
   });
 }
 
+/** Has what stands there with this progress done the record at the position? */
+export function isBeyond(
+  progress: Progress | null,
+  { topic, offset }: Pick<StreamPosition, "topic" | "offset">,
+): boolean {
+  const input = inputProgress(progress, topic);
+  return input !== null && input.nextOffset > offset;
+}
+
 /**
  * The newest position of each stream in these partitions; none where a stream is empty. Once they
  * are settled, all that stood when this was called is done.
@@ -135,9 +145,4 @@ function furthest(pending: readonly Pending[]): Pending[] {
     if (known === undefined || known.offset < wait.offset) byPlace.set(place, wait);
   }
   return [...byPlace.values()];
-}
-
-function isBeyond(progress: Progress | null, { topic, offset }: StreamPosition): boolean {
-  const input = progress?.inputs.find((each) => each.topic === topic);
-  return input !== undefined && input.nextOffset > offset;
 }

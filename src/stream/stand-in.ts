@@ -10,6 +10,7 @@
  */
 
 import type { EventLog } from "../log/event-log.ts";
+import { inputProgress } from "../log/input-progress.ts";
 import type { Processor } from "./processor.ts";
 import {
   type Pending,
@@ -143,7 +144,7 @@ class Watch {
     const owner = owners.find((each) => each.partition === partition)?.owner ?? null;
     // As committed: while behind, a store is flushed once in several commits only.
     const progress = await log.progress(group, partition);
-    const next = nextOffset(() => progress, pending);
+    const next = inputProgress(progress, topic)?.nextOffset ?? null;
     // Own tasks share one thread: while any of them moves, this one waits for its turn.
     const moved = own === undefined ? next : committedRecords(this.processors);
     const now = `${group} ${partition} ${topic} ${owner} ${moved}`;
@@ -188,6 +189,5 @@ function committedRecords(processors: readonly Processor[]): bigint {
 }
 
 function nextOffset(progressOf: ProgressReader, wait: Pending): bigint | null {
-  const inputs = progressOf(wait.group, wait.partition)?.inputs;
-  return inputs?.find(({ topic }) => topic === wait.topic)?.nextOffset ?? null;
+  return inputProgress(progressOf(wait.group, wait.partition), wait.topic)?.nextOffset ?? null;
 }

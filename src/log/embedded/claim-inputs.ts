@@ -5,6 +5,7 @@
  */
 
 import { LogError, type LogRecord, type Progress } from "../event-log.ts";
+import { inputProgress } from "../input-progress.ts";
 import type { Catalog, PartitionRef } from "./catalog.ts";
 import type { Cursor, Reader } from "./reader.ts";
 
@@ -27,8 +28,8 @@ export class ClaimInputs {
     const { catalog, partition, topics, from } = options;
     this.cursors = topics.map((topic) => {
       const ref = catalog.find(topic, partition);
-      const done = from?.inputs.find((input) => input.topic === topic);
-      return { ref, next: done === undefined ? ref.startOffset : Number(done.nextOffset) };
+      const done = inputProgress(from, topic);
+      return { ref, next: done === null ? ref.startOffset : Number(done.nextOffset) };
     });
   }
 
@@ -50,7 +51,9 @@ export class ClaimInputs {
 
   /** What follows up to a later progress; empty when that is reached. Throws `corrupt`. */
   nextUntil(to: Progress, maxRecords: number): readonly LogRecord[] {
-    const untils = this.cursors.map(({ ref }) => nextOffset(to, ref.topic));
+    const untils = this.cursors.map(({ ref }) =>
+      Number(inputProgress(to, ref.topic)?.nextOffset ?? 0n),
+    );
     return this.merge(untils, maxRecords); // empty, too, when what is left is a gap
   }
 
@@ -75,11 +78,11 @@ export class ClaimInputs {
   /** Is the topic still the one that the progress was made on? */
   private checkCursor({ ref, next }: Cursor): void {
     const { reader, group, from } = this.options;
-    const done = from?.inputs.find(({ topic }) => topic === ref.topic);
-    if (next > ref.nextOffset || (done !== undefined && next < ref.startOffset)) {
+    const done = inputProgress(from, ref.topic);
+    if (next > ref.nextOffset || (done !== null && next < ref.startOffset)) {
       throw this.outOfRange(ref, next);
     }
-    if (done === undefined || done.checksum === null || next === ref.startOffset) return;
+    if (done === null || done.checksum === null || next === ref.startOffset) return;
     const found = reader.checksumAt(ref, next - 1);
     if (found === null || found === done.checksum) return; // compaction leaves gaps
     throw new LogError(
@@ -97,10 +100,4 @@ export class ClaimInputs {
         "topic, or start the group anew",
     );
   }
-}
-
-/** 0 where the progress has nothing of the topic. */
-export function nextOffset(progress: Progress | null, topic: string): number {
-  const found = progress?.inputs.find((each) => each.topic === topic);
-  return Number(found?.nextOffset ?? 0n);
 }

@@ -16,9 +16,10 @@ import {
   type Progress,
   type ReplayRange,
 } from "../event-log.ts";
+import { inputProgress } from "../input-progress.ts";
 import type { Catalog, PartitionRef } from "./catalog.ts";
 import type { Changes } from "./changes.ts";
-import { ClaimInputs, nextOffset } from "./claim-inputs.ts";
+import { ClaimInputs } from "./claim-inputs.ts";
 import type { Membership } from "./membership.ts";
 import type { Reader } from "./reader.ts";
 import { recordBytes, type RecordRows } from "./record-rows.ts";
@@ -134,11 +135,11 @@ export class EmbeddedClaim implements Claim {
         `partition ${partition} of ${group} belongs to another member (epoch ${epoch} is over)`,
       );
     }
-    for (const { topic, nextOffset: next } of commit.inputs) {
-      if (BigInt(nextOffset(this.current, topic)) < next) continue;
+    for (const { topic, nextOffset } of commit.inputs) {
+      if ((inputProgress(this.current, topic)?.nextOffset ?? 0n) < nextOffset) continue;
       throw new LogError(
         "position_out_of_range",
-        `a commit of ${group} partition ${partition} goes back in ${topic} to offset ${next}`,
+        `a commit of ${group} partition ${partition} goes back in ${topic} to offset ${nextOffset}`,
       );
     }
     const find = ({ topic, partition: of }: NewRecord) => this.host.catalog.find(topic, of);
