@@ -89,7 +89,10 @@ export interface Progress {
   readonly changelogOffset: bigint | null;
 }
 
-/** What one batch did. Empty `inputs` are not allowed: a commit always moves the progress. */
+/**
+ * What one batch did. A commit always moves the progress: one without `inputs` is a mistake of the
+ * caller, even when there is nothing else in it.
+ */
 export interface Commit {
   /** In the order in which they are to stand in their partitions. */
   readonly outputs: readonly NewRecord[];
@@ -132,7 +135,8 @@ export interface Claim {
    * written; the same commit may be tried again unless `revoked` has fired) or `outcome_unknown`
    * (drop every cached row, claim again, catch the store up). After `fenced` and `outcome_unknown`
    * the claim is over. Others see what was committed soon, not at once; the resolved progress is
-   * the truth for the holder. One commit at a time for a claim.
+   * the truth for the holder. One commit at a time for a claim. A commit without inputs rejects
+   * with a TypeError, not with a LogError: nothing was written, and the claim goes on.
    */
   commit(commit: Commit): Promise<Progress>;
   /**

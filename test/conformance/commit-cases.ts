@@ -161,14 +161,38 @@ export function commitCases(fixture: Fixture): void {
     },
   );
 
-  fixture.case("refuses a commit that moves no input, or one of them backwards", async () => {
+  fixture.case("takes a commit without inputs for the caller's mistake, and goes on", async () => {
+    const log = await fixture.open();
+    const { input, output, changelog } = await threeTopics(log);
+    await log.append([record(input, "a")]);
+    const { member, claim, group } = await claimOne(log, [input], changelog);
+    const records = await take(claim, 1);
+    const outputs = [record(output, "trace")];
+    const rows = [{ key: bytes("row"), value: bytes("trace") }];
+    for (const empty of [
+      { outputs: [], changelog: [], inputs: [] },
+      { outputs, changelog: rows, inputs: [] },
+    ]) {
+      const error = await claim.commit(empty).catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(TypeError);
+      expect((error as TypeError).message).toContain(`${group} partition 0`);
+    }
+    expect(claim.revoked.aborted).toBe(false);
+    expect(await log.progress(group, 0)).toBeNull();
+    const progress = await claim.commit(commitOf(records));
+    expect(progress.outputs).toEqual([]);
+    await eventually(() => log.progress(group, 0), progress);
+    for (const topic of [output, changelog]) expect(await readAll(log, topic)).toEqual([]);
+    await member.leave();
+  });
+
+  fixture.case("refuses a commit that moves an input backwards", async () => {
     const { log, topic } = await fixture.withTopic();
     await log.append(["a", "b"].map((value) => record(topic, value)));
     const { member, claim, group } = await claimOne(log, [topic]);
     const records = await take(claim, 2);
     const done = await claim.commit(commitOf(records));
     const outputs = [record(topic, "trace", { partition: 1 })];
-    await codeOf(claim.commit({ outputs, changelog: [], inputs: [] }));
     await codeOf(claim.commit(commitOf(records.slice(0, 1), { outputs })));
     await codeOf(claim.commit(commitOf(records, { outputs })));
     await eventually(() => log.progress(group, 0), done);

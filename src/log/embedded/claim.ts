@@ -105,7 +105,9 @@ export class EmbeddedClaim implements Claim {
 
   async commit(commit: Commit): Promise<Progress> {
     if (commit.inputs.length === 0) {
-      throw new LogError("topic_changed", `a commit of ${this.group} moved no input`);
+      throw new TypeError(
+        `a commit of ${this.group} partition ${this.partition} moves no input: leave it out`,
+      );
     }
     const rows = this.changelogRows(commit);
     let bytes = 0;
