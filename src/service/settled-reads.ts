@@ -65,7 +65,7 @@ export class SettledReads {
     const timer = new AbortController();
     const late = new AbortController();
     const signal = AbortSignal.any([late.signal, left, this.stopping.signal]);
-    this.options.delay(SETTLING_TIMEOUT_MS, timer.signal).then(() => late.abort());
+    void this.options.delay(SETTLING_TIMEOUT_MS, timer.signal).then(() => late.abort());
     try {
       return await this.options.settled([position], signal);
     } finally {

@@ -96,8 +96,8 @@ export function crashCases(fixture: Fixture): void {
       const claim = await member.claim();
       await claim.commit(doubled(await take(claim, 2), output, false));
       child.process.kill("SIGCONT");
-      child.process.stdin.write("commit\n");
-      child.process.stdin.end();
+      await child.process.stdin.write("commit\n");
+      await child.process.stdin.end();
       await within(child.line("fenced"), "the stale owner's answer");
       await within(child.line("revoked: true"), "the end of its claim");
       await within(child.ended, "the child's end");
