@@ -6,9 +6,11 @@
 
 import type { App } from "../app.ts";
 import { formatDecimal } from "../money.ts";
+import { coveringRemoval } from "./coverage.ts";
 import { utcText } from "./time-text.ts";
 
 type Evidence = ReturnType<App["wallets"]["evidence"]>;
+type Actions = Evidence["actions"];
 type Episode = Evidence["episodes"][number];
 type Event = Episode["newestEvents"][number];
 type Summary = ReturnType<App["wallets"]["flag"]>;
@@ -27,8 +29,11 @@ export function summaryJson(walletId: string, summary: Summary) {
 export function evidenceJson(walletId: string, evidence: Evidence, decimals: number) {
   return {
     ...summaryJson(walletId, evidence),
-    episodes: evidence.episodes.map((episode) => episodeJson(episode, decimals)),
-    actions: evidence.actions.map((action) => ({
+    episodes: evidence.episodes.map((episode) =>
+      episodeJson(episode, evidence.actions, decimals),
+    ),
+    actions: evidence.actions.map((action, i) => ({
+      action: i + 1,
       kind: action.kind,
       actor: action.actor,
       reason: action.reason,
@@ -38,7 +43,8 @@ export function evidenceJson(walletId: string, evidence: Evidence, decimals: num
   };
 }
 
-function episodeJson({ number, opening, eventCount, newestEvents }: Episode, decimals: number) {
+function episodeJson(episode: Episode, actions: Actions, decimals: number) {
+  const { number, opening, eventCount, newestEvents } = episode;
   return {
     episode: number,
     event_count: eventCount,
@@ -49,15 +55,15 @@ function episodeJson({ number, opening, eventCount, newestEvents }: Episode, dec
             rule_id: opening.ruleId,
             rule_version: opening.ruleVersion,
             limit: formatDecimal(opening.limitMinor, decimals),
-            ...eventJson(opening, decimals),
+            ...eventJson(opening, actions, decimals),
             deposit_count: opening.depositCount,
             deposits: opening.deposits.map((deposit) => depositJson(deposit, decimals)),
           },
-    newest_events: newestEvents.map((event) => eventJson(event, decimals)),
+    newest_events: newestEvents.map((event) => eventJson(event, actions, decimals)),
   };
 }
 
-function eventJson(event: Event, decimals: number) {
+function eventJson(event: Event, actions: Actions, decimals: number) {
   return {
     event: event.deposit.ordinal,
     ...timeJson("window_start", event.windowStartMs),
@@ -65,6 +71,7 @@ function eventJson(event: Event, decimals: number) {
     total: formatDecimal(event.totalMinor, decimals),
     late: event.isLate,
     covered: event.isCovered,
+    covered_by_action: coveringRemoval(actions, event.deposit.ordinal)?.number ?? null,
     deposit: depositJson(event.deposit, decimals),
   };
 }

@@ -6,13 +6,14 @@
 
 import type { App } from "../app.ts";
 import { formatDecimal } from "../money.ts";
+import { coveringRemoval } from "./coverage.ts";
 import { localText, utcText } from "./time-text.ts";
 
 type Evidence = ReturnType<App["wallets"]["evidence"]>;
 type Episode = Evidence["episodes"][number];
 type Event = Episode["newestEvents"][number];
 type Deposit = Event["deposit"];
-type Action = Evidence["actions"][number];
+type Actions = Evidence["actions"];
 type Summary = ReturnType<App["wallets"]["flag"]>;
 
 /** Of episodes, events and actions: the newest, so that a screen shows what matters now. */
@@ -30,11 +31,12 @@ export function evidenceLines(walletId: string, evidence: Evidence, options: Tex
   const lines = [`wallet   ${walletId}`, `flagged  ${statusText(evidence)}`];
   const shownEpisodes = newest(episodes, options);
   if (episodes.length > 0) lines.push("", `episodes (${shownText(shownEpisodes, episodes)})`);
-  for (const episode of shownEpisodes) lines.push("", ...episodeLines(episode, options));
+  for (const episode of shownEpisodes) lines.push("", ...episodeLines(episode, actions, options));
   const shownActions = newest(actions, options);
   if (actions.length > 0) {
     lines.push("", `operators' actions (${shownText(shownActions, actions)})`);
-    lines.push(...shownActions.map((action) => `  ${actionText(action)}`));
+    const first = actions.length - shownActions.length + 1;
+    lines.push(...shownActions.map((action, i) => `  action ${first + i}, ${actionText(action)}`));
   }
   return lines;
 }
@@ -42,60 +44,64 @@ export function evidenceLines(walletId: string, evidence: Evidence, options: Tex
 /** Why it is flagged or not, in a sentence. */
 export function statusText(summary: Summary): string {
   const { isFlagged, lastAction, newestOrdinal, coveredOrdinal, eventCount } = summary;
-  const isUncovered = newestOrdinal > coveredOrdinal;
-  if (isFlagged && isUncovered) {
-    const covered = coveredOrdinal === 0 ? "" : `; removals cover events up to ${coveredOrdinal}`;
-    return `yes: its newest event is ${newestOrdinal}${covered}`;
+  const reasons: string[] = [];
+  if (newestOrdinal > coveredOrdinal) {
+    const last = `nr ${newestOrdinal}`;
+    const which =
+      eventCount === 1 ? `deposit ${last}` : `${eventCount} deposits, the newest ${last},`;
+    const covered = coveredOrdinal === 0 ? "" : `; removals cover up to nr ${coveredOrdinal}`;
+    reasons.push(`${which} took it over the limit${covered}`);
   }
-  if (isFlagged) return "yes: an operator flagged it";
-  if (lastAction === "remove") {
-    return coveredOrdinal === 0
-      ? "no: removed"
-      : `no: removed; events up to ${coveredOrdinal} are covered`;
-  }
-  return eventCount === 0 ? "no: no deposit ever exceeded the limit" : "no";
+  if (lastAction === "add") reasons.push("an operator flagged it");
+  if (isFlagged) return `yes: ${reasons.join("; ")}`;
+  if (lastAction === null) return "no: no deposit ever exceeded the limit";
+  const all = eventCount === 0 ? "" : `, having seen deposits up to nr ${coveredOrdinal}`;
+  return `no: an operator removed the flag${all}`;
 }
 
-export function episodeLines(episode: Episode, options: TextOptions): string[] {
+/** `actions`: all of the wallet, in log order. */
+export function episodeLines(episode: Episode, actions: Actions, options: TextOptions): string[] {
   const { opening, newestEvents, eventCount } = episode;
   const events = newest(newestEvents, options);
   const lines =
     opening === null
       ? [`episode ${episode.number}: its opening event is not in the log`]
-      : openingLines(episode.number, opening, options);
+      : [
+          `episode ${episode.number}: rule ${opening.ruleId}, version ${opening.ruleVersion}`,
+          ...openingLines(opening, actions, options),
+        ];
   const further = opening === null ? eventCount : eventCount - 1;
   if (further > 0) {
     lines.push(`  further events (${events.length} of ${further} shown)`);
-    lines.push(...eventTable(events, options).map((line) => `    ${line}`));
+    lines.push(...eventTable(events, actions, options).map((line) => `    ${line}`));
   }
   return lines;
 }
 
 function openingLines(
-  number: number,
   opening: NonNullable<Episode["opening"]>,
+  actions: Actions,
   options: TextOptions,
 ): string[] {
   const money = (minor: bigint) => formatDecimal(minor, options.decimals);
   const { deposits, depositCount, deposit } = opening;
   const count = depositCount === 1 ? "1 deposit" : `${depositCount} deposits`;
   const shown = deposits.length < depositCount ? `, the newest ${deposits.length} shown` : "";
+  const covering = coveringRemoval(actions, deposit.ordinal);
   return [
-    `episode ${number}: rule ${opening.ruleId}, version ${opening.ruleVersion}`,
     `  total    ${money(opening.totalMinor)} in ${count}, limit ${money(opening.limitMinor)}`,
     `  window   after ${localText(opening.windowStartMs)}, ` +
       `up to and with ${localText(opening.windowEndMs)}`,
     `  in UTC   after ${utcText(opening.windowStartMs)}, ` +
       `up to and with ${utcText(opening.windowEndMs)}`,
-    `  event    ${deposit.ordinal}, deposit ${deposit.depositId}${marks(opening)}`,
+    `  event    nr ${deposit.ordinal}, deposit ${deposit.depositId}` +
+      (opening.isLate ? ", came late" : ""),
+    ...(covering === null
+      ? []
+      : [`  covered  by action ${covering.number}: ${covering.actor}, ${timeText(covering.atMs)}`]),
     `  deposits in the window${shown}`,
     ...depositTable(deposits, options).map((line) => `    ${line}`),
   ];
-}
-
-function marks(event: Pick<Event, "isLate" | "isCovered">): string {
-  const late = event.isLate ? ", came late" : "";
-  return `${late}${event.isCovered ? ", covered by a removal" : ""}`;
 }
 
 function depositTable(deposits: readonly Deposit[], { decimals }: TextOptions): string[] {
@@ -113,11 +119,15 @@ function depositTable(deposits: readonly Deposit[], { decimals }: TextOptions): 
 }
 
 const EVENT_COLUMNS = [
-  ...["event", "deposit", "amount", "time", "window after (UTC)", "up to (UTC)"],
-  ...["total", "client id"],
+  ...["nr", "deposit", "amount", "time", "window after (UTC)", "up to (UTC)"],
+  ...["total", "late", "covered by", "client id"],
 ];
 
-function eventTable(events: readonly Event[], { decimals }: TextOptions): string[] {
+function eventTable(
+  events: readonly Event[],
+  actions: Actions,
+  { decimals }: TextOptions,
+): string[] {
   return table(
     EVENT_COLUMNS,
     events.map(({ deposit, ...event }) => [
@@ -128,19 +138,29 @@ function eventTable(events: readonly Event[], { decimals }: TextOptions): string
       utcText(event.windowStartMs),
       utcText(event.windowEndMs),
       formatDecimal(event.totalMinor, decimals),
-      `${deposit.clientId ?? "-"}${marks(event)}`,
+      event.isLate ? "yes" : "no",
+      coveringText(actions, deposit.ordinal),
+      deposit.clientId ?? "-",
     ]),
   );
 }
 
-function actionText(action: Action): string {
+function coveringText(actions: Actions, ordinal: number): string {
+  const covering = coveringRemoval(actions, ordinal);
+  return covering === null ? "-" : `action ${covering.number}: ${covering.actor}`;
+}
+
+function actionText(action: Actions[number]): string {
   const did = action.kind === "add" ? "flagged" : "removed the flag";
   const { seenOrdinal } = action;
-  const event = seenOrdinal === 0 ? "no event" : `event ${seenOrdinal}`;
+  const event = seenOrdinal === 0 ? "no event" : `events up to ${seenOrdinal}`;
   const seen = seenOrdinal === null ? "" : `, had seen ${event}`;
   const reason = action.reason === "" ? "no reason given" : `reason: ${action.reason}`;
-  const when = `${localText(action.atMs)} (${utcText(action.atMs)})`;
-  return `${when}: ${action.actor} ${did}${seen}; ${reason}`;
+  return `${timeText(action.atMs)}: ${action.actor} ${did}${seen}; ${reason}`;
+}
+
+function timeText(timeMs: number): string {
+  return `${localText(timeMs)} (${utcText(timeMs)})`;
 }
 
 /** Columns as wide as their widest cell; numbers of the house stand to the right. */
@@ -148,7 +168,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => Bun.stringWidth(row[column] ?? ""))),
   );
-  const isRight = (title: string) => ["nr", "event", "amount", "total"].includes(title);
+  const isRight = (title: string) => ["nr", "amount", "total"].includes(title);
   const line = (cells: readonly string[]) =>
     cells
       .map((cell, column) => {

@@ -116,7 +116,7 @@ async function remove(operation: Operation & { readonly seen: number | null }): 
 /** What the removal covers, so that the operator answers for what stands there. */
 function describeCovered(operation: Operation, evidence: ReturnType<App["wallets"]["evidence"]>) {
   const { walletId, app } = operation;
-  const { newestOrdinal, coveredOrdinal, episodes } = evidence;
+  const { newestOrdinal, coveredOrdinal, episodes, actions } = evidence;
   if (newestOrdinal <= coveredOrdinal) {
     return note(`${walletId} was flagged by an operator; there is no event to cover`);
   }
@@ -124,7 +124,9 @@ function describeCovered(operation: Operation, evidence: ReturnType<App["wallets
   const isOpen = ({ opening, newestEvents }: (typeof episodes)[number]) =>
     opening?.isCovered === false || newestEvents.some(({ isCovered }) => !isCovered);
   const options = { decimals: app.decimals, isComplete: false };
-  for (const episode of episodes.filter(isOpen)) note(episodeLines(episode, options).join("\n"));
+  for (const episode of episodes.filter(isOpen)) {
+    note(episodeLines(episode, actions, options).join("\n"));
+  }
 }
 
 type Action = Parameters<App["wallets"]["act"]>[0];

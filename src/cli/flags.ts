@@ -18,7 +18,7 @@ const OPTIONS = {
   examples: ["flags", "flags alice", "flags --json | head", "flags alice --json"],
   remarks:
     "A window begins after its start and ends with its end. An event is a deposit that lay in a\n" +
-    "window over the limit; it is named by the how-manieth deposit of the wallet it is.\n" +
+    "window over the limit; it is named by the how-manieth deposit of the wallet it is (nr).\n" +
     "--json prints one object for a wallet; for the list one object a line.",
 } as const;
 

@@ -38,9 +38,9 @@ describe("flags", () => {
     const text = await run(options, "flags");
     expect(text.out.split("\n").sort()).toEqual([
       "",
-      "alice  its newest event is 2",
-      "carol  its newest event is 1",
-      "dave  its newest event is 1",
+      "alice  deposit nr 2 took it over the limit",
+      "carol  deposit nr 1 took it over the limit",
+      "dave  deposit nr 1 took it over the limit",
     ]);
   }, TEST_MS);
 
@@ -50,7 +50,7 @@ describe("flags", () => {
     const lines = out.split("\n").map((line) => line.replace(/(?<=deposit | \d +)\d-\d\b/, "???"));
     expect(lines).toEqual([
       "wallet   alice",
-      "flagged  yes: its newest event is 2",
+      "flagged  yes: deposit nr 2 took it over the limit",
       "",
       "episodes (1 of 1 shown)",
       "",
@@ -59,7 +59,7 @@ describe("flags", () => {
       "  window   after 2026-01-31 17:29:59.999 +05:30, " +
         "up to and with 2026-01-31 17:31:59.999 +05:30",
       "  in UTC   after 2026-01-31T11:59:59.999Z, up to and with 2026-01-31T12:01:59.999Z",
-      "  event    2, deposit ???",
+      "  event    nr 2, deposit ???",
       "  deposits in the window",
       "    nr  deposit   amount  time                            " +
         "UTC                       client id",
@@ -108,6 +108,7 @@ describe("flags", () => {
             total: "10000.01",
             late: false,
             covered: false,
+            covered_by_action: null,
             deposit: newest,
             deposit_count: 2,
             deposits: [deposit(1, "first", "6000.00", "2026-01-31T12:00:00.000Z"), newest],
@@ -130,14 +131,15 @@ describe("flag", () => {
     expect(removed.out).toBe("the flag of erin is removed\n");
     expect(removed.err).toContain("erin was flagged by an operator; there is no event to cover");
     const { out } = await run(options, "flags", "erin");
-    expect(out).toMatch(/: ann flagged; reason: asked for\n/);
+    expect(out).toMatch(/^ {2}action 1, .+: ann flagged; reason: asked for\n {2}action 2, /m);
     const user = Bun.spawnSync(["id", "-un"]).stdout.toString().trim();
     expect(out).toContain(`: ${user} removed the flag, had seen no event; no reason given\n`);
-    expect(out).toContain("flagged  no: removed\n");
+    expect(out).toContain("flagged  no: an operator removed the flag\n");
   }, TEST_MS);
 
   test("--remove holds for what it prints; the next exceeding deposit flags again", async () => {
-    const removed = await run(options, "flag", "carol", "--remove", "--reason", "salary");
+    const salary = ["--by", "ann", "--reason", "salary"];
+    const removed = await run(options, "flag", "carol", "--remove", ...salary);
     expect(removed).toMatchObject({ code: 0, out: expect.stringContaining("event 1 was seen") });
     expect(removed.err).toContain("the removal covers the events of carol up to 1:");
     expect(removed.err).toContain("total    20000.00 in 1 deposit, limit 10000.00");
@@ -148,8 +150,46 @@ describe("flag", () => {
     const large = await run(options, "deposit", "carol", "10000", "--at", "2026-02-01T12:00:01Z");
     expect(large.code).toBe(0);
     const { out } = await run(options, "flags", "carol");
-    expect(out).toContain("flagged  yes: its newest event is 3; removals cover events up to 1");
-    expect(out).toMatch(/event +1, deposit \S+, covered by a removal/);
+    expect(out).toContain(
+      "flagged  yes: 2 deposits, the newest nr 3, took it over the limit; " +
+        "removals cover up to nr 1\n",
+    );
+    const time = String.raw`\d{4}-\d\d-\d\d \S+ \S+ \(\S+Z\)`;
+    expect(out).toMatch(
+      new RegExp(`^  event    nr 1, deposit \\S+\n  covered  by action 1: ann, ${time}$`, "m"),
+    );
+    expect(out).toMatch(
+      new RegExp(`^  action 1, ${time}: ann removed the flag, had seen events up to 1; `, "m"),
+    );
+  }, TEST_MS);
+
+  test("of each event says whether it came late, and which removal covers it", async () => {
+    await Bun.write(
+      join(folder.path, "judy.csv"),
+      "wallet_id,amount,accepted_at,id\n" +
+        "judy,20000,2026-01-31T12:00:10Z,a\njudy,1,2026-01-31T12:00:20Z,b\n" +
+        "judy,2,2026-01-31T12:00:05Z,c\njudy,3,2026-01-31T12:00:30Z,\n",
+    );
+    expect(await run(options, "import", "judy.csv")).toMatchObject({ code: 0 });
+    await run(options, "flag", "judy", "--remove", "--seen", "2", "--by", "ann");
+    await run(options, "flag", "judy", "--remove", "--seen", "3", "--by", "ben");
+    const { out } = await run(options, "flags", "judy");
+    const [, events = ""] = out.split("further events (3 of 3 shown)\n");
+    const rows = events.split("\n").slice(0, 4);
+    expect(rows.map((row) => row.replace(/^.*(?=total)|^.*Z  /, ""))).toEqual([
+      "total  late  covered by     client id",
+      "20001.00  no    action 1: ann  b",
+      "20002.00  yes   action 2: ben  c",
+      expect.stringMatching(/^20006\.00  no    -              [0-9a-f]{64}:4$/),
+    ]);
+    const json = JSON.parse((await run(options, "flags", "judy", "--json")).out) as {
+      episodes: { opening: object; newest_events: { covered_by_action: number | null }[] }[];
+      actions: { action: number }[];
+    };
+    expect(json.actions.map(({ action }) => action)).toEqual([1, 2]);
+    expect(json.episodes[0]?.opening).toMatchObject({ covered: true, covered_by_action: 1 });
+    const covering = json.episodes[0]?.newest_events.map((event) => event.covered_by_action);
+    expect(covering).toEqual([1, 2, null]);
   }, TEST_MS);
 
   test("--remove --seen an older event leaves the flag, says so, and ends with 1", async () => {

@@ -41,7 +41,7 @@ export async function playSession(options: ProgramOptions): Promise<void> {
     '{"wallet_id":"alice","balance":10000.01,"above_threshold":true}',
   );
   const flags = await run(options, "flags", "alice");
-  expect(flags.out).toContain("flagged  yes: its newest event is 3");
+  expect(flags.out).toContain("flagged  yes: deposit nr 3 took it over the limit");
   expect(flags.out).toContain("total    10000.01 in 3 deposits, limit 10000.00");
   expect(flags.out).toMatch(/2 +\d-\d+ +4000\.00 .*invoice 17/);
 
