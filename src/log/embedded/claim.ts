@@ -53,7 +53,6 @@ export class EmbeddedClaim implements Claim {
   readonly epoch: number;
   readonly progress: Progress | null;
   private readonly controller = new AbortController();
-  private readonly givenBack = Promise.withResolvers<void>();
   private readonly inputs: ClaimInputs;
   private current: Progress | null;
 
@@ -71,11 +70,6 @@ export class EmbeddedClaim implements Claim {
 
   get revoked(): AbortSignal {
     return this.controller.signal;
-  }
-
-  /** Resolves when the holder has asked for `release`. */
-  get released(): Promise<void> {
-    return this.givenBack.promise;
   }
 
   /** The membership wants it back, or lost it. */
@@ -124,7 +118,6 @@ export class EmbeddedClaim implements Claim {
 
   async release(): Promise<void> {
     this.revoke();
-    this.givenBack.resolve();
     await this.host.release(this);
   }
 

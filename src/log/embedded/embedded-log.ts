@@ -26,6 +26,7 @@ import { Changes } from "./changes.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { EmbeddedClaim } from "./claim.ts";
 import { clean } from "./cleaner.ts";
+import { Grants } from "./grants.ts";
 import { Membership } from "./membership.ts";
 import { decodeProgress, encodeProgress } from "../progress-text.ts";
 import { DEFAULT_MAX_RECORDS, Reader } from "./reader.ts";
@@ -71,7 +72,6 @@ export class EmbeddedLog implements EventLog {
   private readonly changes: Changes;
   private readonly checkpointer: Checkpointer;
   private readonly membership: Membership;
-  private readonly claims = new Set<EmbeddedClaim>();
   private readonly closing = new AbortController();
   private readonly cleaning: ReturnType<typeof setInterval> | null;
   private readonly statements: Record<"progress" | "setProgress", Statement>;
@@ -177,55 +177,35 @@ export class EmbeddedLog implements EventLog {
     this.assertOpen();
     const { group, topics, signal } = options;
     const partitions = this.commonPartitions(topics);
-    const granted: EmbeddedClaim[] = [];
-    const lent = new Set<EmbeddedClaim>();
-    const held = new Map<number, EmbeddedClaim>();
-    let wake = () => {};
+    const grants = new Grants<EmbeddedClaim>();
+    const ending = AbortSignal.any([signal, this.closing.signal]);
     await this.membership.join({
       group,
       partitions,
+      grants,
       isStandIn: options.standIn ?? false,
       wants: (partition) => !signal.aborted && (options.wants?.(partition) ?? true),
-      granted: (partition, epoch) => {
-        const claim = this.createClaim(options, partition, epoch);
-        held.set(partition, claim);
-        granted.push(claim);
-        wake();
-      },
-      wanted: (partition) => held.get(partition)?.revoke(),
-      lost: (partition) => held.get(partition)?.revoke(),
+      granted: (...place) => grants.add(this.createClaim(options, grants, ...place)),
     });
     try {
-      while (!signal.aborted && !this.closing.signal.aborted) {
-        const claim = granted.shift();
-        if (claim !== undefined) {
-          lent.add(claim);
-          claim.released.then(() => lent.delete(claim), () => {}); // it never rejects
-          yield claim;
-          continue;
-        }
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-          signal.addEventListener("abort", () => resolve(), { once: true });
-          this.closing.signal.addEventListener("abort", () => resolve(), { once: true });
-        });
+      for (;;) {
+        const claim = await grants.next(ending);
+        if (claim === null) break;
+        yield claim;
       }
-      for (const claim of held.values()) claim.revoke();
-      await this.whenReleased(lent);
+      grants.revokeAll();
+      await this.whenGivenBack(grants);
     } finally {
-      for (const claim of held.values()) claim.revoke();
+      grants.revokeAll();
       await this.membership.leave(group);
     }
   }
 
   /** A holder may be before its commit, which would be fenced if the group were left now. */
-  private async whenReleased(lent: ReadonlySet<EmbeddedClaim>): Promise<void> {
-    if (lent.size === 0 || this.closing.signal.aborted) return;
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, RELEASE_WITHIN_MS);
-    const all = Promise.all([...lent].map((claim) => claim.released));
-    this.closing.signal.addEventListener("abort", () => late.resolve(), { once: true });
-    await Promise.race([all, late.promise]);
+  private async whenGivenBack(grants: Grants<EmbeddedClaim>): Promise<void> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), RELEASE_WITHIN_MS);
+    await grants.whenGivenBack(AbortSignal.any([late.signal, this.closing.signal]));
     clearTimeout(timer);
   }
 
@@ -268,7 +248,6 @@ export class EmbeddedLog implements EventLog {
   async close(): Promise<void> {
     if (this.closing.signal.aborted) return;
     this.closing.abort();
-    for (const claim of this.claims) claim.revoke();
     if (this.cleaning !== null) clearInterval(this.cleaning);
     await this.membership.close();
     await this.writer.close();
@@ -300,10 +279,15 @@ export class EmbeddedLog implements EventLog {
     return this.writer.enqueue({ bytes, isUrgent: true, run });
   }
 
-  private createClaim(options: JoinOptions, partition: number, epoch: number): EmbeddedClaim {
+  private createClaim(
+    options: JoinOptions,
+    grants: Grants<EmbeddedClaim>,
+    partition: number,
+    epoch: number,
+  ): EmbeddedClaim {
     const { group } = options;
     this.catalog.refresh();
-    const claim = new EmbeddedClaim(
+    return new EmbeddedClaim(
       {
         reader: this.reader,
         records: this.records,
@@ -312,9 +296,8 @@ export class EmbeddedLog implements EventLog {
         membership: this.membership,
         transact: (bytes, run) => this.transact(bytes, run),
         storeProgress: (...args) => this.storeProgress(...args),
-        release: async (released) => {
-          this.claims.delete(released);
-          if (this.closing.signal.aborted) return;
+        release: async (claim) => {
+          if (!grants.giveBack(claim) || this.closing.signal.aborted) return;
           await this.membership.release(group, partition, epoch);
         },
       },
@@ -327,8 +310,6 @@ export class EmbeddedLog implements EventLog {
         progress: this.loadProgress(group, partition),
       },
     );
-    this.claims.add(claim);
-    return claim;
   }
 
   private commonPartitions(topics: readonly string[]): number {

@@ -12,6 +12,7 @@
 
 import type { Database } from "bun:sqlite";
 import { LogError } from "../event-log.ts";
+import type { Grants } from "./grants.ts";
 import { type AllRows, type ClaimRow, type MemberRow, MemberRows } from "./member-rows.ts";
 import { isDead } from "./processes.ts";
 import type { Writer } from "./writer.ts";
@@ -23,25 +24,21 @@ const HEARTBEAT_MS = 1_000;
 /** Standing still for so long is a hang: three missed heartbeats. */
 const HANG_MS = 3_000;
 
-/** What a group that this member has joined wants to hear. */
+/** A group that this member has joined. */
 export interface Joined {
   readonly group: string;
   readonly partitions: number;
   readonly isStandIn: boolean;
+  /** What this member has of it. */
+  readonly grants: Grants;
   wants(partition: number): boolean;
-  /** The partition is ours with this epoch. */
+  /** The partition is ours with this epoch: adds the claim to `grants`. */
   granted(partition: number, epoch: number): void;
-  /** Give it back soon; ask `release` when the running batch is done. */
-  wanted(partition: number): void;
-  /** It is another's already. */
-  lost(partition: number): void;
 }
 
 export class Membership {
   private memberId: string | null = null;
   private readonly joined = new Map<string, Joined>();
-  /** group -> partition -> epoch, as granted and not yet released or lost. */
-  private readonly held = new Map<string, Map<number, number>>();
   private readonly observed = new Map<string, { counter: number; sinceMs: number }>();
   private lastHeartbeatMs = Number.NEGATIVE_INFINITY;
   private timer: ReturnType<typeof setInterval> | null = null;
@@ -60,7 +57,6 @@ export class Membership {
 
   async join(joined: Joined): Promise<void> {
     this.joined.set(joined.group, joined);
-    this.held.set(joined.group, new Map());
     try {
       await this.enqueue(() => this.register());
     } catch (error) {
@@ -73,8 +69,8 @@ export class Membership {
   }
 
   async leave(group: string): Promise<void> {
+    this.joined.get(group)?.grants.loseAll();
     if (!this.joined.delete(group)) return;
-    this.held.delete(group);
     const isLast = this.joined.size === 0;
     if (isLast && this.timer !== null) {
       clearInterval(this.timer);
@@ -89,9 +85,8 @@ export class Membership {
     });
   }
 
+  /** What was this member's until its holder gave it back becomes free. */
   async release(group: string, partition: number, epoch: number): Promise<void> {
-    if (this.held.get(group)?.get(partition) !== epoch) return;
-    this.held.get(group)?.delete(partition);
     await this.enqueueOrLater(() => this.free(group, partition, epoch));
     this.tick();
   }
@@ -119,8 +114,8 @@ export class Membership {
   async close(): Promise<void> {
     if (this.timer !== null) clearInterval(this.timer);
     this.timer = null;
+    for (const { grants } of this.joined.values()) grants.loseAll();
     this.joined.clear();
-    this.held.clear();
     if (this.memberId !== null) {
       await this.enqueueOrLater(() => this.removeSelf());
     }
@@ -156,7 +151,7 @@ export class Membership {
     const gone = rows.members.filter((member) => this.isGone(member, nowMs));
     const isHeartbeatDue = nowMs - this.lastHeartbeatMs >= HEARTBEAT_MS;
     const wishes = this.wishes(rows, gone);
-    for (const { joined, partition } of wishes.give) joined.wanted(partition);
+    for (const { joined, partition } of wishes.give) joined.grants.revoke(partition);
     const isKnown = this.isRegistered(rows);
     const orphans = this.orphans(rows);
     const isIdle = gone.length + wishes.take.length + orphans.length === 0;
@@ -196,11 +191,9 @@ export class Membership {
 
   /** Claims that are ours by the table alone: their release could not be written. */
   private orphans({ claims }: AllRows): readonly ClaimRow[] {
-    const isHeld = ({ group_name, partition, epoch }: ClaimRow) =>
-      this.held.get(group_name)?.get(partition) === epoch;
     return claims
       .filter(({ member }) => member !== null && member === this.memberId)
-      .filter((claim) => !isHeld(claim));
+      .filter((claim) => this.joined.get(claim.group_name)?.grants.owns(claim) !== true);
   }
 
   private isGone(member: MemberRow, nowMs: number): boolean {
@@ -226,12 +219,10 @@ export class Membership {
       if (!members.some((member) => member.id === id)) this.observed.delete(id);
     }
     if (!members.some(({ id }) => id === this.memberId)) return this.startAgain();
-    for (const [group, partitions] of this.held) {
-      for (const [partition, epoch] of partitions) {
+    for (const { group, grants } of this.joined.values()) {
+      for (const { partition, epoch } of grants.all()) {
         const row = claims.find((c) => c.group_name === group && c.partition === partition);
-        if (row?.epoch === epoch && row.member === this.memberId) continue;
-        partitions.delete(partition);
-        this.joined.get(group)?.lost(partition);
+        if (row?.epoch !== epoch || row.member !== this.memberId) grants.lose(partition);
       }
     }
   }
@@ -239,10 +230,7 @@ export class Membership {
   /** Others took this member for hung: all its claims are gone. It joins again as a new one. */
   private startAgain(): void {
     this.memberId = null;
-    for (const [group, partitions] of this.held) {
-      for (const partition of partitions.keys()) this.joined.get(group)?.lost(partition);
-      partitions.clear();
-    }
+    for (const { grants } of this.joined.values()) grants.loseAll();
     this.isWriting = true;
     const done = () => {
       this.isWriting = false;
@@ -270,7 +258,7 @@ export class Membership {
         owned.set(partition, member);
       }
       const quota = this.quota(joined, regulars);
-      const mine = [...(this.held.get(joined.group)?.keys() ?? [])].sort((a, b) => a - b);
+      const mine = joined.grants.all().map(({ partition }) => partition);
       for (const partition of mine.slice(quota)) give.push({ joined, partition });
       let room = quota - mine.length;
       for (let partition = 0; partition < joined.partitions && room > 0; partition += 1) {
@@ -307,9 +295,7 @@ export class Membership {
     const epoch = this.rows.take(this.memberId, joined.group, partition);
     if (epoch === null) return;
     granted.push(() => {
-      if (this.joined.get(joined.group) !== joined) return;
-      this.held.get(joined.group)?.set(partition, epoch);
-      joined.granted(partition, epoch);
+      if (this.joined.get(joined.group) === joined) joined.granted(partition, epoch);
     });
   }
 }
