@@ -18,8 +18,6 @@ const TOMBSTONE_LENGTH = 0xffffffff;
 const FIXED_BYTES = 12;
 const HEADER_FIXED_BYTES = 8;
 
-const encoder = new TextEncoder();
-
 /** One buffer for all calls, so that a record costs one call into zlib. Grows, never shrinks. */
 let scratch = Buffer.allocUnsafeSlow(16_384);
 let scratchView = new DataView(scratch.buffer);
@@ -50,7 +48,7 @@ export function recordChecksum(record: {
 
 function writeHeader(name: string, bytes: Uint8Array, at: number): number {
   const nameAt = at + HEADER_FIXED_BYTES;
-  const { written } = encoder.encodeInto(name, scratch.subarray(nameAt));
+  const written = scratch.write(name, nameAt);
   scratchView.setUint32(at, written, true);
   scratchView.setUint32(at + 4, bytes.length, true);
   scratch.set(bytes, nameAt + written);

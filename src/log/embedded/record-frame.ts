@@ -29,18 +29,27 @@ export function encodeHeaders(headers: Headers): Uint8Array | null {
 /** Throws a RangeError on bytes that are no headers. */
 export function decodeHeaders(stored: Uint8Array | null): Headers {
   if (stored === null) return NO_HEADERS;
-  const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
   const headers: (readonly [string, Uint8Array])[] = [];
   let at = 0;
-  while (at < bytes.length) {
-    const nameEnd = at + 2 + bytes.readUInt16LE(at);
-    const valueEnd = nameEnd + 4 + bytes.readUInt32LE(nameEnd);
-    if (valueEnd > bytes.length) throw new RangeError("headers are cut short");
-    const name = bytes.toString("latin1", at + 2, nameEnd);
-    headers.push([name, bytes.subarray(nameEnd + 4, valueEnd)]);
+  while (at < stored.length) {
+    const nameEnd = at + 2 + littleEndianAt(stored, at, 2);
+    const valueAt = nameEnd + 4;
+    const valueEnd = valueAt + littleEndianAt(stored, nameEnd, 4);
+    if (valueEnd > stored.length) throw new RangeError("headers are cut short");
+    let name = "";
+    for (let i = at + 2; i < nameEnd; i++) name += String.fromCharCode(stored[i] as number);
+    // A copy: a view makes the engine build an ArrayBuffer for SQLite's bytes, which costs more.
+    headers.push([name, stored.slice(valueAt, valueEnd)]);
     at = valueEnd;
   }
   return headers;
+}
+
+function littleEndianAt(bytes: Uint8Array, at: number, length: number): number {
+  if (at + length > bytes.length) throw new RangeError("headers are cut short");
+  let value = 0;
+  for (let i = length - 1; i >= 0; i--) value = value * 256 + (bytes[at + i] as number);
+  return value;
 }
 
 const frame = Buffer.alloc(32);
