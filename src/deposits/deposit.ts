@@ -13,6 +13,7 @@ import { type Deposit, DepositSchema } from "../gen/depositaja/v1/deposit_pb.ts"
 import { MAX_AMOUNT_MINOR } from "../money.ts";
 import { type Codec, protobufCodec } from "../stream/codec.ts";
 import type { RecordInfo, Stream } from "../stream/group.ts";
+import { type Unpacker, unpack } from "../stream/packing.ts";
 import { DepositError } from "./deposit-error.ts";
 
 /** UTF-8 bytes: room for any address or IBAN, small enough to stand in every row's key. */
@@ -109,6 +110,8 @@ function depositCodec(): Codec<Deposit> {
   return {
     ...plain,
     decode(bytes) {
+      const known = decodePlainDeposit(bytes);
+      if (known !== null) return known;
       const reader = new BinaryReader(bytes);
       while (reader.pos < reader.len) {
         const [field, wireType] = reader.tag();
@@ -124,6 +127,39 @@ function depositCodec(): Codec<Deposit> {
 
 /** Fields 1 to 2 are numbers. */
 const LAST_FIELD = 2;
+
+/**
+ * What nearly every deposit is: both fields, once each and in order, of at most 49 bits. Null for
+ * all else, which the runtime reads. It takes several times as long, most of it on its reader.
+ */
+function decodePlainDeposit(bytes: Uint8Array): Deposit | null {
+  const from: Unpacker = unpack(bytes);
+  const amountMinor = takePlainField(from, 1);
+  const acceptedAtMs = takePlainField(from, 2);
+  if (amountMinor === null || acceptedAtMs === null || from.at !== bytes.length) return null;
+  const deposit = create(DepositSchema);
+  deposit.amountMinor = BigInt(amountMinor);
+  deposit.acceptedAtMs = BigInt(acceptedAtMs);
+  return deposit;
+}
+
+/** A varint field; null when another field is there, or a number of more bytes. */
+function takePlainField(from: Unpacker, field: number): number | null {
+  if (from.bytes[from.at++] !== field << 3) return null;
+  let value = 0;
+  let scale = 1;
+  for (let i = 0; i < MAX_PLAIN_BYTES; i++) {
+    const byte = from.bytes[from.at++];
+    if (byte === undefined) return null;
+    value += (byte & 127) * scale;
+    if (byte < 128) return value;
+    scale *= 128;
+  }
+  return null;
+}
+
+/** Of a number that is safe to add up as one. */
+const MAX_PLAIN_BYTES = 7;
 
 function depositProblem(deposit: Deposit, record: RecordInfo): string | null {
   return (

@@ -1,4 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { fromBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import fc from "fast-check";
 import {
   acceptedAtProblem,
   depositKeyProblem,
@@ -7,6 +10,7 @@ import {
   newDeposit,
   walletIdProblem,
 } from "../../src/deposits/deposit.ts";
+import { DepositSchema } from "../../src/gen/depositaja/v1/deposit_pb.ts";
 import { MAX_AMOUNT_MINOR } from "../../src/money.ts";
 import type { RecordInfo } from "../../src/stream/group.ts";
 
@@ -102,6 +106,36 @@ describe("the deposit stream", () => {
     ]) {
       expect(() => depositStream.codec.decode(Buffer.from(bad, "hex"))).toThrow();
     }
+  });
+
+  test("reads what any bytes say as the runtime does", () => {
+    const varint = fc.oneof(
+      fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+      fc.constantFrom(0n, 127n, 2n ** 49n - 1n, 2n ** 49n, 2n ** 63n - 1n),
+    );
+    const field = (...numbers: number[]) => fc.tuple(fc.constantFrom(...numbers), varint);
+    const messages = fc.oneof(
+      fc.tuple(field(1), field(2)),
+      fc.array(field(1, 2, 3), { maxLength: 4 }),
+    );
+    fc.assert(
+      fc.property(messages, fc.constantFrom(0, 0, 1, 2, 3), (fields, cut) => {
+        const writer = new BinaryWriter();
+        for (const [number, value] of fields) writer.tag(number, WireType.Varint).uint64(value);
+        const whole = writer.finish();
+        const bytes = whole.subarray(0, whole.length - cut);
+        const read = (decode: (bytes: Uint8Array) => unknown) => {
+          try {
+            return decode(bytes);
+          } catch {
+            return "not a deposit";
+          }
+        };
+        const expected = read((each) => fromBinary(DepositSchema, each));
+        expect(read(depositStream.codec.decode)).toEqual(expected);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
   test("lets a good deposit in, with and without an id", () => {
