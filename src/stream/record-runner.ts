@@ -11,7 +11,7 @@ import type { Context, Group, Input, RangeOptions, RecordInfo, RowKind, Stream }
 import { ID_HEADER, idCodec, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { formatPosition } from "./position.ts";
-import { keyPrefix, MAX_KEY_BYTES } from "./row-key.ts";
+import { keyPrefix, MAX_KEY_BYTES, toLatin1 } from "./row-key.ts";
 import { isStoreFault } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
 import type { TaskRows } from "./task-rows.ts";
@@ -164,8 +164,12 @@ function idOf(record: LogRecord): string | null {
 
 /** Throws on bytes that are no UTF-8. */
 function text(bytes: Uint8Array): string {
-  return strictText.decode(bytes);
+  const latin1 = toLatin1(bytes);
+  return ASCII.test(latin1) ? latin1 : strictText.decode(bytes);
 }
+
+/** What nearly every key and id is: its text without a decoder's cost. */
+const ASCII = /^[\0-\x7f]*$/;
 
 class TaskContext implements Context {
   private current: RecordInfo | null = null;
