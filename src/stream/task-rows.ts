@@ -137,7 +137,7 @@ export class TaskRows {
   /** Hands what is to be stored to `apply`, and forgets old cached rows when it has succeeded. */
   flush(apply: (rows: EncodedRow[]) => void): void {
     const rows = this.unflushed.map(([key, entry]) => encode(key, entry));
-    apply([...rows, ...this.unflushedOnce]);
+    apply([...rows, ...inKeyOrder(this.unflushedOnce)]);
     this.unflushed.forEach(([, entry], index) => {
       const bytes = rows[index]?.[1]?.length ?? 0;
       this.youngBytes += bytes - entry.bytes;
@@ -220,6 +220,11 @@ function encode(key: string, { kind, value }: Entry): EncodedRow {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new Error(`a row "${kind.name}" cannot be encoded: ${reason}`, { cause });
   }
+}
+
+/** Neighbours share a page of the store: it is met once then, however small the store's cache. */
+function inKeyOrder(rows: ReadonlyMap<string, Uint8Array>): EncodedRow[] {
+  return [...rows.keys()].sort().map((key) => [key, rows.get(key) as Uint8Array]);
 }
 
 function mergeUnflushed<R>(
