@@ -18,7 +18,7 @@ type Request = Parameters<App["importDeposits"]>[0];
 type Result = Awaited<ReturnType<App["importDeposits"]>>;
 type Conflict = Parameters<Request["onConflict"]>[0];
 
-/** As many as one JSON value may hold; all of them are among the dead letters. */
+/** As many as one JSON value may hold; it says how many more there are. */
 const MAX_JSON_CONFLICTS = 1_000;
 
 const OPTIONS = {
@@ -65,13 +65,16 @@ async function importInto(
 ): Promise<void> {
   const { path, flags, bar, stopping } = run;
   const name = path === "-" ? "the pipe" : path;
-  const listed: Record<string, string>[] = [];
+  const conflicting: Record<string, string>[] = [];
+  let listed = 0;
   const onConflict = (conflict: Conflict) => {
     const fields = conflictFields(conflict, app.decimals);
     if (flags.json !== true) {
       bar.clear();
       print(conflictLine(fields));
-    } else if (listed.length < MAX_JSON_CONFLICTS) listed.push(fields);
+    } else if (listed < MAX_JSON_CONFLICTS) conflicting.push(fields);
+    else return;
+    listed += 1;
   };
   try {
     const result = await withStandIn(app, stopping, ({ settle }) =>
@@ -90,9 +93,16 @@ async function importInto(
       }),
     );
     bar.clear();
-    if (flags.json === true) printJson({ file: path, ...jsonOf(result), conflicting: listed });
-    else print(summary(name, result, flags.skipBad));
-    if (result.conflicts > 0) throw new CommandError(conflictsMessage(result));
+    const unlisted = result.conflicts - listed;
+    if (flags.json === true) {
+      const conflicts = { conflicting, unlisted_conflicts: unlisted };
+      printJson({ file: path, ...jsonOf(result), ...conflicts });
+    } else print(summary(name, result, flags.skipBad));
+    const faults = [
+      ...(result.conflicts > 0 ? [conflictsMessage(result, unlisted)] : []),
+      ...(result.leftOutRows > 0 ? [leftOutMessage(result)] : []),
+    ];
+    if (faults.length > 0) throw new CommandError(faults.join("\n"));
   } finally {
     bar.clear();
   }
@@ -129,6 +139,7 @@ function jsonOf(result: Result): Record<string, unknown> {
     repeats: result.repeats,
     conflicts: result.conflicts,
     skipped_lines: result.skippedLines,
+    left_out_rows: result.leftOutRows,
     imported_before_at: doneBeforeAtMs === null ? null : new Date(doneBeforeAtMs).toISOString(),
   };
 }
@@ -153,11 +164,20 @@ function conflictLine(fields: Record<string, string>): string {
   );
 }
 
-function conflictsMessage({ conflicts, doneBeforeAtMs }: Result): string {
+function conflictsMessage({ conflicts }: Result, unlisted: number): string {
   const rows = `${counted(conflicts, "row")} ${conflicts === 1 ? "has" : "have"}`;
-  const where = doneBeforeAtMs === null ? "listed above and " : "";
+  const where = unlisted === 0 ? "listed above" : `the first ${conflicts - unlisted} listed above`;
   return (
-    `${rows} an id that was counted with another amount: not counted, ${where}kept among the ` +
+    `${rows} an id that was counted with another amount: not counted, ${where}, kept among the ` +
     "collector's dead letters"
+  );
+}
+
+function leftOutMessage({ leftOutRows }: Result): string {
+  const [rows, were] = [counted(leftOutRows, "row"), leftOutRows === 1 ? "was" : "were"];
+  return (
+    `${rows} ${were} ahead in time when this file was imported, and written aside then: not ` +
+    "imported now, for importing a file again changes nothing; import the file that they were " +
+    "written to"
   );
 }

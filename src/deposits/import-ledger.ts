@@ -24,9 +24,19 @@ export interface SentRange {
   readonly to: bigint;
 }
 
-export type LedgerEntry =
-  | { readonly state: "sent"; readonly counts: ImportCounts; readonly ranges: readonly SentRange[] }
-  | { readonly state: "done"; readonly counts: ImportCounts; readonly doneAtMs: number };
+export type LedgerEntry = LedgerFacts &
+  (
+    | { readonly state: "sent"; readonly ranges: readonly SentRange[] }
+    | { readonly state: "done"; readonly doneAtMs: number }
+  );
+
+interface LedgerFacts {
+  /** That were good when they were sent; one that was ahead in time then may be good later. */
+  readonly rows: number;
+  readonly counts: ImportCounts;
+  /** Where the first MAX_KEPT_CONFLICTS conflicts stand, to tell of them again. */
+  readonly conflicting: readonly SentRange[];
+}
 
 /** Small values of the log by key. */
 export interface LedgerStore {
@@ -36,6 +46,8 @@ export interface LedgerStore {
 
 /** An entry is one small value: with more ranges an import counts before it is in the ledger. */
 export const MAX_LEDGER_RANGES = 4_096;
+/** More than anyone looks at one by one; an entry with as many single ranges is some 50 KB. */
+export const MAX_KEPT_CONFLICTS = 1_000;
 
 export async function readLedger(store: LedgerStore, sha256: string): Promise<LedgerEntry | null> {
   const text = await store.meta(keyOf(sha256));

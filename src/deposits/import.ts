@@ -16,7 +16,9 @@ import { checkFile, type CheckedFile } from "./import-check.ts";
 import { ImportError } from "./import-error.ts";
 import {
   type ImportCounts,
+  type LedgerEntry,
   type LedgerStore,
+  MAX_KEPT_CONFLICTS,
   MAX_LEDGER_RANGES,
   readLedger,
   type SentRange,
@@ -52,6 +54,7 @@ export interface ImportRequest {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: ImportProgress) => void;
   readonly onBadLine: (line: number, problem: string) => void;
+  /** Called for each; of a content that was imported before, for the first MAX_KEPT_CONFLICTS. */
   readonly onConflict: (conflict: ImportConflict) => void;
 }
 
@@ -71,9 +74,14 @@ export interface ImportTarget {
 
 export interface ImportResult extends ImportCounts {
   readonly sha256: string;
-  /** Good rows in the file. */
+  /** Good rows in the file; of one that was sent before, those that were good then. */
   readonly rows: number;
   readonly skippedLines: number;
+  /**
+   * Rows that were bad when the content was sent, for they were ahead in time, and are good now.
+   * They were written aside then and may have been imported from there: they are not sent.
+   */
+  readonly leftOutRows: number;
   /**
    * When this content was imported before, Unix milliseconds: then nothing was appended, and its
    * rows are repeats. Null: it was not, or not to the end.
@@ -107,6 +115,8 @@ const STOPPED_COUNTING =
 
 class Import {
   private counts: ImportCounts = { new: 0, repeats: 0, conflicts: 0 };
+  private readonly conflicting = new SentRanges();
+  private kept = 0;
   private readonly rules;
 
   constructor(
@@ -119,25 +129,36 @@ class Import {
 
   async run(): Promise<ImportResult> {
     const checked = await this.check();
-    const { sha256, rows, badLines: skippedLines } = checked;
+    const { sha256, badLines: skippedLines } = checked;
     const { ledger, nowMs } = this.target;
     const known = await readLedger(ledger, sha256);
+    const rows = known?.rows ?? checked.rows;
+    const leftOutRows = Math.max(0, checked.rows - rows);
+    const about = { sha256, rows, skippedLines, leftOutRows };
+    if (known !== null) await this.tellAgain(known);
     if (known?.state === "done") {
       const { new: before, repeats, conflicts } = known.counts;
       const counts = { new: 0, repeats: before + repeats, conflicts };
-      return { sha256, rows, skippedLines, ...counts, doneBeforeAtMs: known.doneAtMs };
+      return { ...about, ...counts, doneBeforeAtMs: known.doneAtMs };
     }
-    let ranges: readonly SentRange[];
+    const ranges = known === null ? await this.send(checked) : known.ranges;
     if (known === null) {
-      ranges = await this.send(checked);
-      await writeLedger(ledger, sha256, { state: "sent", counts: this.counts, ranges });
-    } else {
-      ({ ranges, counts: this.counts } = known);
-    }
+      await writeLedger(ledger, sha256, { state: "sent", ...this.facts(rows), ranges });
+    } else this.counts = known.counts;
     await this.count(ranges, rows);
-    const { counts } = this;
-    await writeLedger(ledger, sha256, { state: "done", counts, doneAtMs: nowMs() });
-    return { sha256, rows, skippedLines, ...counts, doneBeforeAtMs: null };
+    await writeLedger(ledger, sha256, { state: "done", ...this.facts(rows), doneAtMs: nowMs() });
+    return { ...about, ...this.counts, doneBeforeAtMs: null };
+  }
+
+  /** The conflicts that were found before. */
+  private async tellAgain({ conflicting }: LedgerEntry): Promise<void> {
+    if (conflicting.length === 0) return;
+    await this.request.settle(lastPositions(conflicting));
+    await this.tally(conflicting, async () => {});
+  }
+
+  private facts(rows: number) {
+    return { rows, counts: this.counts, conflicting: this.conflicting.all() };
   }
 
   private async check(): Promise<CheckedFile> {
@@ -195,23 +216,32 @@ class Import {
   private async count(ranges: readonly SentRange[], total: number): Promise<void> {
     const { request, target, counts } = this;
     await request.settle(lastPositions(ranges));
-    const before = counts.new + counts.repeats + counts.conflicts;
-    let done = before;
-    const found = await countSent(ranges, {
-      readSent: target.readSent,
-      balance: target.balance,
-      onConflict: request.onConflict,
-      onPage: async (records) => {
-        done += records;
-        request.onProgress({ step: "counting", done, total });
-        await target.delay(0, request.signal); // lets heartbeats and signals through
-        if (request.signal.aborted) throw new ImportError("stopped", STOPPED_COUNTING);
-      },
+    let done = counts.new + counts.repeats + counts.conflicts;
+    const found = await this.tally(ranges, async (records) => {
+      done += records;
+      request.onProgress({ step: "counting", done, total });
+      await target.delay(0, request.signal); // lets heartbeats and signals through
+      if (request.signal.aborted) throw new ImportError("stopped", STOPPED_COUNTING);
     });
     this.counts = {
       new: counts.new + found.new,
       repeats: counts.repeats + found.repeats,
       conflicts: counts.conflicts + found.conflicts,
     };
+  }
+
+  /** What became of settled records; tells and keeps the conflicts among them. */
+  private tally(ranges: readonly SentRange[], onPage: (records: number) => Promise<void>) {
+    const { request, target } = this;
+    return countSent(ranges, {
+      readSent: target.readSent,
+      balance: target.balance,
+      onConflict: (conflict) => {
+        if (this.kept < MAX_KEPT_CONFLICTS) this.conflicting.add(conflict.position);
+        this.kept += 1;
+        request.onConflict(conflict);
+      },
+      onPage,
+    });
   }
 }

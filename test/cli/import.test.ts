@@ -92,7 +92,9 @@ describe("import", () => {
       conflicts: 0,
       skipped_lines: 0,
       imported_before_at: null,
+      left_out_rows: 0,
       conflicting: [],
+      unlisted_conflicts: 0,
     });
     expect(readdirSync(data).filter((name) => name.endsWith(".tmp"))).toEqual([]);
     const bad = await run(["-"], Buffer.from("neither\nnor\n"));
@@ -130,6 +132,56 @@ describe("import", () => {
     ]);
     expect(err).toContain("1 row has an id that was counted with another amount");
     expect(err).not.toContain("at ImportError");
+  }, TEST_MS);
+
+  test("lists the same conflicts again when a file is imported again", async () => {
+    const name = file("a.csv", `${HEADER}\na,1,1000,x\na,2,1000,x\n`);
+    const first = await run([name, "--json"]);
+    const again = await run([name, "--json"]);
+    expect([first.code, again.code]).toEqual([1, 1]);
+    const { conflicting, ...counts } = JSON.parse(again.out) as Record<string, unknown>;
+    expect(counts).toMatchObject({ new: 0, repeats: 1, conflicts: 1, unlisted_conflicts: 0 });
+    expect(conflicting).toEqual([
+      {
+        wallet_id: "a",
+        id: "x",
+        position: expect.stringMatching(/^\d-1$/),
+        amount: "2.00",
+        counted_position: expect.stringMatching(/^\d-0$/),
+        counted_amount: "1.00",
+      },
+    ]);
+    expect(JSON.parse(first.out)).toMatchObject({ conflicting: conflicting as object });
+    const text = await run([name]);
+    expect(text.out).toMatch(/^conflict: \d-1 id "x" of a has 2\.00.*\na\.csv: 2 rows, imported/);
+    expect(text.err).toContain("not counted, listed above, kept among the collector's dead");
+  }, TEST_MS);
+
+  test("says which rows were ahead in time when the file was imported, exit 1", async () => {
+    const dayMs = 24 * 60 * 60_000;
+    const name = file("a.csv", `${HEADER}\na,1,1000,\na,2,${Date.now() - dayMs / 2},\n`);
+    const yesterday = () => Date.now() - dayMs;
+    const app = await openApp({ folder: data, create: true, nowMs: yesterday, delay });
+    const signal = new AbortController().signal;
+    const monotonicMs = () => performance.now();
+    const standIn = app.standIn({ signal, monotonicMs, onWait: () => {} });
+    await app.importDeposits({
+      path: join(folder, name),
+      pipe: new Blob([]).stream() as unknown as AsyncIterable<Uint8Array>,
+      skipBad: join(folder, "bad.csv"),
+      signal,
+      settle: (positions) => standIn.settle(positions),
+      onProgress: () => {},
+      onBadLine: () => {},
+      onConflict: () => {},
+    });
+    await standIn.leave();
+    await app.close();
+    const again = await run([name]);
+    expect(again.code).toBe(1);
+    expect(again.out).toContain("a.csv: 1 row, imported before");
+    expect(again.err).toContain("1 row was ahead in time when this file was imported");
+    expect((await run(["bad.csv"])).out).toContain("1 row imported: 1 new");
   }, TEST_MS);
 
   test("makes no folder for a file that is not there", async () => {

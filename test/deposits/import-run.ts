@@ -27,6 +27,8 @@ export interface ImportRun {
   /** Imports it, settles, and returns the result with what was said on the way. */
   import(path: string, options?: ImportOptions): Promise<Imported>;
   deposits(): Promise<bigint>;
+  /** Moves the clock on. */
+  pass(ms: number): void;
   close(): Promise<void>;
 }
 
@@ -47,7 +49,8 @@ async function* nothing(): AsyncGenerator<Uint8Array> {}
 /** In memory: gone when closed. */
 export async function importRun(): Promise<ImportRun> {
   const folder = mkdtempSync(join(tmpdir(), "import-run-"));
-  const app = await openApp({ folder: ":memory:", create: true, nowMs: () => NOW_MS, delay });
+  let nowMs = NOW_MS;
+  const app = await openApp({ folder: ":memory:", create: true, nowMs: () => nowMs, delay });
   const ended = new AbortController();
   const standIn = app.standIn({
     signal: ended.signal,
@@ -77,6 +80,9 @@ export async function importRun(): Promise<ImportRun> {
       return { ...result, conflicting };
     },
     deposits: () => countDeposits(app),
+    pass: (ms) => {
+      nowMs += ms;
+    },
     close: async () => {
       await standIn.leave();
       ended.abort();

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { newDeposit } from "../../src/deposits/deposit.ts";
 import { importDeposits } from "../../src/deposits/import.ts";
+import { MAX_KEPT_CONFLICTS } from "../../src/deposits/import-ledger.ts";
 import { SentRanges, lastPositions } from "../../src/deposits/import-tally.ts";
 import {
   csvOf,
@@ -148,7 +149,25 @@ describe("conflicts", () => {
     expect(verdicts(run.app, ["a"])).toMatchObject({ a: { totalMinor: 900n } });
     const dead = await run.app.log.bounds("balance-dead-letters", partition);
     expect(dead.end - dead.start).toBe(1n);
-    expect(await run.import(second)).toMatchObject({ new: 0, repeats: 2, conflicts: 1 });
+    const again = await run.import(second);
+    expect(again).toMatchObject({ new: 0, repeats: 2, conflicts: 1 });
+    expect(again.conflicting).toEqual(result.conflicting);
+    expect(dead).toEqual(await run.app.log.bounds("balance-dead-letters", partition));
+  });
+
+  test("too many to keep are counted, and the first of them told again", async () => {
+    const count = MAX_KEPT_CONFLICTS + 5;
+    const ids = Array.from({ length: count }, (_, i) => `id-${i}`);
+    const file = (amount: number) =>
+      `${HEADER}\n${ids.map((id) => `w,${amount},1000,${id}`).join("\n")}\n`;
+    await run.import(run.file("a.csv", file(1)));
+    const path = run.file("b.csv", file(2));
+    const first = await run.import(path);
+    expect(first.conflicts).toBe(count);
+    expect(first.conflicting).toHaveLength(count);
+    const again = await run.import(path);
+    expect(again.conflicts).toBe(count);
+    expect(again.conflicting).toEqual(first.conflicting.slice(0, MAX_KEPT_CONFLICTS));
   });
 });
 
@@ -187,6 +206,23 @@ describe("bad lines", () => {
       a: { totalMinor: 400n },
       b: { totalMinor: 600n },
     });
+  });
+
+  test("that are ahead in time are written aside too, and told of when they are good", async () => {
+    const aheadMs = 60 * 60_000;
+    const row = `b,2,${NOW_MS + aheadMs},\n`;
+    const path = run.file("a.csv", `${HEADER}\na,1,1000,\n${row}`);
+    await expect(run.import(path)).rejects.toMatchObject({ code: "bad_lines" });
+    const skipBad = join(run.folder, "bad.csv");
+    const first = { rows: 1, skippedLines: 1, leftOutRows: 0, ...COUNTS, new: 1 };
+    expect(await run.import(path, { skipBad })).toMatchObject(first);
+    expect(readFileSync(skipBad, "utf8")).toBe(`${HEADER}\n${row}`);
+    run.pass(aheadMs);
+    // Good now, but it may have been imported from where it was written: it must not count twice.
+    const later = { rows: 1, skippedLines: 0, leftOutRows: 1, ...COUNTS, repeats: 1 };
+    expect(await run.import(path)).toMatchObject(later);
+    expect(await run.import(skipBad)).toMatchObject({ ...COUNTS, new: 1, leftOutRows: 0 });
+    expect(await run.deposits()).toBe(2n);
   });
 
   test("do not shift the ids of the rows behind them", async () => {
