@@ -11,6 +11,7 @@
  */
 
 import type { Database } from "bun:sqlite";
+import { assign } from "../assignment.ts";
 import { LogError } from "../event-log.ts";
 import type { Grants } from "./grants.ts";
 import { type AllRows, type ClaimRow, type MemberRow, MemberRows } from "./member-rows.ts";
@@ -241,43 +242,50 @@ export class Membership {
     });
   }
 
+  /** What this member should take and give, in each group that it has joined. */
   private wishes(rows: AllRows, gone: readonly MemberRow[]) {
     const take: { joined: Joined; partition: number }[] = [];
     const give: { joined: Joined; partition: number }[] = [];
     const live = new Set(rows.members.map(({ id }) => id));
     for (const { id } of gone) live.delete(id);
     for (const joined of this.joined.values()) {
-      const regulars = rows.memberships
-        .filter((row) => row.group_name === joined.group && row.stand_in === 0)
-        .map(({ member }) => member)
-        .filter((id) => live.has(id))
-        .sort();
-      const owned = new Map<number, string>();
+      const owners = new Map<number, string>();
       for (const { group_name, partition, member } of rows.claims) {
         if (group_name !== joined.group || member === null || !live.has(member)) continue;
-        owned.set(partition, member);
+        owners.set(partition, member);
       }
-      const quota = this.quota(joined, regulars);
-      const mine = joined.grants.all().map(({ partition }) => partition);
-      for (const partition of mine.slice(quota)) give.push({ joined, partition });
-      let room = quota - mine.length;
-      for (let partition = 0; partition < joined.partitions && room > 0; partition += 1) {
-        if (owned.has(partition) || mine.includes(partition)) continue;
-        if (!joined.wants(partition)) continue;
-        take.push({ joined, partition });
-        room -= 1;
+      const targets = this.targets(joined, owners, regulars(rows, joined.group, live));
+      const isOurs = (partition: number) => targets[partition] === this.ownName;
+      const mine = new Set(joined.grants.all().map(({ partition }) => partition));
+      for (const partition of mine) if (!isOurs(partition)) give.push({ joined, partition });
+      for (const partition of targets.keys()) {
+        const isFree = !owners.has(partition) && !mine.has(partition);
+        if (isFree && isOurs(partition)) take.push({ joined, partition });
       }
     }
     return { take, give };
   }
 
-  /** Fair shares by the order of ids; a stand-in has all while no regular member is there. */
-  private quota(joined: Joined, regulars: readonly string[]): number {
-    if (joined.isStandIn) return regulars.length === 0 ? joined.partitions : 0;
-    const rank = regulars.indexOf(this.memberId ?? "");
-    if (rank < 0) return 0;
-    const share = Math.floor(joined.partitions / regulars.length);
-    return share + (rank < joined.partitions % regulars.length ? 1 : 0);
+  /** Who should have each partition; a stand-in is nobody while a regular member is there. */
+  private targets(
+    joined: Joined,
+    owners: ReadonlyMap<number, string>,
+    members: readonly string[],
+  ): readonly (string | null)[] {
+    const own = this.ownName;
+    const others = [...owners].filter(([, member]) => member !== own);
+    const mine = joined.grants.all().map(({ partition }) => [partition, own] as const);
+    return assign({
+      partitions: joined.partitions,
+      members: joined.isStandIn && members.length === 0 ? [own] : members,
+      owners: new Map([...others, ...mine]),
+      wants: (member, partition) => member !== own || joined.wants(partition),
+    });
+  }
+
+  /** Also before this member has its id. */
+  private get ownName(): string {
+    return this.memberId ?? "";
   }
 
   private removeSelf(): void {
@@ -298,4 +306,12 @@ export class Membership {
       if (this.joined.get(joined.group) === joined) joined.granted(partition, epoch);
     });
   }
+}
+
+/** Live members of the group, those aside that only stand in. */
+function regulars(rows: AllRows, group: string, live: ReadonlySet<string>): readonly string[] {
+  return rows.memberships
+    .filter((row) => row.group_name === group && row.stand_in === 0)
+    .map(({ member }) => member)
+    .filter((id) => live.has(id));
 }
