@@ -4,8 +4,9 @@
  *   members, who has what now ──> the owner of each partition
  *
  * Balanced: two members' numbers of partitions differ by one at most. Sticky: what a member has it
- * keeps, as far as its share goes. It depends on its arguments alone, so that a leader can assign
- * for all, or each member for itself: those that see the same come to the same.
+ * keeps, as far as its share goes, and where shares are uneven those who have most get the larger
+ * ones, so that as few partitions move as can be. It depends on its arguments alone, so that a
+ * leader can assign for all, or each member for itself: those that see the same come to the same.
  *
  * The aims are those of Kafka's sticky assignor (KIP-54); the deliberate difference is that
  * partitions are only counted, since those of one group all have the same topics.
@@ -25,7 +26,7 @@ export interface AssignmentOptions {
 /** By partition. Null: there is nobody, or nobody with room who wants it. */
 export function assign(options: AssignmentOptions): readonly (string | null)[] {
   const { partitions, owners, wants = () => true } = options;
-  const members = [...options.members].sort();
+  const members = inRank(options);
   const share = Math.floor(partitions / members.length);
   const over = partitions % members.length;
   const room = new Map(members.map((member, rank) => [member, share + (rank < over ? 1 : 0)]));
@@ -42,4 +43,15 @@ export function assign(options: AssignmentOptions): readonly (string | null)[] {
     const hasRoom = (member: string) => (room.get(member) as number) > 0;
     return take(members.find((member) => hasRoom(member) && wants(member, partition)));
   });
+}
+
+/** Those who have most first, then by id. */
+function inRank({ members, owners }: AssignmentOptions): readonly string[] {
+  const counts = new Map(members.map((member) => [member, 0]));
+  for (const owner of owners.values()) {
+    const count = counts.get(owner);
+    if (count !== undefined) counts.set(owner, count + 1);
+  }
+  const has = (member: string) => counts.get(member) as number;
+  return [...members].sort((a, b) => has(b) - has(a) || (a < b ? -1 : 1));
 }

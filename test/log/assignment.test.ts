@@ -35,6 +35,9 @@ describe("an assignment", () => {
       ["one that sorts first comes", "ab", "bbbb", "bbaa"],
       ["a third one comes", "abc", "aaaabbbb", "aaacbbbc"],
       ["one leaves", "ac", "aabbcc", "aaaccc"],
+      ["one comes to share one partition", "ab", "b", "b"],
+      ["one that sorts first comes, and shares are uneven", "abc", "bbbbcccc", "bbbaccca"],
+      ["shares stay uneven", "ab", "abbab", "abbab"],
       ["one of more members than partitions leaves", "bc", "a-", "bc"],
       ["there are more members than partitions", "abc", "--", "ab"],
       ["an owner is no member", "ab", "xxab", "abab"],
@@ -62,14 +65,21 @@ describe("an assignment", () => {
     fc.assert(
       fc.property(anyGroup, ({ members, before }) => {
         const after = assigned(members.join(""), before.join(""));
+        const count = (member: string) => before.filter((owner) => owner === member).length;
         const sizes = members.map((member) => after.split(member).length - 1);
         expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(before.length);
         expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
         members.forEach((member, index) => {
-          const had = before.filter((owner) => owner === member).length;
+          const had = count(member);
           const kept = before.filter((owner, at) => owner === member && after[at] === member);
           expect(kept.length).toBe(Math.min(had, sizes[index] as number));
         });
+        const share = Math.floor(before.length / members.length);
+        const larger = before.length % members.length;
+        const most = members.map(count).map((had) => Math.min(had, share));
+        const full = members.filter((member) => count(member) > share);
+        const atBest = most.reduce((sum, had) => sum + had, 0) + Math.min(larger, full.length);
+        expect(before.filter((owner, at) => owner === after[at]).length).toBe(atBest);
         expect(assigned(members.toReversed().join(""), after)).toBe(after);
       }),
     );
