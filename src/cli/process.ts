@@ -6,7 +6,7 @@
 
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
 import { openData } from "./data.ts";
-import { announce, announceData } from "./serving.ts";
+import { announce, announceData, stopLine } from "./serving.ts";
 import { whenAborted } from "./stopping.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -53,7 +53,7 @@ export function processCommand() {
           announce([
             `processing  ${listOf(wanted)}`,
             ...(server === null ? [] : [`health      ${server.url}/readyz`]),
-            "Ctrl-C stops it.",
+            stopLine(),
           ]);
           try {
             const ended = Promise.all(processors.map(({ done }) => done));

@@ -7,7 +7,14 @@
 import { resolve } from "node:path";
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
 import { openData } from "./data.ts";
-import { announce, announceData, checkAccess, dataOption, startServing } from "./serving.ts";
+import {
+  announce,
+  announceData,
+  checkAccess,
+  dataOption,
+  startServing,
+  stopLine,
+} from "./serving.ts";
 import { DEFAULT_DATA } from "./settings.ts";
 import { startedAs } from "./started-as.ts";
 import { whenAborted } from "./stopping.ts";
@@ -31,7 +38,7 @@ export function serveCommand() {
         const server = startServing(app, settings);
         const named = dataOption({ data: settings.data, defaultData: resolve(DEFAULT_DATA) });
         const runs = `none here; run them with \`${startedAs()} process --all${named}\``;
-        announce([`processors  ${runs}`, `serving     ${server.url}`, "Ctrl-C stops it."]);
+        announce([`processors  ${runs}`, `serving     ${server.url}`, stopLine()]);
         await whenAborted(stopping);
         await server.stop();
       } finally {

@@ -59,8 +59,16 @@ export function nextLines({ data, defaultData, url }: NextOptions): string[] {
     `  curl ${url}/check/alice`,
     `  ${program} flags alice${named}`,
     "",
-    "Ctrl-C stops it.",
+    stopLine(),
   ];
+}
+
+/**
+ * What ends it, from elsewhere too: npx that is killed does not tell the program that it started,
+ * so that its pid is not the one to kill.
+ */
+export function stopLine(): string {
+  return `Ctrl-C stops it, or from elsewhere: kill ${process.pid}`;
 }
 
 export interface NextOptions {

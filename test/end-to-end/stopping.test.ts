@@ -32,6 +32,18 @@ test("SIGTERM: a request that waits for a processor is answered, then `serve` en
   expect(performance.now() - askedMs).toBeLessThan(STOP_MS);
 }, TEST_MS);
 
+test("the pid that each service prints is the one to kill, whatever started it", async () => {
+  using folder = temporaryFolder();
+  const shell = ["sh", "-c", '"$@"; exit $?', "sh", ...SOURCE];
+  for (const args of [["up", "--port", "0"], ["serve", "--port", "0"], ["process", "--all"]]) {
+    await using running = new Running({ folder: folder.path, program: shell }, ...args);
+    const pid = Number(await running.says(/^Ctrl-C stops it, or from elsewhere: kill (\d+)$/m));
+    expect(pid).not.toBe(running.pid);
+    process.kill(pid, "SIGTERM");
+    expect(await running.ended()).toMatchObject({ code: 0 });
+  }
+}, TEST_MS);
+
 test("SIGTERM under load: every acknowledged deposit is there afterwards", async () => {
   using folder = temporaryFolder();
   await using up = new Running({ folder: folder.path }, "up", "--port", "0");
