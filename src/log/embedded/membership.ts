@@ -4,26 +4,22 @@
  *
  *   tick: read members and claims ──> evict the dead, give back what is too much, take what is free
  *
- * A dead owner is found by pid and start time at once. One whose counter stands still for
- * HANG_MS of the observer's own monotonic time, while the observer itself could write, counts as
- * hung. Either way its claims are freed; whoever takes one raises its epoch, and the old owner's
- * next commit is fenced. No clock is compared with another process's clock.
+ * A dead owner is found by pid and start time at once. One whose heartbeat has stopped (see
+ * heartbeats.ts) counts as hung. Either way its claims are freed; whoever takes one raises its
+ * epoch, and the old owner's next commit is fenced.
  */
 
 import type { Database } from "bun:sqlite";
 import { assign } from "../assignment.ts";
 import { LogError } from "../event-log.ts";
 import type { Grants } from "./grants.ts";
+import { Heartbeats } from "./heartbeats.ts";
 import { type AllRows, type ClaimRow, type MemberRow, MemberRows } from "./member-rows.ts";
 import { isDead } from "./processes.ts";
 import type { Writer } from "./writer.ts";
 
 /** How often the dead are looked for, and so how long a kill goes unnoticed. */
 export const TICK_MS = 200;
-/** How often a member shows that it lives: a tick's multiple, one small fsync each. */
-const HEARTBEAT_MS = 1_000;
-/** Standing still for so long is a hang: three missed heartbeats. */
-const HANG_MS = 3_000;
 
 /** A group that this member has joined. */
 export interface Joined {
@@ -40,8 +36,7 @@ export interface Joined {
 export class Membership {
   private memberId: string | null = null;
   private readonly joined = new Map<string, Joined>();
-  private readonly observed = new Map<string, { counter: number; sinceMs: number }>();
-  private lastHeartbeatMs = Number.NEGATIVE_INFINITY;
+  private readonly heartbeats: Heartbeats;
   private timer: ReturnType<typeof setInterval> | null = null;
   private isWriting = false;
   private readonly rows: MemberRows;
@@ -54,6 +49,7 @@ export class Membership {
     },
   ) {
     this.rows = new MemberRows(options.database);
+    this.heartbeats = new Heartbeats(options.monotonicMs);
   }
 
   async join(joined: Joined): Promise<void> {
@@ -147,16 +143,15 @@ export class Membership {
 
   private tick(): void {
     if (this.isWriting || this.joined.size === 0) return;
-    const nowMs = this.options.monotonicMs();
+    const startedMs = this.options.monotonicMs();
     const rows = this.rows.read();
-    const gone = rows.members.filter((member) => this.isGone(member, nowMs));
-    const isHeartbeatDue = nowMs - this.lastHeartbeatMs >= HEARTBEAT_MS;
+    const gone = rows.members.filter((member) => this.isGone(member));
     const wishes = this.wishes(rows, gone);
     for (const { joined, partition } of wishes.give) joined.grants.revoke(partition);
     const isKnown = this.isRegistered(rows);
     const orphans = this.orphans(rows);
     const isIdle = gone.length + wishes.take.length + orphans.length === 0;
-    if (isIdle && isKnown && !isHeartbeatDue) return;
+    if (isIdle && isKnown && !this.heartbeats.isDue) return;
     this.isWriting = true;
     const granted: (() => void)[] = [];
     const write = () => {
@@ -167,7 +162,7 @@ export class Membership {
       if (this.memberId !== null) this.rows.moveCounter(this.memberId);
     };
     this.enqueue(write).then(
-      () => this.written(nowMs, granted),
+      () => this.written(startedMs, granted),
       () => {
         // The log is busy or gone; the next tick tries again, and `problem` tells the operator.
         this.isWriting = false;
@@ -197,28 +192,15 @@ export class Membership {
       .filter((claim) => this.joined.get(claim.group_name)?.grants.owns(claim) !== true);
   }
 
-  private isGone(member: MemberRow, nowMs: number): boolean {
+  private isGone(member: MemberRow): boolean {
     if (member.id === this.memberId) return false;
-    if (isDead(member)) return true;
-    const seen = this.observed.get(member.id);
-    return seen !== undefined && seen.counter === member.counter && nowMs - seen.sinceMs > HANG_MS;
+    return isDead(member) || this.heartbeats.hasStopped(member);
   }
 
-  /** After an own heartbeat: whose counter has moved? Only time in which we could write counts. */
+  /** After an own heartbeat: who else shows life, and is what was granted still ours? */
   private observe(startedMs: number): void {
-    const nowMs = this.options.monotonicMs();
-    const sinceLastMs = startedMs - this.lastHeartbeatMs;
-    const wasHeldUp = sinceLastMs > 2 * HEARTBEAT_MS || nowMs - startedMs > HEARTBEAT_MS;
-    this.lastHeartbeatMs = nowMs;
     const { members, claims } = this.rows.read();
-    for (const { id, counter } of members) {
-      const seen = this.observed.get(id);
-      const isMoving = seen === undefined || seen.counter !== counter;
-      if (isMoving || wasHeldUp) this.observed.set(id, { counter, sinceMs: nowMs });
-    }
-    for (const id of this.observed.keys()) {
-      if (!members.some((member) => member.id === id)) this.observed.delete(id);
-    }
+    this.heartbeats.shown(startedMs, members);
     if (!members.some(({ id }) => id === this.memberId)) return this.startAgain();
     for (const { group, grants } of this.joined.values()) {
       for (const { partition, epoch } of grants.all()) {
