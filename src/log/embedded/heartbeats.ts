@@ -25,6 +25,11 @@ export class Heartbeats {
     return this.monotonicMs() - this.lastOwnMs >= HEARTBEAT_MS;
   }
 
+  /** False while the own heartbeats wait: then the others' may wait for the same. */
+  get getThrough(): boolean {
+    return this.monotonicMs() - this.lastOwnMs <= 2 * HEARTBEAT_MS;
+  }
+
   /** The own heartbeat that was asked for at `startedMs` is written; then members were read. */
   shown(startedMs: number, members: readonly MemberRow[]): void {
     const nowMs = this.monotonicMs();

@@ -194,7 +194,7 @@ export class Membership {
 
   private isGone(member: MemberRow): boolean {
     if (member.id === this.memberId) return false;
-    return isDead(member) || this.heartbeats.hasStopped(member);
+    return isDead(member) || (this.heartbeats.getThrough && this.heartbeats.hasStopped(member));
   }
 
   /** After an own heartbeat: who else shows life, and is what was granted still ours? */

@@ -74,6 +74,18 @@ describe("heartbeats", () => {
     expect(heartbeats.hasStopped({ id: "a", counter: 1 })).toBe(true);
   });
 
+  test("of one's own get through while the last is written less than two of them ago", () => {
+    const { heartbeats, show, pass } = observer();
+    expect(heartbeats.getThrough).toBe(false);
+    show({ a: 1 });
+    pass(2_000);
+    expect(heartbeats.getThrough).toBe(true);
+    pass(1);
+    expect(heartbeats.getThrough).toBe(false);
+    show({ a: 1 });
+    expect(heartbeats.getThrough).toBe(true);
+  });
+
   test("of one's own are due once a second", () => {
     const { heartbeats, show, pass } = observer();
     expect(heartbeats.isDue).toBe(true);
