@@ -156,7 +156,10 @@ export interface ReplayRange {
 /** A live or dead member of a group, for status and for commands that stand in for one. */
 export interface Owner {
   readonly partition: number;
-  /** Human-readable: `pid 123`, or the Kafka member id. Null: nobody owns the partition. */
+  /**
+   * Human-readable: `pid 123`, or the Kafka member id. Null: nobody owns the partition, or nobody
+   * that lives.
+   */
   readonly owner: string | null;
 }
 
@@ -212,7 +215,10 @@ export interface EventLog {
    * `topic_mismatch`.
    */
   join(options: JoinOptions): AsyncIterable<Claim>;
-  /** Who owns each partition of a group that ever ran; empty for one that never did. */
+  /**
+   * Who owns each partition of a group that ever ran; empty for one that never did. An owner that
+   * hangs is told apart only by who has asked before: ask regularly.
+   */
   owners(group: string): Promise<readonly Owner[]>;
   /**
    * Calls back soon (within 10 ms on the embedded log) after a commit of any process that may have

@@ -106,6 +106,27 @@ export function crashCases(fixture: Fixture): void {
     },
   );
 
+  fixture.sharedCase(
+    "counts a hanging owner as none for whoever asks, until it goes on",
+    "gives a member that is alone every partition, and takes them back when it leaves",
+    async () => {
+      const { log, topic } = await fixture.withTopic({ partitions: 2 });
+      const group = freshName("group");
+      const child = startChild({ does: "hold", topic, group, partitions: 2 });
+      await within(child.line("holding 2"), "the child's claims");
+      const owned = async () => (await log.owners(group)).map(({ owner }) => owner !== null);
+      await eventually(owned, [true, true]);
+      child.process.kill("SIGSTOP");
+      await eventually(owned, [false, false]);
+      child.process.kill("SIGCONT");
+      await eventually(owned, [true, true]);
+      expect(child.lines).toEqual(["holding 2"]); // nobody took anything from it
+      child.process.kill("SIGKILL");
+      await within(child.ended, "the child's end");
+      await eventually(owned, [false, false]);
+    },
+  );
+
   async function killedInCommit(log: EventLog, keepsChangelogs: boolean, diesAt: string) {
     const { input, output, changelog } = await threeTopics(log);
     const group = freshName("group");

@@ -88,16 +88,21 @@ export class Membership {
     this.tick();
   }
 
-  /** Who owns what, also of groups that this member has not joined. */
+  /**
+   * Who owns what, also of groups that this member has not joined. A member whose heartbeat has
+   * stopped owns nothing: who asks only once cannot see that, for nothing was seen before.
+   */
   owners(group: string): { partition: number; owner: string | null }[] {
     const { members, claims } = this.rows.read();
-    const byId = new Map(members.map((member) => [member.id, member]));
+    this.heartbeats.look(members, { couldMove: this.options.writer.problem === null });
+    const live = new Map(
+      members.filter((row) => !this.seemsGone(row)).map(({ id, pid }) => [id, `pid ${pid}`]),
+    );
     return claims
       .filter((claim) => claim.group_name === group)
       .sort((a, b) => a.partition - b.partition)
       .map(({ partition, member }) => {
-        const row = member === null ? undefined : byId.get(member);
-        return { partition, owner: row && !isDead(row) ? `pid ${row.pid}` : null };
+        return { partition, owner: (member === null ? null : live.get(member)) ?? null };
       });
   }
 
@@ -193,8 +198,12 @@ export class Membership {
   }
 
   private isGone(member: MemberRow): boolean {
+    return this.seemsGone(member) && (this.heartbeats.getThrough || isDead(member));
+  }
+
+  private seemsGone(member: MemberRow): boolean {
     if (member.id === this.memberId) return false;
-    return isDead(member) || (this.heartbeats.getThrough && this.heartbeats.hasStopped(member));
+    return isDead(member) || this.heartbeats.hasStopped(member);
   }
 
   /** After an own heartbeat: who else shows life, and is what was granted still ours? */
