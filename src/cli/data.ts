@@ -4,6 +4,7 @@
  *   settings.data ──> app ──> read or write ──> settled ──> closed
  */
 
+import { accessSync, constants, statSync } from "node:fs";
 import type { App } from "../app.ts";
 import { note } from "./output.ts";
 import { quote, startedAs } from "./started-as.ts";
@@ -44,6 +45,11 @@ export async function openData(
   { data, partitions = null, decimals = null }: DataSettings,
   options: { readonly create: boolean; readonly leavesCheckpoints?: boolean },
 ): Promise<App> {
+  const problem = folderProblem(data);
+  if (problem !== null) {
+    const advice = "name a folder with --data";
+    throw new CommandError(`${data} cannot be used for a log (${problem}): ${advice}`);
+  }
   const { openApp } = await import("../app.ts");
   try {
     return await openApp({
@@ -55,13 +61,29 @@ export async function openData(
       delay,
     });
   } catch (error) {
-    if ((error as { code?: string }).code !== "not_found") throw error;
+    const { code, syscall, message } = error as { code?: string; syscall?: string } & Error;
+    if (syscall !== undefined) {
+      // Of the system, about a file in the folder, which it names.
+      throw new CommandError(`${data} cannot be used for a log (${message})`, { cause: error });
+    }
+    if (code !== "not_found") throw error;
     throw new CommandError(
       `there is no data in ${data}: name its folder with --data, or make it with ` +
         `\`${startedAs()} up --data ${quote(data)}\``,
       { cause: error },
     );
   }
+}
+
+/** Why nobody could look into the folder; null when it can be looked into, or is not there. */
+function folderProblem(data: string): string | null {
+  try {
+    if (!statSync(data).isDirectory()) return "it is a file";
+    accessSync(data, constants.R_OK | constants.X_OK);
+  } catch (error) {
+    if ((error as { code?: string }).code === "EACCES") return "permission denied";
+  }
+  return null;
 }
 
 /** What a command does while it stands in: `settle` may be called more than once. */

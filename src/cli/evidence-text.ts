@@ -87,6 +87,7 @@ function openingLines(
   const { deposits, depositCount, deposit } = opening;
   const count = depositCount === 1 ? "1 deposit" : `${depositCount} deposits`;
   const shown = deposits.length < depositCount ? `, the newest ${deposits.length} shown` : "";
+  const late = opening.isLate ? ", came late" : "";
   const covering = coveringRemoval(actions, deposit.ordinal);
   return [
     `  total    ${money(opening.totalMinor)} in ${count}, limit ${money(opening.limitMinor)}`,
@@ -94,8 +95,7 @@ function openingLines(
       `up to and with ${localText(opening.windowEndMs)}`,
     `  in UTC   after ${utcText(opening.windowStartMs)}, ` +
       `up to and with ${utcText(opening.windowEndMs)}`,
-    `  event    nr ${deposit.ordinal}, deposit ${deposit.depositId}` +
-      (opening.isLate ? ", came late" : ""),
+    `  event    nr ${deposit.ordinal}, deposit ${deposit.depositId}${late}`,
     ...(covering === null
       ? []
       : [`  covered  by action ${covering.number}: ${covering.actor}, ${timeText(covering.atMs)}`]),

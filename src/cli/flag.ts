@@ -107,8 +107,8 @@ async function remove(operation: Operation & { readonly seen: number | null }): 
   if (!after.isFlagged) return;
   throw new CommandError(
     after.newestOrdinal > after.coveredOrdinal
-      ? `${walletId} stays flagged: event ${after.newestOrdinal} is newer than event ${seen}, ` +
-          "which the removal covers; look with `flags`"
+      ? `${walletId} stays flagged: event ${after.newestOrdinal} is newer than what the removal ` +
+          `covers, ${seen === 0 ? "no event" : `events up to ${seen}`}; look with \`flags\``
       : `${walletId} stays flagged: an operator flagged it meanwhile`,
   );
 }

@@ -12,7 +12,7 @@ import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
 import { describeData, openData, withStandIn } from "./data.ts";
 import { newImportBar } from "./import-bar.ts";
 import { print, printJson } from "./output.ts";
-import { CommandError } from "./usage-error.ts";
+import { CommandError, UsageError } from "./usage-error.ts";
 
 type Request = Parameters<App["importDeposits"]>[0];
 type Result = Awaited<ReturnType<App["importDeposits"]>>;
@@ -44,6 +44,9 @@ export function importCommand() {
     .option("--json", "print JSON")
     .action((path: string, flags: Flags) =>
       runWith(OPTIONS, flags, async ({ settings, stopping }) => {
+        if (flags.skipBad === "") {
+          throw new UsageError('--skip-bad is "": it must be the path of a file');
+        }
         if (path !== "-" && !existsSync(path)) {
           throw new CommandError(`${resolve(path)} is not there: name a file, or - for a pipe`);
         }

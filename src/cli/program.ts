@@ -51,11 +51,18 @@ export async function runProgram(commands: readonly Command[], argv: string[]): 
     });
   }
   try {
-    await program.parseAsync(argv, { from: "user" });
+    await program.parseAsync(helpOf(argv, commands), { from: "user" });
     return DONE;
   } catch (error) {
     return report(error as Error);
   }
+}
+
+/** `help chek` is `chek`, which is told to be unknown: commander would print the whole help. */
+function helpOf(argv: string[], commands: readonly Command[]): string[] {
+  const [help, name] = argv;
+  if (help !== "help" || name === undefined || name.startsWith("-")) return argv;
+  return commands.some((command) => command.name() === name) ? argv : [name];
 }
 
 /** Says what went wrong, for the one who can do something about it, and gives the exit code. */

@@ -128,7 +128,7 @@ const DEFINITIONS: Definitions = {
     flag: "--log-level",
     variable: "DEPOSITAJA_LOG_LEVEL",
     parse: (text) => LOG_LEVELS.find((level) => level === text) ?? null,
-    wanted: LOG_LEVELS.join(", "),
+    wanted: "debug, info, warning or error",
     fallback: null,
   },
   brokers: {
@@ -188,7 +188,8 @@ function readFile({ flags, folder }: SettingsSources): SettingsFile {
   try {
     text = readFileSync(full, "utf8");
   } catch (error) {
-    const reason = (error as Error).message;
+    const { code, message } = error as { code?: string; message: string };
+    const reason = code === "ENOENT" ? "it is not there" : message;
     throw new UsageError(`the settings file ${full} cannot be read: ${reason}`, { cause: error });
   }
   const entries = parseConfig(text, path);

@@ -5,7 +5,7 @@
  */
 
 import { type FileHandle, open } from "node:fs/promises";
-import { ImportError } from "./import-error.ts";
+import { ImportError, reasonOf } from "./import-error.ts";
 import { linesOf } from "./import-lines.ts";
 import { ImportReading, type RowBlock } from "./import-reading.ts";
 import type { RowRules } from "./import-row.ts";
@@ -80,7 +80,8 @@ class LinesAside {
       const found = bad.map((i) => ended(lines[i] ?? Buffer.alloc(0)));
       await this.file.appendFile(Buffer.concat(found));
     } catch (error) {
-      const reason = (error as Error).message;
+      const isMissing = (error as { code?: string }).code === "ENOENT";
+      const reason = isMissing ? "its folder is not there" : reasonOf(error);
       throw new ImportError("unreadable", `bad lines cannot be written to ${path}: ${reason}`, {
         cause: error,
       });

@@ -31,7 +31,7 @@ export function readCsvHeader(line: string): CsvHeader | string {
   const form = `a CSV file begins with a line of column names: ${IMPORT_COLUMNS.join(",")}, ` +
     "in any order, id may be left out";
   const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined) return `names a column "${shortened(unknown)}"; ${form}`;
+  if (unknown !== undefined) return `names a column ${JSON.stringify(shortened(unknown))}; ${form}`;
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) return `names the column ${twice} twice; ${form}`;
   const missing = IMPORT_COLUMNS.find((name) => name !== "id" && !names.includes(name));
@@ -49,7 +49,8 @@ export function readCsvLines(
   return splitLines(lines).map((fields) => {
     if (fields === null || typeof fields === "string") return fields;
     if (fields.length !== header.fields) {
-      return `has ${fields.length} fields where the header has ${header.fields}`;
+      const count = fields.length === 1 ? "1 field" : `${fields.length} fields`;
+      return `has ${count} where the header has ${header.fields}`;
     }
     const { columns } = header;
     const id = columns.id === -1 ? undefined : fields[columns.id];

@@ -1,4 +1,4 @@
-/** The one error of importing. The message gives fact, value and what to do. */
+/** The one error of importing, and what the system says in words. */
 
 export type ImportErrorCode =
   /** The file is not there, is no file, or cannot be read; or what is written aside cannot be. */
@@ -14,6 +14,7 @@ export type ImportErrorCode =
   /** The signal fired. What was written stands. */
   | "stopped";
 
+/** The message gives fact, value and what to do. */
 export class ImportError extends Error {
   override readonly name = "ImportError";
   constructor(
@@ -23,4 +24,14 @@ export class ImportError extends Error {
   ) {
     super(message, options);
   }
+}
+
+/** Why a file could not be opened, read or written. */
+export function reasonOf(error: unknown): string {
+  const { code, message } = error as { code?: string; message: string };
+  if (code === "ENOENT") return "it is not there";
+  if (code === "EISDIR") return "it is a folder";
+  if (code === "EACCES") return "permission denied";
+  if (code === "ENOSPC") return "the disk is full";
+  return message;
 }

@@ -63,7 +63,7 @@ function take(texts: RowTexts, member: RegExpExecArray): string | null {
   const plain = member[3];
   const isNumber = plain !== undefined && /^[-0-9]/.test(plain);
   const content = plain ?? unescaped(member[2] as string);
-  if (content === null) return `${name} has a malformed string`;
+  if (content === null) return `${JSON.stringify(name)} has a malformed string`;
   switch (name) {
     case "wallet_id":
       if (plain !== undefined) return "wallet_id must be a string";
@@ -86,7 +86,7 @@ function take(texts: RowTexts, member: RegExpExecArray): string | null {
       texts.id = content;
       return null;
     default:
-      return `"${name}" is not a known member; known are ${IMPORT_COLUMNS.join(", ")}`;
+      return `${JSON.stringify(name)} is not a known member; known are ${IMPORT_COLUMNS.join(", ")}`;
   }
 }
 

@@ -11,7 +11,7 @@
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzip, isGzip } from "./gunzip.ts";
-import { ImportError } from "./import-error.ts";
+import { ImportError, reasonOf } from "./import-error.ts";
 
 /** Large enough to be cheap, small enough to let the event loop run. */
 const CHUNK_BYTES = 256 * 1024;
@@ -211,12 +211,4 @@ async function writing<T>(folder: string, write: () => Promise<T>): Promise<T> {
 
 function unreadable(name: string, reason: string, cause?: unknown): ImportError {
   return new ImportError("unreadable", `${name} cannot be read: ${reason}`, { cause });
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as { code?: string; message: string };
-  if (code === "ENOENT") return "it is not there";
-  if (code === "EACCES") return "permission denied";
-  if (code === "ENOSPC") return "the disk is full";
-  return message;
 }

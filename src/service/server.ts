@@ -103,9 +103,13 @@ function listen({ host, port, portOption = "--port", fetch }: ServerOptions) {
         { cause: error },
       );
     }
+    const others =
+      portOption === "--port" ? "others with --host and --port" : `another with ${portOption}`;
     throw new ServerError(
       "cannot_listen",
-      `cannot listen on ${host} port ${port} (${message}): choose others with --host and --port`,
+      // Bun's own code for a name that nobody knows is now this, now that.
+      `cannot listen on ${host} port ${port} (${message}): this machine has no such address, or ` +
+        `the port needs rights; choose ${others}`,
       { cause: error },
     );
   }

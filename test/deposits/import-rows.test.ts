@@ -47,7 +47,9 @@ describe("CSV", () => {
   });
 
   test("a row has as many fields as the header", () => {
-    expect(csv("wallet_id,amount,accepted_at", "alice,12.50", "alice,12.50,1000,")).toEqual([
+    const rows = ["alice;12.50;1000", "alice,12.50", "alice,12.50,1000,"];
+    expect(csv("wallet_id,amount,accepted_at", ...rows)).toEqual([
+      "has 1 field where the header has 3",
       "has 2 fields where the header has 3",
       "has 4 fields where the header has 3",
     ]);
@@ -70,6 +72,8 @@ describe("NDJSON", () => {
     ['{"wallet_id":"a","amount":1,"amount":1,"accepted_at":1}', "twice"],
     ['{"wallet_id":"a","amount":1,"\\u0061mount":1,"accepted_at":1}', "twice"],
     ['{"wallet_id":"a","amount":1,"accepted_at":1,"__proto__":"x"}', "not a known member"],
+    ['{"wallet_id":"a","\\u001b[2J":"x"}', '"\\u001b[2J" is not a known member'],
+    ['{"\\u001b[2J":"\\x"}', '"\\u001b[2J" has a malformed string'],
     ['{"wallet_id":"a","amount":1,"accepted_at":1,"note":"x"}', '"note" is not a known member'],
     ['{"wallet_id":"a","amount":1.005,"accepted_at":1}', "decimals"],
     ['{"wallet_id":"a","amount":1.000000000000000005,"accepted_at":1}', "decimals"],

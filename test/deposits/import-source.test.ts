@@ -174,6 +174,7 @@ describe("a reading", () => {
     ["no line breaks", "x".repeat(3_000_000), "no line break"],
     ["UTF-16", Buffer.from(`\ufeff${HEADER}`, "utf16le"), "UTF-16"],
     ["a header of other columns", "id,amount,time\n", 'line 1 names a column "time"'],
+    ["what a terminal would obey", "PK\u001b[2J\n", 'names a column "PK\\u001b[2J"'],
   ])("refuses %s as a whole", async (_title, content, problem) => {
     await expect(rowsOf(content)).rejects.toMatchObject({
       code: "bad_content",

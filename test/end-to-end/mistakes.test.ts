@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Database } from "bun:sqlite";
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run, temporaryFolder } from "./program.ts";
 
@@ -10,6 +10,7 @@ const options = { folder: folder.path };
 afterAll(() => folder[Symbol.dispose]());
 beforeAll(async () => {
   writeFileSync(join(folder.path, "a.csv"), "wallet_id,amount,accepted_at\nalice,20000,1000\n");
+  writeFileSync(join(folder.path, "bad.csv"), "wallet_id,amount,accepted_at\nalice,0,1000\n");
   writeFileSync(join(folder.path, "empty.csv"), "");
   expect(await run(options, "import", "a.csv")).toMatchObject({ code: 0 });
 }, TEST_MS);
@@ -26,7 +27,9 @@ const SERVICE: readonly Mistake[] = [
   [["--host", "0.0.0.0"], 2, "--host 0.0.0.0 lets other machines in: name what they call this one"],
   [["--prot", "9000"], 2, "(Did you mean --port?)"],
   [["--partitions", "4"], 1, "was created with partitions 8, not 4: leave the setting out"],
-  [["--data", "a.csv"], 1, "a.csv cannot be used for a log"],
+  [["--data", "a.csv"], 1, "a.csv cannot be used for a log (it is a file): name a folder with"],
+  [["--config", "no.env"], 2, "no.env cannot be read: it is not there\n"],
+  [["--log-level", "loud"], 2, "it must be debug, info, warning or error"],
 ];
 
 const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
@@ -55,6 +58,7 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["alice", ...ELSEWHERE], 1, NO_DATA],
     [["alice", "--dta", "x"], 2, "(Did you mean --data?)"],
     [["alice\n"], 2, "wallet_id must not have control characters"],
+    [["alice", "--data", "a.csv"], 1, "a.csv cannot be used for a log (it is a file)"],
   ],
   flag: [
     [[], 2, "missing required argument 'wallet'"],
@@ -62,6 +66,7 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["alice", "--seen", "1"], 2, "--seen goes with --remove"],
     [["alice", "--remove", "--seen", "first"], 2, "it must be an event's number"],
     [["alice", "--remove", "--seen", "2"], 1, "--seen 2 is beyond the newest event of alice"],
+    [["alice", "--remove", "--seen", "0"], 1, "event 1 is newer than what the removal covers, no"],
     [["alice", "--reason", TOO_LONG], 2, "reason has 1001 UTF-8 bytes; at most 1000 are allowed"],
     [["alice", "--by", ""], 2, "actor must not be empty"],
   ],
@@ -78,6 +83,8 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["empty.csv"], 1, "empty.csv is empty: nothing to import"],
     [["a.csv", "b.csv"], 2, "too many arguments"],
     [["a.csv", "--partitions", "4"], 1, "was created with partitions 8, not 4"],
+    [["a.csv", "--skip-bad", ""], 2, '--skip-bad is "": it must be the path of a file'],
+    [["bad.csv", "--skip-bad", "no/b"], 1, "cannot be written to no/b: its folder is not there"],
   ],
 };
 
@@ -102,6 +109,8 @@ describe("wrong usage is told what to do, with exit code 1 or 2", () => {
     expect(await run(options)).toMatchObject({ code: 2, out: "" });
     const unknown = await run(options, "chek");
     expect(unknown).toMatchObject({ code: 2, err: expect.stringContaining("Did you mean check?") });
+    const unknownHelp = await run(options, "help", "chek");
+    expect(unknownHelp).toMatchObject({ code: 2, out: "", err: unknown.err });
     for (const command of Object.keys(MISTAKES)) {
       const help = await run(options, command, "--help");
       expect(help).toMatchObject({ code: 0, err: "" });
@@ -130,6 +139,27 @@ describe("a folder that cannot be used is named, and why", () => {
     const other = await run(options, "serve", "--data", foreign, "--port", "0");
     expect(other).toMatchObject({ code: 1, out: "" });
     expect(other.err).toContain("is a database of another program: choose another folder");
+  }, TEST_MS);
+
+  test("a file in the folder that cannot be opened is named, without a stack", async () => {
+    const spoilt = join(folder.path, "spoilt");
+    expect(await run(options, "import", "a.csv", "--data", spoilt)).toMatchObject({ code: 0 });
+    rmSync(join(spoilt, "bell"), { force: true });
+    mkdirSync(join(spoilt, "bell"));
+    const refused = await run(options, "check", "alice", "--data", spoilt);
+    expect(refused).toMatchObject({ code: 1, out: "" });
+    const named = /^error: \S+spoilt cannot be used for a log \(EISDIR: .+bell'\)\n$/;
+    expect(refused.err).toMatch(named);
+  }, TEST_MS);
+
+  // Skipped: root may look anywhere
+  test.skipIf(process.getuid?.() === 0)("a folder that nobody else may look into", async () => {
+    const secret = join(folder.path, "secret");
+    mkdirSync(secret);
+    chmodSync(secret, 0o000);
+    const refused = await run(options, "check", "alice", "--data", secret);
+    expect(refused).toMatchObject({ code: 1 });
+    expect(refused.err).toContain("cannot be used for a log (permission denied)");
   }, TEST_MS);
 
   // Skipped: root may write anywhere, so that a folder without permission cannot be had

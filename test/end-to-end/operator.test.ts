@@ -197,7 +197,7 @@ describe("flag", () => {
     expect(newer.code).toBe(0);
     const removed = await run(options, "flag", "dave", "--remove", "--seen", "1", "--json");
     expect(removed.code).toBe(1);
-    expect(removed.err).toContain("dave stays flagged: event 2 is newer than event 1");
+    expect(removed.err).toContain("dave stays flagged: event 2 is newer than what the removal");
     expect(JSON.parse(removed.out)).toMatchObject({ flagged: true, seen_event: 1 });
     const again = await run(options, "flag", "dave", "--remove", "--json");
     expect(again.code).toBe(0);

@@ -52,6 +52,10 @@ describe("a server", () => {
     const service = app.createService({ allowHosts: [] });
     const listen = () => service.listen({ host: "192.0.2.1", port: 0 });
     expect(listen).toThrow("choose others with --host and --port");
+    const unknown = () => service.listen({ host: "nowhere.invalid", port: 0 });
+    expect(unknown).toThrow("this machine has no such address, or the port needs rights");
+    const health = { host: "192.0.2.1", port: 0, portOption: "--health" };
+    expect(() => service.listen(health)).toThrow("choose another with --health");
   });
 
   test("refuses a body over the limit as JSON, announced or in chunks, and goes on", async () => {
