@@ -12,14 +12,14 @@ import { closeSync, openSync, watch, writeSync, type FSWatcher } from "node:fs";
 import { join } from "node:path";
 
 /**
- * Bun's watcher drops an event that comes within a millisecond of the one before (seen: a commit
- * that answers another at once was heard of a second later). So the listener is called once more
- * after each event, when such a ring must have been written.
+ * Bun's watcher drops an event that comes less than two milliseconds after one that it passed on
+ * (seen: the last ring of a burst, heard of a second later). So the listener is called once more
+ * after each event that comes through, when every ring that it hid must have been written.
  */
 const SECOND_LOOK_MS = 2;
 
 /** Behind the bell: late is better than never, and one query a second costs nothing. */
-const POLL_MS = 1_000;
+export const POLL_MS = 1_000;
 
 const BYTE = new Uint8Array(1);
 
@@ -41,14 +41,24 @@ export function openBell(folder: string, listener: () => void): Bell {
   const writable = openSync(path, "r+");
   closeSync(file);
   let isClosed = false;
-  let secondLook: ReturnType<typeof setTimeout> | null = null;
+  let isLookDue = false;
+  let needsLook = false;
+  const lookLater = () => {
+    if (isLookDue) return;
+    isLookDue = true;
+    setTimeout(() => {
+      isLookDue = false;
+      if (isClosed) return;
+      listener();
+      if (needsLook) lookLater(); // an event came meanwhile, and may hide another one
+      needsLook = false;
+    }, SECOND_LOOK_MS);
+  };
   const watcher: FSWatcher = watch(path, { persistent: false }, () => {
     if (isClosed) return;
     listener();
-    secondLook ??= setTimeout(() => {
-      secondLook = null;
-      if (!isClosed) listener();
-    }, SECOND_LOOK_MS);
+    needsLook = isLookDue;
+    lookLater();
   });
   // The poll stands in when the watch fails, for example when inotify's watches run out.
   watcher.on("error", () => {});
