@@ -19,6 +19,7 @@ import {
   noEntries,
 } from "./entries.ts";
 import {
+  type Block,
   type BlockHead,
   type BlockKey,
   blockEntriesRow,
@@ -33,11 +34,6 @@ export type Rows = Pick<Context, "get" | "range" | "set">;
 
 /** The open block, as it stands in the wallet row. */
 export type OpenBlock = Pick<WalletRow, "openKey" | "openHead" | "openEntries">;
-
-export interface Block {
-  readonly key: BlockKey;
-  readonly head: BlockHead;
-}
 
 /** The key of a wallet's first block: nothing comes before it. */
 export const FIRST_KEY: BlockKey = { timeMs: 0, ordinal: 0 };
@@ -128,29 +124,27 @@ export function blocksBetween(
   return blocks;
 }
 
-/** The block with the key, then those after it, in order; rows are read as they are asked for. */
-export function* blocksFrom(rows: Rows, open: OpenBlock, key: BlockKey): Generator<Block> {
-  if (isBefore(key, open.openKey)) {
-    let from = blockSubKey(key.timeMs, key.ordinal);
-    const head = rows.get(blockHeadRow, from);
-    if (head === null) throw lost(key);
-    yield { key, head };
-    // A window that slides needs the next one; one that jumps, many: pages double.
-    for (let size = 1; ; size = Math.min(2 * size, HEADS_AT_ONCE)) {
-      // One more than a page, because the first is the one that is already known.
-      const page = rows.range(blockHeadRow, { from, limit: size + 1 }).slice(1);
-      for (const { subKey, value } of page) yield { key: blockKeyOf(subKey), head: value };
-      if (page.length < size) break;
-      from = (page[page.length - 1] as { subKey: Uint8Array }).subKey;
-    }
-  }
-  yield { key: open.openKey, head: open.openHead };
+/**
+ * The closed blocks from the one with the key on, in order, or those after the ones that are
+ * `known`; at least one while there is one, and more at once the more are known: a window that
+ * slides needs the next block, one that jumps needs many.
+ */
+export function closedBlocksFrom(rows: Rows, key: BlockKey, known: readonly Block[]): Block[] {
+  const last = known.at(-1);
+  const from = last?.key ?? key;
+  // One more than asked for, because the first is the one that is already known.
+  const limit = Math.min(Math.max(MIN_HEADS_AT_ONCE, 2 * known.length), HEADS_AT_ONCE) + 1;
+  const page = rows
+    .range(blockHeadRow, { from: blockSubKey(from.timeMs, from.ordinal), limit })
+    .map(({ subKey, value }) => ({ key: blockKeyOf(subKey), head: value }));
+  const first = page[0];
+  if (first === undefined || !isSameKey(first.key, from)) throw lost(from);
+  return last === undefined ? page : page.slice(1);
 }
 
 /** The entries of a block, closed or open. */
 export function blockEntries(rows: Rows, open: OpenBlock, key: BlockKey): Entries {
-  const isOpen = key.timeMs === open.openKey.timeMs && key.ordinal === open.openKey.ordinal;
-  return isOpen ? open.openEntries : closedEntries(rows, key);
+  return isSameKey(key, open.openKey) ? open.openEntries : closedEntries(rows, key);
 }
 
 /** Entries with times in (startMs, endMs], in order; the newest `most` when there are more. */
@@ -185,7 +179,8 @@ export function newestEntries(
   return newest.reverse();
 }
 
-/** Heads in one range read, at most: a call costs as much as some twenty rows. */
+/** Heads in one range read, at least and at most: a call costs as much as some twenty rows. */
+const MIN_HEADS_AT_ONCE = 8;
 const HEADS_AT_ONCE = 32;
 
 /** Blocks of entries in one range read for a list of the newest 100. */
@@ -209,6 +204,10 @@ function closedEntries(rows: Rows, key: BlockKey): Entries {
   const entries = rows.get(blockEntriesRow, blockSubKey(key.timeMs, key.ordinal));
   if (entries === null) throw lost(key);
   return entries;
+}
+
+function isSameKey(a: BlockKey, b: BlockKey): boolean {
+  return a.timeMs === b.timeMs && a.ordinal === b.ordinal;
 }
 
 function lost(key: BlockKey): Error {

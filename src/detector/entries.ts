@@ -91,6 +91,27 @@ export function entryAt(entries: Entries, index: number): Entry {
   return entry;
 }
 
+/** A place in a list, and the entry there. */
+export interface EntryPlace {
+  readonly entries: Entries;
+  readonly entry: Entry;
+  readonly index: number;
+  /** Where the bytes of the entry after it begin. */
+  readonly nextAt: number;
+}
+
+/**
+ * The entry after a place, or the list's first one; null past the last. Entries are read one by
+ * one: a block of which one at a time is needed is never held decoded.
+ */
+export function nextPlace(entries: Entries, place: EntryPlace | null): EntryPlace | null {
+  const index = place === null ? 0 : place.index + 1;
+  if (index >= entries.count) return null;
+  const from: Unpacker = { bytes: entries.packer.bytes, at: place === null ? 0 : place.nextAt };
+  const entry = takeEntry(from, place === null ? null : place.entry);
+  return { entries, entry, index, nextAt: from.at };
+}
+
 /** How many entries have a time of at most `timeMs`. */
 export function countUpTo(entries: Entries, timeMs: number): number {
   const items = itemsOf(entries);

@@ -10,9 +10,9 @@
  * only what lies between the two windows is read: a deposit late by little costs little.
  */
 
-import { type Block, blockEntries, blocksBetween, type Rows } from "./blocks.ts";
+import { blockEntries, blocksBetween, type Rows } from "./blocks.ts";
 import { countUpTo, type Entries, type Entry, entryAt } from "./entries.ts";
-import type { WalletRow, Window } from "./window-rows.ts";
+import type { Block, WalletRow, Window } from "./window-rows.ts";
 
 export interface Rule {
   readonly windowMs: number;

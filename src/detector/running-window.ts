@@ -5,13 +5,13 @@
  *   entry in order ──slide──> what left subtracted ──+ entry──> sum against the limit
  */
 
-import { type Block, blockEntries, blocksFrom, type Rows } from "./blocks.ts";
-import { countUpTo, type Entry, entryAt } from "./entries.ts";
-import type { WalletRow } from "./window-rows.ts";
+import { blockEntries, closedBlocksFrom, type Rows } from "./blocks.ts";
+import { countUpTo, type Entry, entryAt, isBefore, nextPlace } from "./entries.ts";
+import type { Block, WalletRow, WindowTail } from "./window-rows.ts";
 
 export type RunningWindow = Pick<
   WalletRow,
-  "windowSumMinor" | "windowCount" | "windowFirstMs" | "tailKey"
+  "windowSumMinor" | "windowCount" | "windowFirstMs" | "tailKey" | "tail"
 >;
 
 /** The window that ends at `entry`, which is not older than the newest one, with it inside. */
@@ -28,6 +28,7 @@ export function slideTo(rows: Rows, row: WalletRow, entry: Entry, windowMs: numb
     windowCount: before.windowCount + 1,
     windowFirstMs: before.windowFirstMs,
     tailKey: before.tailKey,
+    tail: before.tail,
   };
 }
 
@@ -39,6 +40,7 @@ export function admitLate(row: WalletRow, entry: Entry, windowMs: number): Runni
     windowCount: row.windowCount + 1,
     windowFirstMs: Math.min(row.windowFirstMs, entry.timeMs),
     tailKey: row.tailKey,
+    tail: null,
   };
 }
 
@@ -47,52 +49,90 @@ export function admitLate(row: WalletRow, entry: Entry, windowMs: number): Runni
  * closed next: a late entry newer than its last belongs into it.
  */
 function emptyWindow(row: WalletRow, firstMs: number): RunningWindow {
-  return { windowSumMinor: 0n, windowCount: 0, windowFirstMs: firstMs, tailKey: row.openKey };
+  const { openKey } = row;
+  return {
+    ...{ windowSumMinor: 0n, windowCount: 0, windowFirstMs: firstMs },
+    ...{ tailKey: openKey, tail: null },
+  };
+}
+
+interface Bounds {
+  readonly oldStartMs: number;
+  readonly startMs: number;
 }
 
 /**
  * Entries in (oldStartMs, startMs] leave, and at least one stays. The tail goes on to the last
  * block whose key is not in the new window: a late entry in the window cannot belong before it.
  */
-function dropUpTo(
-  rows: Rows,
-  row: WalletRow,
-  bounds: { readonly oldStartMs: number; readonly startMs: number },
-): RunningWindow {
-  const { oldStartMs, startMs } = bounds;
+function dropUpTo(rows: Rows, row: WalletRow, bounds: Bounds): RunningWindow {
+  const { startMs } = bounds;
   let { windowSumMinor, windowCount, tailKey } = row;
-  for (const block of blocksFrom(rows, row, tailKey)) {
-    const { key, head } = block;
-    if (key.timeMs <= startMs) tailKey = key;
-    if (head.firstMs > startMs) {
-      return { windowSumMinor, windowCount, windowFirstMs: head.firstMs, tailKey };
+  let { blocks, index } = row.tail ?? NOTHING_READ;
+  const hasClosed = isBefore(tailKey, row.openKey);
+  for (let at = index; ; at++) {
+    if (hasClosed && at === blocks.length) {
+      const known = blocks.slice(index);
+      blocks = [...known, ...closedBlocksFrom(rows, tailKey, known)];
+      [at, index] = [known.length, 0];
     }
-    if (head.lastMs <= oldStartMs) continue;
-    const leaving = leavingOf(rows, row, block, bounds);
-    windowSumMinor -= leaving.sumMinor;
-    windowCount -= leaving.count;
-    if (leaving.nextMs !== null) {
-      return { windowSumMinor, windowCount, windowFirstMs: leaving.nextMs, tailKey };
+    const closed = blocks[at] ?? null;
+    const { key, head } = closed ?? { key: row.openKey, head: row.openHead };
+    if (key.timeMs <= startMs) [tailKey, index] = [key, at];
+    const stays = (firstMs: number, first: WindowTail["first"]): RunningWindow => {
+      // The open block changes with each entry, and is in the row.
+      const tail = index < blocks.length ? { blocks, index, first } : null;
+      return { windowSumMinor, windowCount, windowFirstMs: firstMs, tailKey, tail };
+    };
+    if (head.firstMs > startMs) return stays(head.firstMs, null);
+    if (head.lastMs > bounds.oldStartMs) {
+      const leaving =
+        closed === null ? leavingOpen(row, bounds) : leavingClosed(rows, row, closed, bounds);
+      windowSumMinor -= leaving.sumMinor;
+      windowCount -= leaving.count;
+      if (leaving.nextMs !== null) return stays(leaving.nextMs, leaving.first);
+    }
+    if (closed === null) {
+      throw new Error(`nothing newer than ${startMs}, though the newest is of ${row.newestMs}`);
     }
   }
-  throw new Error(`nothing newer than ${startMs}, though the newest is of ${row.newestMs}`);
 }
 
-/** What leaves of a block, and the time of the first entry that stays; null when none does. */
-function leavingOf(
-  rows: Rows,
-  row: WalletRow,
-  { key, head }: Block,
-  bounds: { readonly oldStartMs: number; readonly startMs: number },
-): { sumMinor: bigint; count: number; nextMs: number | null } {
-  if (head.firstMs > bounds.oldStartMs && head.lastMs <= bounds.startMs) {
-    return { sumMinor: head.sumMinor, count: head.count, nextMs: null };
+const NOTHING_READ: WindowTail = { blocks: [], index: 0, first: null };
+
+/** What leaves of a block, and the first entry that stays; null when none does. */
+interface Leaving {
+  readonly sumMinor: bigint;
+  readonly count: number;
+  readonly nextMs: number | null;
+  readonly first: WindowTail["first"];
+}
+
+function leavingClosed(rows: Rows, row: WalletRow, block: Block, bounds: Bounds): Leaving {
+  const { head } = block;
+  const { oldStartMs, startMs } = bounds;
+  if (head.firstMs > oldStartMs && head.lastMs <= startMs) {
+    return { sumMinor: head.sumMinor, count: head.count, nextMs: null, first: null };
   }
-  const entries = blockEntries(rows, row, key);
-  const from = countUpTo(entries, bounds.oldStartMs);
-  const to = countUpTo(entries, bounds.startMs);
+  const known = row.tail?.first?.block === block ? row.tail.first.place : null;
+  const entries = known?.entries ?? blockEntries(rows, row, block.key);
+  let place = known ?? nextPlace(entries, null);
   let sumMinor = 0n;
-  for (let i = from; i < to; i++) sumMinor += entryAt(entries, i).amountMinor;
-  const nextMs = to < entries.count ? entryAt(entries, to).timeMs : null;
-  return { sumMinor, count: to - from, nextMs };
+  let count = 0;
+  for (; place !== null && place.entry.timeMs <= startMs; place = nextPlace(entries, place)) {
+    if (place.entry.timeMs <= oldStartMs) continue;
+    sumMinor += place.entry.amountMinor;
+    count += 1;
+  }
+  if (place === null) return { sumMinor, count, nextMs: null, first: null };
+  return { sumMinor, count, nextMs: place.entry.timeMs, first: { block, place } };
+}
+
+function leavingOpen({ openEntries }: WalletRow, { oldStartMs, startMs }: Bounds): Leaving {
+  const from = countUpTo(openEntries, oldStartMs);
+  const to = countUpTo(openEntries, startMs);
+  let sumMinor = 0n;
+  for (let i = from; i < to; i++) sumMinor += entryAt(openEntries, i).amountMinor;
+  const nextMs = to < openEntries.count ? entryAt(openEntries, to).timeMs : null;
+  return { sumMinor, count: to - from, nextMs, first: null };
 }

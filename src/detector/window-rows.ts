@@ -27,7 +27,7 @@ import {
   type Unpacker,
   unpack,
 } from "../stream/packing.ts";
-import { type Entries, packedEntries, unpackEntries } from "./entries.ts";
+import { type Entries, type EntryPlace, packedEntries, unpackEntries } from "./entries.ts";
 
 /** A place in the order of entries. */
 export interface BlockKey {
@@ -42,6 +42,24 @@ export interface BlockHead {
   /** Event times of its first and last entry, Unix milliseconds, both inclusive. */
   readonly firstMs: number;
   readonly lastMs: number;
+}
+
+export interface Block {
+  readonly key: BlockKey;
+  readonly head: BlockHead;
+}
+
+/**
+ * What was read of the window's beginning, so that the next deposit need not read it again. It
+ * holds while no late entry changes a block.
+ */
+export interface WindowTail {
+  /** Closed blocks in order, without gaps; a few more than were needed. */
+  readonly blocks: readonly Block[];
+  /** The one among them with the row's `tailKey`. */
+  readonly index: number;
+  /** The first entry in the window, where it stands in one of them; null: not looked for. */
+  readonly first: { readonly block: Block; readonly place: EntryPlace } | null;
 }
 
 /** (startMs, endMs]: the start is exclusive, the end inclusive. Unix milliseconds. */
@@ -62,6 +80,8 @@ export interface WalletRow {
   readonly windowFirstMs: number;
   /** No entry of that window is in a block before this one. */
   readonly tailKey: BlockKey;
+  /** In memory alone; null when nothing is known. */
+  readonly tail: WindowTail | null;
   /** Number of the running episode; 0 before the first. */
   readonly episode: number;
   /** The window of the last event in log order; null before the first. */
@@ -136,6 +156,7 @@ const walletCodec: Codec<WalletRow> = {
       windowCount,
       windowFirstMs,
       tailKey,
+      tail: null,
       episode,
       eventWindow,
       openKey,

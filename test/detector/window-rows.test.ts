@@ -21,6 +21,7 @@ const row: WalletRow = {
   windowCount: 2,
   windowFirstMs: 900,
   tailKey: { timeMs: 0, ordinal: 0 },
+  tail: null,
   episode: 1,
   eventWindow: { startMs: -119_000, endMs: 1_000 },
   openKey: { timeMs: 1_000, ordinal: 2 },
