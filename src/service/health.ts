@@ -6,22 +6,19 @@
 
 import type { Hono } from "hono";
 import { problemResponse, ServiceError } from "./problem.ts";
-import {
-  type GroupStanding,
-  type Readiness,
-  readiness,
-  type ReadinessOptions,
-} from "./readiness.ts";
+import { Readiness, type ReadinessNow, type ReadinessOptions } from "./readiness.ts";
 
 export interface HealthOptions extends ReadinessOptions {
   /** The names of the groups' processors, which commands take. */
   readonly processorNames: Readonly<Record<string, string>>;
 }
 
-export function addHealthRoutes(routes: Hono, options: HealthOptions): void {
+/** Returns what the routes tell of, to be watched while they are served. */
+export function addHealthRoutes(routes: Hono, options: HealthOptions): Readiness {
+  const readiness = new Readiness(options);
   routes.get("/healthz", (c) => c.json({ status: "ok" }));
   routes.get("/readyz", async (c) => {
-    const now = await readiness(options);
+    const now = await readiness.now();
     if (now.problem === null) return c.json({ ready: true, ...told(now, options) });
     const problem = problemResponse(new ServiceError("log_unavailable", now.problem), c.req.path);
     const body = (await problem.json()) as object;
@@ -29,21 +26,24 @@ export function addHealthRoutes(routes: Hono, options: HealthOptions): void {
       "retry-after": problem.headers.get("retry-after") as string,
     });
   });
+  return readiness;
 }
 
-function told({ problem, groups }: Readiness, { processorNames }: HealthOptions) {
+function told({ problem, groups }: ReadinessNow, { processorNames }: HealthOptions) {
   return {
     log: { writable: problem === null, problem },
-    groups_without_owner: groups.filter(lacksOwner).map(({ group }) => group),
-    groups: groups.map(({ group, lag, partitionsWithoutOwner }) => ({
-      group,
-      processor: processorNames[group] ?? group,
-      lag: Number(lag),
-      partitions_without_owner: partitionsWithoutOwner,
+    groups_without_owner: groups
+      .filter(({ partitionsWithoutOwner }) => partitionsWithoutOwner.length > 0)
+      .map(({ group }) => group),
+    groups_standing_still: groups
+      .filter(({ partitionsStandingStill }) => partitionsStandingStill.length > 0)
+      .map(({ group }) => group),
+    groups: groups.map((standing) => ({
+      group: standing.group,
+      processor: processorNames[standing.group] ?? standing.group,
+      lag: Number(standing.lag),
+      partitions_without_owner: standing.partitionsWithoutOwner,
+      partitions_standing_still: standing.partitionsStandingStill,
     })),
   };
-}
-
-function lacksOwner({ partitionsWithoutOwner }: GroupStanding): boolean {
-  return partitionsWithoutOwner.length > 0;
 }

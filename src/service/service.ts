@@ -18,6 +18,7 @@ import { createGuard } from "./host-guard.ts";
 import { idempotencyKey } from "./idempotency-key.ts";
 import { problemResponse, ServiceError } from "./problem.ts";
 import { afterOf, refuseQuery } from "./query.ts";
+import type { Readiness } from "./readiness.ts";
 import { type RunningServer, type ServerOptions, startServer } from "./server.ts";
 import { SettledReads, type SettledReadsOptions } from "./settled-reads.ts";
 import { WalletAnswers, type WalletAnswersOptions, walletIdOf } from "./wallet-answers.ts";
@@ -66,7 +67,7 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     return json(answers.of(segment));
   };
 
-  addHealthRoutes(routes, parts);
+  const readiness = addHealthRoutes(routes, parts);
   routes.post("/deposit", async (c) => {
     const { walletId, amountMinor, place } = await deposit(c);
     return json(
@@ -90,6 +91,7 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
   return listening([routes, feeds], {
     ...access,
     delay: parts.delay,
+    readiness,
     abandon: () => {
       parts.submissions.abandon();
       reads.abandon();
@@ -103,8 +105,8 @@ export function createHealthService(
   access: AccessOptions,
 ): Service {
   const routes = newRoutes();
-  addHealthRoutes(routes, parts);
-  return listening([routes], { ...access, delay: parts.delay, abandon: () => {} });
+  const readiness = addHealthRoutes(routes, parts);
+  return listening([routes], { ...access, delay: parts.delay, readiness, abandon: () => {} });
 }
 
 /** Paths are matched as they were sent: a wallet id may hold an encoded slash. */
@@ -117,7 +119,8 @@ function newRoutes(): Hono {
 /** What the first of `tables` does not know goes to the next. */
 function listening(
   tables: readonly [Hono, ...Hono[]],
-  options: AccessOptions & Pick<ServiceParts, "delay"> & { readonly abandon: () => void },
+  options: AccessOptions &
+    Pick<ServiceParts, "delay"> & { readonly readiness: Readiness; readonly abandon: () => void },
 ): Service {
   tables.forEach((routes, index) => {
     const next = tables[index + 1];
@@ -132,7 +135,17 @@ function listening(
   };
   const fetch = (request: Request) =>
     request.method === "HEAD" ? headOf(request, answer) : answer(request);
-  return { fetch, listen: (address) => startServer({ ...options, ...address, fetch }) };
+  const listen = (address: Parameters<Service["listen"]>[0]) => {
+    const server = startServer({ ...options, ...address, fetch });
+    const stopping = new AbortController();
+    void options.readiness.watch(stopping.signal);
+    const stop = () => {
+      stopping.abort();
+      return server.stop();
+    };
+    return { ...server, stop };
+  };
+  return { fetch, listen };
 }
 
 /** What GET answers, less the body: the length stays the body's (RFC 9110, 9.3.2). */

@@ -6,7 +6,7 @@
  *      └── no: join each group that no live member serves ──> wait, watching who moves ──> leave
  *
  * A group that a live member serves is left to it. What can never settle ends the wait: a
- * partition that stands still at a failing rule, or one that nobody moves for STALL_MS.
+ * partition that stands still at a failing rule, or one that nobody moves for STANDSTILL_MS.
  */
 
 import type { EventLog } from "../log/event-log.ts";
@@ -19,11 +19,10 @@ import {
   type StreamPosition,
   whenSettled,
 } from "./settling.ts";
+import { STANDSTILL_MS } from "./standing.ts";
 import { StreamError } from "./stream-error.ts";
 import { consumersOf, type Topology } from "./topology.ts";
 
-/** No progress for so long is none at all: longer than a hung owner's partitions take to move. */
-const STALL_MS = 5_000;
 /** How often it is looked who moves: a fraction of what a person notices. */
 const WATCH_EVERY_MS = 100;
 
@@ -152,12 +151,12 @@ class Watch {
     if (now !== this.seen || own?.phase === "catching_up") {
       this.seen = now;
       this.sinceMs = nowMs;
-    } else if (nowMs - this.sinceMs >= STALL_MS) {
+    } else if (nowMs - this.sinceMs >= STANDSTILL_MS) {
       const who = owner === null ? "nobody runs it" : `${owner} runs it, look at its messages`;
       throw new StreamError(
         "not_settled",
         `${group} partition ${partition} makes no progress at offset ${next ?? 0n} of ${topic} ` +
-          `for ${STALL_MS / 1_000} s: ${who}`,
+          `for ${STANDSTILL_MS / 1_000} s: ${who}`,
       );
     }
   }

@@ -55,6 +55,35 @@ test("two `process --all` share; what a killed or hung one had, the other takes"
   expect(await third.stop()).toMatchObject({ code: 0 });
 }, TEST_MS);
 
+test("the only process hangs: the server is ready and says that nobody runs them", async () => {
+  using folder = temporaryFolder();
+  const options = { folder: folder.path };
+  await using serve = new Running(options, "serve", "--port", "0");
+  const url = await serve.serves();
+  await using only = new Running(options, "process", "--all");
+  await only.says(/processing/);
+  const withoutOwner = (expected: string) => {
+    let seen = "";
+    const look = async () => {
+      const answer = await fetch(`${url}/readyz`);
+      expect(answer.status).toBe(200);
+      const { groups_without_owner: groups } = (await answer.json()) as Record<string, string[]>;
+      seen = String(groups);
+      return seen === expected;
+    };
+    return until(look, () => seen);
+  };
+  await withoutOwner("");
+  const hungMs = performance.now();
+  only.signal("SIGSTOP");
+  await withoutOwner("balance,threshold,flagger");
+  expect(performance.now() - hungMs).toBeLessThan(HUNG_MS);
+  only.signal("SIGCONT");
+  await withoutOwner("");
+  await settleEverywhere(url);
+  expect((await only.stop()).code).toBe(0);
+}, TEST_MS);
+
 test("a process stopped in a write transaction: 503 with its pid, then all goes on", async () => {
   using folder = temporaryFolder();
   const options = { folder: folder.path };

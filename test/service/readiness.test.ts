@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { createHealthService, type Service } from "../../src/service/service.ts";
+import { createHealthService, createService, type Service } from "../../src/service/service.ts";
 import { ask, depositBody } from "./requests.ts";
 import { type RunningApp, runApp, within } from "./running-app.ts";
 
@@ -16,11 +16,12 @@ afterEach(async () => {
 });
 
 const access = { allowHosts: [] };
-const nobody = { partitions_without_owner: [0, 1, 2, 3] };
+const nobody = { partitions_without_owner: [0, 1, 2, 3], partitions_standing_still: [] };
 
 async function ready(service: Service) {
   return (await ask(service, "GET /readyz")).json as {
     groups_without_owner: string[];
+    groups_standing_still: string[];
     groups: { group: string; lag: number; partitions_without_owner: number[] }[];
   };
 }
@@ -36,6 +37,7 @@ describe("readiness", () => {
       ready: true,
       log: { writable: true, problem: null },
       groups_without_owner: ["balance", "threshold", "flagger"],
+      groups_standing_still: [],
       groups: [
         { group: "balance", processor: "collector", lag: 3, ...nobody },
         { group: "threshold", processor: "detector", lag: 3, ...nobody },
@@ -59,6 +61,52 @@ describe("readiness", () => {
       until(running, async () => (await ready(service)).groups_without_owner.length === 2),
     );
     expect((await ready(service)).groups_without_owner).toEqual(["threshold", "flagger"]);
+  });
+
+  test("does not need progress; it names group and partition that stand still", async () => {
+    const { app } = await run({ processors: [] });
+    const owners = async () => [{ partition: 2, owner: "pid 1" }];
+    const log = Object.create(app.log, { owners: { value: owners } }) as typeof app.log;
+    let nowMs = 0;
+    const monotonicMs = () => nowMs;
+    const service = createService({ ...app, log, processorNames: {}, monotonicMs }, access);
+    const walletId = ["a", "b", "c", "d", "e", "f", "g", "h"].find(
+      (each) => app.wallets.partitionOf(each) === 2,
+    );
+    await ask(service, "POST /deposit", depositBody(walletId as string, "1"));
+    expect((await ready(service)).groups_standing_still).toEqual([]);
+    nowMs += 5_000;
+    const answer = await ask(service, "GET /readyz");
+    expect(answer.status).toBe(200);
+    expect(answer.json).toMatchObject({
+      ready: true,
+      groups_standing_still: ["balance", "threshold"],
+      groups: [
+        { group: "balance", partitions_standing_still: [2] },
+        { group: "threshold", partitions_standing_still: [2] },
+        { group: "flagger", partitions_standing_still: [] },
+      ],
+    });
+  });
+
+  test("looks every second while it is served, whether anybody asks or not", async () => {
+    const { app, timers } = await run({ processors: [] });
+    let looks = 0;
+    const owners = async () => {
+      looks += 1;
+      return [];
+    };
+    const log = Object.create(app.log, { owners: { value: owners } }) as typeof app.log;
+    const service = createHealthService({ ...app, log, processorNames: {} }, access);
+    const server = service.listen({ host: "127.0.0.1", port: 0 });
+    for (const expected of [3, 6]) {
+      await timers.whenWaiting(1_000);
+      expect(looks).toBe(expected);
+      timers.pass(1_000);
+    }
+    await timers.whenWaiting(1_000);
+    await server.stop();
+    expect(timers.count(1_000)).toBe(0);
   });
 
   test("is lost while the log cannot be written, and says why", async () => {
