@@ -27,7 +27,6 @@ import {
   type Service,
 } from "./service/service.ts";
 import { createEmitter, type Emitter } from "./stream/emitter.ts";
-import type { Group } from "./stream/group.ts";
 import { type Processor, type ProcessorOptions, startProcessor } from "./stream/processor.ts";
 import {
   newestPositions,
@@ -48,14 +47,20 @@ export const DEFAULT_PARTITIONS = 8;
 /** Cents; fixed when a log is created. */
 export const DEFAULT_DECIMALS = 2;
 
-/** The groups by the names of their processors, which commands take as well. */
-export const PROCESSOR_NAMES = {
-  collector: "balance",
-  detector: "threshold",
-  flagger: "flagger",
+/** Every group by its name, in the order of the flow: a new one is one line here. */
+const GROUPS = {
+  balance: { processor: "collector", define: () => balanceGroup },
+  threshold: { processor: "detector", define: thresholdGroup },
+  flagger: { processor: "flagger", define: () => flaggerGroup },
 } as const;
 
-export type ProcessorName = keyof typeof PROCESSOR_NAMES;
+type GroupName = keyof typeof GROUPS;
+export type ProcessorName = (typeof GROUPS)[GroupName]["processor"];
+
+/** The groups by the names of their processors, which commands take as well. */
+export const PROCESSOR_NAMES = Object.fromEntries(
+  Object.entries(GROUPS).map(([group, { processor }]) => [processor, group]),
+) as Readonly<Record<ProcessorName, GroupName>>;
 
 export interface AppOptions {
   /** The data folder, or ":memory:". */
@@ -80,7 +85,7 @@ export interface App {
   readonly decimals: number;
   readonly deposits: Emitter<Deposit>;
   readonly flagWallet: Emitter<FlagWallet>;
-  readonly views: { readonly balance: View; readonly threshold: View; readonly flagger: View };
+  readonly views: Readonly<Record<GroupName, View>>;
   readonly progressOf: ProgressReader;
   readonly nowMs: () => number;
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
@@ -129,22 +134,16 @@ export async function openApp(options: AppOptions): Promise<App> {
 async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
   const partitions = Number(log.settings["partitions"]);
   const decimals = Number(log.settings["decimals"]);
-  const threshold = thresholdGroup({ decimals });
-  const groups = { balance: balanceGroup, threshold, flagger: flaggerGroup };
+  const groups = ofEachGroup((name) => GROUPS[name].define({ decimals }));
   const topology = defineTopology(Object.values(groups));
   const { keepsChangelogs } = log;
   await log.ensureTopics(topicSpecs(topology, { partitions, keepsChangelogs }));
 
   const folder = options.folder === ":memory:" ? ":memory:" : join(options.folder, "stores");
   const stores = new Stores(folder, log.incarnation);
-  const view = (group: Group) => new View({ log, group, stores, partitions });
-  const views = {
-    balance: view(groups.balance),
-    threshold: view(groups.threshold),
-    flagger: view(groups.flagger),
-  };
+  const views = ofEachGroup((name) => new View({ log, group: groups[name], stores, partitions }));
   const progressOf: ProgressReader = (group, partition) =>
-    views[group as keyof typeof views].progress(partition);
+    views[group as GroupName].progress(partition);
   const deposits = createEmitter({ log, stream: depositStream, partitions });
   const flagWallet = createEmitter({ log, stream: flagWalletStream, partitions });
   const { nowMs, delay } = options;
@@ -195,10 +194,7 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
     settled: (positions, signal) =>
       whenSettled({ log, settling: new Settling(topology, positions), progressOf, signal }),
   };
-  const processorNames = Object.fromEntries(
-    Object.entries(PROCESSOR_NAMES).map(([processor, group]) => [group, processor]),
-  );
-  const serviceParts = { ...parts, processorNames };
+  const serviceParts = { ...parts, processorNames: ofEachGroup((name) => GROUPS[name].processor) };
   return {
     ...parts,
     createService: (access) => createService(serviceParts, access),
@@ -208,4 +204,9 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
       await log.close();
     },
   };
+}
+
+function ofEachGroup<T>(make: (name: GroupName) => T): Readonly<Record<GroupName, T>> {
+  const names = Object.keys(GROUPS) as GroupName[];
+  return Object.fromEntries(names.map((name) => [name, make(name)])) as Record<GroupName, T>;
 }
