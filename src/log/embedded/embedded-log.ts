@@ -32,6 +32,7 @@ import { decodeProgress, encodeProgress } from "../progress-text.ts";
 import { DEFAULT_MAX_RECORDS, Reader } from "./reader.ts";
 import { recordBytes, RecordRows } from "./record-rows.ts";
 import { type OpenDatabaseOptions, openDatabase } from "./schema.ts";
+import { openWal, type Wal } from "./wal.ts";
 import { type Step, Writer } from "./writer.ts";
 
 /** Compaction is never urgent; a run over nothing to do costs microseconds. */
@@ -68,6 +69,7 @@ export class EmbeddedLog implements EventLog {
   private readonly catalog: Catalog;
   private readonly reader: Reader;
   private readonly records: RecordRows;
+  private readonly wal: Wal;
   private readonly writer: Writer;
   private readonly changes: Changes;
   private readonly checkpointer: Checkpointer;
@@ -88,8 +90,10 @@ export class EmbeddedLog implements EventLog {
     this.catalog = new Catalog(database);
     this.reader = new Reader(database);
     this.records = new RecordRows({ database, catalog: this.catalog, nowMs: options.nowMs });
+    this.wal = openWal(options.folder);
     this.writer = new Writer({
       database,
+      sync: () => this.wal.sync(),
       beforeCommit: () => this.catalog.flush(),
       afterRollback: () => this.catalog.reset(),
       afterCommit: () => {
@@ -251,6 +255,7 @@ export class EmbeddedLog implements EventLog {
     if (this.cleaning !== null) clearInterval(this.cleaning);
     await this.membership.close();
     await this.writer.close();
+    this.wal.close();
     this.changes.close();
     this.reader.close();
     this.records.close();

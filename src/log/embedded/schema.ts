@@ -163,7 +163,7 @@ function prepare(database: Database, options: OpenDatabaseOptions) {
     );
   }
   database.exec("PRAGMA journal_mode = WAL");
-  database.exec("PRAGMA synchronous = FULL");
+  database.exec("PRAGMA synchronous = NORMAL"); // wal.ts syncs what is committed
   database.exec("PRAGMA wal_autocheckpoint = 0"); // checkpointer.ts decides when
   database.exec("PRAGMA cache_size = -16000"); // 16 MB: the rightmost leaves and the index
   database.exec("BEGIN IMMEDIATE");

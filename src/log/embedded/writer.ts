@@ -1,7 +1,7 @@
 /**
  * The writer: one queue, one transaction for all that waits in it (group commit).
  *
- *   append, commit, heartbeat ──enqueue──> queue ──BEGIN IMMEDIATE, jobs, COMMIT (fsync)──> resolve
+ *   append, commit, heartbeat ──enqueue──> queue ──BEGIN IMMEDIATE, jobs, COMMIT, sync──> resolve
  *
  * A job checks before it writes: when it throws a LogError it has written nothing, and the others
  * of its transaction go on. Any other throw undoes the transaction and refuses all of them. The
@@ -56,6 +56,8 @@ export class Writer {
       readonly beforeCommit: () => void;
       /** Called when the jobs' transaction was undone, to forget what they shared. */
       readonly afterRollback: () => void;
+      /** Makes durable what was committed. Throws when the disk fails. */
+      readonly sync: () => void;
       readonly afterCommit: () => void;
       readonly monotonicMs: () => number;
       readonly step: Step;
@@ -128,11 +130,13 @@ export class Writer {
     }
     try {
       this.commit.run();
+      this.options.step("committed");
+      this.options.sync();
     } catch (error) {
       this.commitFailed(batch, error);
       return this.goOn();
     }
-    this.options.step("committed");
+    this.options.step("synced");
     this.options.afterCommit();
     batch.forEach(({ resolve, reject }, index) => {
       const result = results[index] as { value?: unknown; error?: LogError };
