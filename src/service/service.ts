@@ -180,7 +180,8 @@ function json(text: string): Response {
   return new Response(text, JSON_RESPONSE);
 }
 
-const JSON_RESPONSE = { headers: { "content-type": "application/json" } };
+/** Ready-made, for an object of headers is read anew with every response. */
+const JSON_RESPONSE = { headers: new Headers({ "content-type": "application/json" }) };
 
 /** The path of a URL as it was sent, without query. */
 function pathOf(url: string): string {

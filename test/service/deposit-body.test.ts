@@ -34,6 +34,27 @@ describe("a body", () => {
     );
   });
 
+  test("means the same however it is spaced, or is refused the same", () => {
+    const outcome = (text: string) => {
+      try {
+        return parse(text);
+      } catch (error) {
+        return (error as ServiceError).message;
+      }
+    };
+    const part = fc.oneof(
+      fc.constantFrom("a", "", '"', "\\u0061", "\\", "\0", "\u007f", "é", "1", "01", "1.", "-1", "1e2"),
+      fc.string(),
+    );
+    const amount = fc.oneof(part, part.map((text) => `"${text}"`));
+    fc.assert(
+      fc.property(part, amount, fc.constantFrom("", "  ", "x"), (walletId, amountText, end) => {
+        const text = `{"wallet_id":"${walletId}","amount":${amountText}}${end}`;
+        expect(outcome(text)).toEqual(outcome(`\n${text}`));
+      }),
+    );
+  });
+
   const refused = [
     ["", "the body is empty"],
     ["   ", "not valid JSON"],
