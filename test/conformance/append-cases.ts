@@ -94,7 +94,9 @@ export function appendCases(fixture: Fixture): void {
       expect(valuesOf(full.headers, "a")).toEqual([[]]);
       expect([empty.key.length, empty.value?.length, empty.headers.length]).toEqual([0, 0, 0]);
       expect(tombstone.value).toBeNull();
-      expect(later.timestampMs - full.timestampMs).toBe(5);
+      const passedMs = later.timestampMs - full.timestampMs;
+      if (fixture.adapter.features.hasOwnClock) expect(passedMs).toBe(5);
+      else expect(passedMs).toBeGreaterThanOrEqual(0);
       for (const each of records) {
         expect(each).toMatchObject({ topic, partition: 0 });
         expect(each.checksum).toBe(recordChecksum(each));
@@ -161,7 +163,7 @@ export function appendCases(fixture: Fixture): void {
   fixture.case(
     "refuses when it cannot be written, leaves nothing, and goes on afterwards",
     async () => {
-      for (const bad of features.stepsBeforeWritten) {
+      for (const bad of features.stepsBeforeWritten.append) {
         let isBroken = false;
         const { log, topic } = await fixture.withTopic(
           {},
@@ -187,7 +189,7 @@ export function appendCases(fixture: Fixture): void {
     "goes on after a refused write although another instance has written meanwhile",
     "refuses when it cannot be written, leaves nothing, and goes on afterwards",
     async () => {
-      for (const bad of features.stepsBeforeWritten) {
+      for (const bad of features.stepsBeforeWritten.append) {
         let isBroken = false;
         const log = await fixture.open({
           onStep: (step) => {

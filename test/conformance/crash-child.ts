@@ -45,6 +45,7 @@ async function run(): Promise<void> {
   else if (task.does === "commit") await commit(log, task, arm);
   else if (task.does === "hang") await hang(log, task);
   else await hold(log, task);
+  await log.close();
 }
 
 async function append(log: EventLog, { topic }: ChildTask, arm: () => void): Promise<void> {

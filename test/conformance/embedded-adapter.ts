@@ -14,6 +14,8 @@ import { logPath } from "../../src/log/embedded/schema.ts";
 import type { Features, LogUnderTest, OpenOptions } from "./log-under-test.ts";
 
 const MEMORY = ":memory:";
+/** Both are transactions of the one writer. */
+const STEPS = ["transaction begun", "records written", "before commit"];
 const folders: string[] = [];
 
 /** A folder of its own, without a log. */
@@ -33,7 +35,11 @@ async function open(place: string, options: OpenOptions = {}): Promise<EventLog>
 
 const features: Omit<Features, "childModule" | "damage"> = {
   changelogModes: [false, true],
-  stepsBeforeWritten: ["transaction begun", "records written", "before commit"],
+  deadOwnerWithinMs: 2_000, // well below the time after which a silent owner counts as hung
+  keepsHangingOwner: true,
+  hasOwnClock: true,
+  sharesStores: true,
+  stepsBeforeWritten: { append: STEPS, commit: STEPS },
   usurp: (log, place, claim) => {
     const own = insideOf(log).database;
     if (place === MEMORY) return !own.inTransaction && raiseEpoch(own, claim);

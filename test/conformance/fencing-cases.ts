@@ -4,7 +4,7 @@ import { expect } from "bun:test";
 import type { Claim } from "../../src/log/event-log.ts";
 import { codeOf, eventually, type Fixture, readAll, texts, until } from "./fixture.ts";
 import { Member, take } from "./member.ts";
-import { startTask, stepsOfACommit } from "./task.ts";
+import { startTask, stepsOf } from "./task.ts";
 
 export function fencingCases(fixture: Fixture): void {
   const { features } = fixture.adapter;
@@ -49,7 +49,7 @@ export function fencingCases(fixture: Fixture): void {
   fixture.case(
     "either commits whole or is fenced, at whatever step another takes over",
     async () => {
-      for (const at of await stepsOfACommit(fixture)) {
+      for (const at of await stepsOf("commit", fixture)) {
         let attempt: Promise<boolean> | boolean = false;
         let isArmed = false;
         let claim: Claim | null = null;

@@ -25,8 +25,19 @@ export interface Features {
   readonly childModule: string | null;
   /** Which kinds of log there are to test: with changelogs, without, or both. */
   readonly changelogModes: readonly boolean[];
+  /** A killed owner's partitions go to another within this: at once, or after its session. */
+  readonly deadOwnerWithinMs: number;
+  /** Whether an owner that hangs keeps its claims until somebody else wants them. */
+  readonly keepsHangingOwner: boolean;
+  /** Whether records carry the log's own clock (`nowMs`), or a broker's. */
+  readonly hasOwnClock: boolean;
+  /** Whether `notify` reaches other instances: where they share the stores. */
+  readonly sharesStores: boolean;
   /** Steps of `onStep` at which a throw means "this cannot be written now". */
-  readonly stepsBeforeWritten: readonly string[];
+  readonly stepsBeforeWritten: {
+    readonly append: readonly string[];
+    readonly commit: readonly string[];
+  };
   /**
    * Another owner takes the partition and does not ask. False when it cannot at this moment,
    * because the owner is in the middle of a commit. May be called inside `onStep`.

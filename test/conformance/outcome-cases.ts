@@ -13,7 +13,7 @@ export function outcomeCases(fixture: Fixture): void {
   fixture.case(
     "leaves nothing of a commit that cannot be written, and takes the same one again",
     async () => {
-      for (const bad of features.stepsBeforeWritten) {
+      for (const bad of features.stepsBeforeWritten.commit) {
         let isBroken = false;
         const log = await fixture.open({
           keepsChangelogs,
@@ -99,7 +99,11 @@ export function outcomeCases(fixture: Fixture): void {
         const isKept = features.childModule !== null;
         if (isKept) await log.close();
         const after = isKept ? await fixture.open({ place, keepsChangelogs }) : log;
-        expect(await tracesOf(after, task)).toMatchObject(isWritten ? task.oneTrace : task.noTrace);
+        const { outputs, outputs1, rows } = isWritten ? task.oneTrace : task.noTrace;
+        await eventually(async () => {
+          const found = await tracesOf(after, task);
+          return { ...found, progress: found.progress !== null };
+        }, { outputs, outputs1, rows, progress: isWritten });
       }
     },
   );

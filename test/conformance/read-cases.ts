@@ -145,7 +145,7 @@ export function readCases(fixture: Fixture): void {
       const [offset] = await log.append([record(topic, "whole")]);
       const ends = new Map<string, bigint>();
       for (const { step, bounds } of seen) ends.set(step, (await bounds).end);
-      for (const step of features.stepsBeforeWritten) {
+      for (const step of features.stepsBeforeWritten.append) {
         expect(`${step}: ends at ${ends.get(step)}`).toBe(`${step}: ends at 0`);
       }
       const { value } = await within(first, "the record");

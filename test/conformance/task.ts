@@ -53,8 +53,8 @@ export async function tracesOf(
   };
 }
 
-/** The names that `onStep` is called with while one commit runs. */
-export async function stepsOfACommit(fixture: Fixture): Promise<string[]> {
+/** The names that `onStep` is called with while one append or commit runs, in their order. */
+export async function stepsOf(of: "append" | "commit", fixture: Fixture): Promise<string[]> {
   const steps = new Set<string>();
   let isListening = false;
   const log = await fixture.open({
@@ -67,7 +67,8 @@ export async function stepsOfACommit(fixture: Fixture): Promise<string[]> {
   const { member, claim } = await claimOne(log, [input]);
   const records = await take(claim, 1);
   isListening = true;
-  await claim.commit(commitOf(records));
+  if (of === "append") await log.append([record(input, "b")]);
+  else await claim.commit(commitOf(records));
   isListening = false;
   await member.leave();
   await log.close();

@@ -9,6 +9,7 @@
 
 import type { Database, Statement } from "bun:sqlite";
 import { LogError, type TopicSpec } from "../event-log.ts";
+import { checkTopicSpec } from "../topic-spec.ts";
 
 export interface PartitionRef {
   readonly id: number;
@@ -135,16 +136,7 @@ export class Catalog {
   }
 
   private create(spec: TopicSpec): void {
-    const isNameGood = /^[a-zA-Z0-9._-]{1,200}$/.test(spec.name);
-    const isCountGood =
-      Number.isInteger(spec.partitions) && spec.partitions >= 1 && spec.partitions <= 1_024;
-    if (!isNameGood || !isCountGood) {
-      throw new LogError(
-        "topic_mismatch",
-        `topic "${spec.name}" with ${spec.partitions} partitions cannot be made: 1 to 200 of ` +
-          "a-z, A-Z, 0-9, '.', '_', '-', and 1 to 1024 partitions",
-      );
-    }
+    checkTopicSpec(spec);
     const { lastInsertRowid } = this.database
       .query("INSERT INTO topics (name, partitions, cleanup, retention_ms) VALUES (?, ?, ?, ?)")
       .run(spec.name, spec.partitions, spec.cleanup, spec.retentionMs);

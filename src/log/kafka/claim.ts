@@ -1,0 +1,277 @@
+/**
+ * A claim on one partition of a group on Kafka.
+ *
+ *   open: begin under `<group>-<partition>` (the last owner is fenced, what it left open is
+ *   aborted) ──> newest progress ──> its epoch + 1 written
+ *   commit: outputs, changed rows, then progress, in one transaction
+ */
+
+import {
+  type Claim,
+  type Commit,
+  type InputProgress,
+  LogError,
+  type LogRecord,
+  type NewRecord,
+  type OutputProgress,
+  type Progress,
+} from "../event-log.ts";
+import type { Step } from "./appender.ts";
+import type { Connections } from "./connections.ts";
+import type { Cursor, Fetcher } from "./fetcher.ts";
+import type { TopicNames } from "./names.ts";
+import { readRange, stableBounds } from "./offsets.ts";
+import { encodeStored, newestProgress, type StoredProgress } from "./progress-topic.ts";
+import { unavailable } from "./retry.ts";
+import { openTransactions, type Transactions } from "./transaction.ts";
+
+export interface ClaimHost {
+  readonly names: TopicNames;
+  readonly connections: Connections;
+  readonly transactionConnections: Connections;
+  readonly fetcher: Fetcher;
+  readonly nowMs: () => number;
+  readonly step: Step;
+  /** Sizes, topics and partitions. Throws `record_too_large`, `unknown_topic`. */
+  check(records: readonly NewRecord[]): Promise<void>;
+}
+
+export interface ClaimPlace {
+  readonly group: string;
+  readonly partition: number;
+  readonly topics: readonly string[];
+  readonly changelog: string;
+}
+
+export interface ClaimEvents {
+  /** The holder has asked for `release`. */
+  released(claim: KafkaClaim): void;
+  /** Another has begun under its id: this member's picture of the group may be old. */
+  fenced(claim: KafkaClaim): void;
+}
+
+/** Throws `unavailable`, `fenced` (two began at once), `corrupt`. */
+export async function openClaim(
+  host: ClaimHost,
+  place: ClaimPlace,
+  options: ClaimEvents & { readonly signal: AbortSignal },
+): Promise<KafkaClaim> {
+  const { group, partition } = place;
+  const { names, transactionConnections, fetcher, connections, nowMs } = host;
+  const transactions = await openTransactions({
+    connections: transactionConnections,
+    transactionalId: names.transactionalId(group, partition),
+    nowMs,
+    signal: options.signal,
+  });
+  const topic = names.progress(group);
+  const last = await newestProgress(connections, fetcher, { topic, partition });
+  const stored = { epoch: (last?.epoch ?? 0) + 1, progress: last?.progress ?? null };
+  await transactions.begin([{ topic, partition }]);
+  await transactions.write([{ topic, partition, ...encodeStored(stored) }]);
+  await transactions.commit();
+  return new KafkaClaim(host, place, { ...options, transactions, stored });
+}
+
+export class KafkaClaim implements Claim {
+  readonly group: string;
+  readonly partition: number;
+  readonly epoch: number;
+  readonly progress: Progress | null;
+  private readonly controller = new AbortController();
+  private readonly givenBack = Promise.withResolvers<void>();
+  private current: Progress | null;
+  private inputs: Promise<readonly Cursor[]> | null = null;
+  private isReleased = false;
+  private wake: () => void = () => {};
+
+  constructor(
+    private readonly host: ClaimHost,
+    private readonly place: ClaimPlace,
+    private readonly own: ClaimEvents & {
+      readonly transactions: Transactions;
+      readonly stored: StoredProgress;
+    },
+  ) {
+    this.group = place.group;
+    this.partition = place.partition;
+    this.epoch = own.stored.epoch;
+    this.progress = own.stored.progress;
+    this.current = own.stored.progress;
+  }
+
+  get revoked(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  get released(): Promise<void> {
+    return this.givenBack.promise;
+  }
+
+  /** The membership wants it back, or it is over. */
+  revoke(): void {
+    this.controller.abort();
+    this.wake();
+  }
+
+  async read(maxRecords: number): Promise<readonly LogRecord[]> {
+    this.inputs ??= this.openInputs();
+    const cursors = await this.inputs;
+    while (!this.revoked.aborted) {
+      for (const cursor of cursors) {
+        const records = cursor.take(maxRecords);
+        if (records.length > 0) return this.host.names.toPort(records);
+      }
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+    return [];
+  }
+
+  // oxlint-disable-next-line require-yield
+  async *replay(): AsyncGenerator<readonly LogRecord[]> {
+    throw new Error("Kafka keeps changelogs: stores are caught up from them, not by replay");
+  }
+
+  async commit(commit: Commit): Promise<Progress> {
+    const { host, place, partition, group } = this;
+    this.checkInputs(commit.inputs);
+    const rows = commit.changelog.map((row) => ({ ...row, topic: place.changelog, partition }));
+    const records = [...commit.outputs, ...rows];
+    await host.check(records);
+    if (this.revoked.aborted && this.isReleased) throw this.over();
+    const topic = host.names.progress(group);
+    try {
+      const progress = await this.write(commit, records, topic);
+      this.current = progress;
+      return progress;
+    } catch (error) {
+      throw this.ended(error);
+    }
+  }
+
+  async release(): Promise<void> {
+    if (this.isReleased) return;
+    this.isReleased = true;
+    this.revoke();
+    this.inputs?.then((cursors) => cursors.forEach((cursor) => cursor.close())).catch(() => {});
+    this.givenBack.resolve();
+    this.own.released(this);
+  }
+
+  private async write(
+    commit: Commit,
+    records: readonly NewRecord[],
+    topic: string,
+  ): Promise<Progress> {
+    const { own, host, partition } = this;
+    const { transactions } = own;
+    const named = host.names.toKafka(records);
+    await transactions.begin([...named, { topic, partition }]);
+    host.step("transaction begun");
+    const offsets = await transactions.write(named);
+    host.step("records written");
+    const progress = this.after(commit, offsets);
+    const stored = encodeStored({ epoch: this.epoch, progress });
+    await transactions.write([{ topic, partition, ...stored }]);
+    host.step("before commit");
+    await transactions.commit();
+    host.step("committed");
+    return progress;
+  }
+
+  private after(commit: Commit, offsets: readonly bigint[]): Progress {
+    const { current } = this;
+    const outputs = new Map<string, OutputProgress>();
+    const key = (output: { topic: string; partition: number }) =>
+      `${output.partition}/${output.topic}`;
+    for (const output of current?.outputs ?? []) outputs.set(key(output), output);
+    commit.outputs.forEach((output, index) => {
+      const { topic, partition } = output;
+      outputs.set(key(output), { topic, partition, lastOffset: offsets[index] as bigint });
+    });
+    const lastRow = commit.changelog.length === 0 ? undefined : offsets.at(-1);
+    return {
+      inputs: mergeInputs(current?.inputs ?? [], commit.inputs),
+      outputs: [...outputs.values()],
+      changelogOffset: lastRow ?? current?.changelogOffset ?? null,
+    };
+  }
+
+  /** The producer is at its end with any failure, and so is the claim. */
+  private ended(error: unknown): LogError {
+    const failure =
+      error instanceof LogError ? error : unavailable(`commit for ${this.group}`, error);
+    this.revoke();
+    if (failure.code === "fenced") this.own.fenced(this);
+    return failure;
+  }
+
+  private checkInputs(inputs: readonly InputProgress[]): void {
+    if (inputs.length === 0) {
+      throw new TypeError(
+        `a commit of ${this.group} partition ${this.partition} names no input: it must move one`,
+      );
+    }
+    for (const { topic, nextOffset } of inputs) {
+      const done = this.current?.inputs.find((each) => each.topic === topic)?.nextOffset ?? 0n;
+      if (nextOffset > done) continue;
+      throw new LogError(
+        "position_out_of_range",
+        `a commit of ${this.group} partition ${this.partition} goes back in ${topic} to ` +
+          `offset ${nextOffset}`,
+      );
+    }
+  }
+
+  private async openInputs(): Promise<readonly Cursor[]> {
+    const cursors = await Promise.all(this.place.topics.map((topic) => this.openInput(topic)));
+    for (const cursor of cursors) cursor.onChange = () => this.wake();
+    return cursors;
+  }
+
+  /** Is the topic still the one that the progress was made on? */
+  private async openInput(topic: string): Promise<Cursor> {
+    const { host, partition, group } = this;
+    const place = { topic: host.names.topic(topic), partition };
+    const bounds = await stableBounds(host.connections, place);
+    const done = this.progress?.inputs.find((input) => input.topic === topic);
+    if (done === undefined) return host.fetcher.open(place, bounds.start);
+    const { nextOffset, checksum } = done;
+    if (nextOffset < bounds.start || nextOffset > bounds.end) {
+      throw new LogError(
+        "position_out_of_range",
+        `${group} stands at offset ${nextOffset} of ${topic} partition ${partition}, which ` +
+          `holds ${bounds.start} to ${bounds.end}: restore the topic, or start the group anew`,
+      );
+    }
+    if (checksum !== null && nextOffset > bounds.start) {
+      const range = { from: nextOffset - 1n, until: nextOffset };
+      const [record] = await readRange(host.fetcher, place, range);
+      if (record?.checksum !== checksum) throw this.changed(topic, nextOffset);
+    }
+    return host.fetcher.open(place, nextOffset);
+  }
+
+  private changed(topic: string, nextOffset: bigint): LogError {
+    return new LogError(
+      "topic_changed",
+      `offset ${nextOffset - 1n} of ${topic} partition ${this.partition} is not the record that ` +
+        `${this.group} has done: the topic was made anew; restore it, or start the group anew`,
+    );
+  }
+
+  private over(): LogError {
+    const message = `partition ${this.partition} of ${this.group} was released`;
+    return new LogError("fenced", message);
+  }
+}
+
+function mergeInputs(
+  before: readonly InputProgress[],
+  moved: readonly InputProgress[],
+): readonly InputProgress[] {
+  const rest = before.filter((each) => !moved.some(({ topic }) => topic === each.topic));
+  return [...rest, ...moved].sort((a, b) => (a.topic < b.topic ? -1 : 1));
+}

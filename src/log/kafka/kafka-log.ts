@@ -1,0 +1,402 @@
+/**
+ * The log on Apache Kafka: an EventLog in a cluster's topics, for any number of machines.
+ *
+ *   append ──> appender (idempotent) ──> topics      commit ──> one transaction a claim
+ *   read, bounds ──> fetcher, without a group        join ──> Kafka's group, one claim a partition
+ *
+ * Beside the declared topics it keeps `log-meta` and a `<group>-progress` for each group. Commits
+ * carry the changed rows: stores are caught up from changelogs, not from their inputs.
+ */
+
+import { MemberAssignment } from "kafkajs/src/consumer/assignerProtocol.js";
+import {
+  type Bounds,
+  type Claim,
+  type EventLog,
+  type JoinOptions,
+  LogError,
+  type LogRecord,
+  MAX_RECORD_BYTES,
+  type NewRecord,
+  type Owner,
+  type Progress,
+  type ReadOptions,
+  type TopicSpec,
+} from "../event-log.ts";
+import { Appender, type Step } from "./appender.ts";
+import { Connections, type KafkaAccess, unknownPartition } from "./connections.ts";
+import { Fetcher } from "./fetcher.ts";
+import { joinGroup } from "./group-join.ts";
+import { OPEN_WITHIN_MS, REQUEST_MS } from "./limits.ts";
+import { type LogIdentity, LogMeta } from "./log-meta.ts";
+import { TopicNames } from "./names.ts";
+import { recordBounds } from "./offsets.ts";
+import { ProgressFollower, progressSpec } from "./progress-topic.ts";
+import { checkTopicSpec } from "../topic-spec.ts";
+import { retrying } from "./retry.ts";
+import { declared, Topics } from "./topics.ts";
+
+const DEFAULT_MAX_RECORDS = 2_048;
+
+export interface KafkaLogOptions extends KafkaAccess {
+  /** Before the names of topics, groups and transactional ids. Empty: none. */
+  readonly prefix: string;
+  /** Make `log-meta` where there is none. */
+  readonly create: boolean;
+  /** For a log that is made now. */
+  readonly defaults: Readonly<Record<string, string>>;
+  /** Said explicitly: a log that exists must agree. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** Unix milliseconds, for records' timestamps until the broker sets its own. */
+  readonly nowMs: () => number;
+  /** Ids under which this place was a member before, by group; see Membership. */
+  readonly members?: {
+    former(group: string): string | null;
+    remember(group: string, id: string | null): void;
+  };
+  /** For tests: called between the steps of an append or a commit; a throw there is a failure. */
+  readonly onStep?: Step;
+}
+
+/**
+ * Throws LogError: `unavailable` within OPEN_WITHIN_MS when no broker answers, `unusable_place`
+ * when it refuses the credentials, `not_found`, `format_mismatch`, `settings_mismatch`,
+ * `topic_mismatch`.
+ */
+export async function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> {
+  const parts = new Parts(options);
+  try {
+    const what = `reach a broker of ${options.brokers.join(", ")}`;
+    const { clusterId } = await retrying(() => parts.connections.metadata([]), {
+      withinMs: OPEN_WITHIN_MS,
+      what,
+    });
+    const identity = await openIdentity(parts, options);
+    return new KafkaLog(parts, options, { ...identity, clusterId: clusterId ?? "" });
+  } catch (error) {
+    await parts.close();
+    throw error;
+  }
+}
+
+async function openIdentity(parts: Parts, options: KafkaLogOptions): Promise<LogIdentity> {
+  const { topics, names, meta } = parts;
+  const spec = { partitions: 1, cleanup: "compact", retentionMs: null } as const;
+  const existing = await topics.describe([names.meta]);
+  if (existing.size === 0 && !options.create) throw notFound(options);
+  await topics.ensure([declared(names.meta, { name: names.meta, ...spec })]);
+  let identity = await meta.identity();
+  if (identity === null) {
+    if (!options.create) throw notFound(options);
+    identity = await meta.create({ ...options.defaults, ...options.settings });
+  }
+  for (const [name, value] of Object.entries(options.settings)) {
+    const found = identity.settings[name];
+    if (found === value) continue;
+    throw new LogError(
+      "settings_mismatch",
+      `the log in the cluster was created with ${name} ${found}, not ${value}: leave the ` +
+        "setting out, or use another --prefix",
+    );
+  }
+  return identity;
+}
+
+/** What a log is made of; opened before it is known whether there is one. */
+class Parts {
+  readonly connections: Connections;
+  readonly names: TopicNames;
+  readonly fetcher: Fetcher;
+  readonly topics: Topics;
+  readonly meta: LogMeta;
+  private readonly all: Connections[] = [];
+
+  constructor(private readonly options: KafkaLogOptions) {
+    this.connections = this.connect();
+    this.names = new TopicNames(options.prefix);
+    this.fetcher = new Fetcher({ quick: this.connect(), waiting: this.connect() });
+    this.topics = new Topics(this.connections);
+    this.meta = new LogMeta({
+      connections: this.connections,
+      fetcher: this.fetcher,
+      topic: this.names.meta,
+      nowMs: options.nowMs,
+    });
+  }
+
+  /** Connections of their own, closed with the log. */
+  connect(): Connections {
+    const connections = new Connections(this.options);
+    this.all.push(connections);
+    return connections;
+  }
+
+  async disconnect(connections: Connections): Promise<void> {
+    this.all.splice(this.all.indexOf(connections), 1);
+    await connections.close();
+  }
+
+  async close(): Promise<void> {
+    this.fetcher.close();
+    await Promise.all(this.all.map((connections) => connections.close()));
+  }
+}
+
+export class KafkaLog implements EventLog {
+  readonly incarnation: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly keepsChangelogs = true;
+  /** The cluster's own id. */
+  readonly clusterId: string;
+  private readonly appender: Appender;
+  private readonly followers = new Map<string, ProgressFollower>();
+  private readonly listeners = new Set<() => void>();
+  private readonly closing = new AbortController();
+  private readonly joins = new Set<Promise<void>>();
+  private readonly step: Step;
+
+  constructor(
+    private readonly parts: Parts,
+    private readonly options: KafkaLogOptions,
+    identity: LogIdentity & { readonly clusterId: string },
+  ) {
+    this.incarnation = identity.incarnation;
+    this.settings = identity.settings;
+    this.clusterId = identity.clusterId;
+    this.step = options.onStep ?? (() => {});
+    const { nowMs } = options;
+    this.appender = new Appender({ connections: parts.connect(), nowMs, step: this.step });
+  }
+
+  async ensureTopics(specs: readonly TopicSpec[]): Promise<void> {
+    this.assertOpen();
+    const { topics, names } = this.parts;
+    specs.forEach(checkTopicSpec);
+    await topics.ensure(specs.map((spec) => declared(names.topic(spec.name), spec)));
+  }
+
+  async append(records: readonly NewRecord[]): Promise<readonly bigint[]> {
+    this.assertOpen();
+    if (!this.isKnown(records)) await this.check(records);
+    return this.appender.append(this.parts.names.toKafka(records));
+  }
+
+  async *read(options: ReadOptions): AsyncGenerator<readonly LogRecord[]> {
+    this.assertOpen();
+    const { names, fetcher } = this.parts;
+    const { partition, until = null, maxRecords = DEFAULT_MAX_RECORDS } = options;
+    const place = { topic: names.topic(options.topic), partition };
+    await this.checkPartition(place.topic, partition);
+    const { signal = this.closing.signal } = options;
+    const cursor = fetcher.open(place, options.from);
+    const stop = () => cursor.onChange();
+    signal.addEventListener("abort", stop);
+    try {
+      while (!signal.aborted && (until === null || cursor.nextOffset < until)) {
+        const records = cursor.take(maxRecords, until);
+        if (records.length > 0) yield names.toPort(records);
+        else if (until === null || cursor.nextOffset < until) await cursor.changed();
+      }
+    } catch (error) {
+      if (!this.closing.signal.aborted) throw error; // a reader ends with its log
+    } finally {
+      signal.removeEventListener("abort", stop);
+      cursor.close();
+    }
+  }
+
+  async bounds(topic: string, partition: number): Promise<Bounds> {
+    this.assertOpen();
+    const { connections, fetcher, names } = this.parts;
+    const place = { topic: names.topic(topic), partition };
+    await this.checkPartition(place.topic, partition);
+    return recordBounds(connections, fetcher, place);
+  }
+
+  async progress(group: string, partition: number): Promise<Progress | null> {
+    this.assertOpen();
+    let follower = this.followers.get(group);
+    if (follower === undefined) {
+      const { connections, fetcher, names } = this.parts;
+      const topic = names.progress(group);
+      const onChange = () => this.notify();
+      follower = new ProgressFollower({ connections, fetcher, topic, onChange });
+      this.followers.set(group, follower);
+    }
+    return follower.progress(partition);
+  }
+
+  async *join(options: JoinOptions): AsyncGenerator<Claim> {
+    this.assertOpen();
+    const partitions = await this.commonPartitions(options);
+    await this.ensureProgressTopic(options.group, partitions);
+    const { parts } = this;
+    const connections = parts.connect();
+    const transactionConnections = parts.connect();
+    const left = Promise.withResolvers<void>();
+    this.joins.add(left.promise);
+    try {
+      yield* joinGroup({
+        ...options,
+        signal: AbortSignal.any([options.signal, this.closing.signal]),
+        connections,
+        partitions,
+        host: {
+          names: parts.names,
+          connections: parts.connections,
+          transactionConnections,
+          fetcher: parts.fetcher,
+          nowMs: this.options.nowMs,
+          step: this.step,
+          check: (records) => this.check(records),
+        },
+        formerMemberId: this.options.members?.former(options.group) ?? null,
+        onMemberId: (id) => this.options.members?.remember(options.group, id),
+        isServed: () => this.isServed(options.group),
+      });
+    } finally {
+      await parts.disconnect(connections);
+      await parts.disconnect(transactionConnections);
+      this.joins.delete(left.promise);
+      left.resolve();
+    }
+  }
+
+  async owners(group: string): Promise<readonly Owner[]> {
+    this.assertOpen();
+    const { connections, names } = this.parts;
+    const { topics } = await connections.metadata([names.progress(group)]);
+    const count = topics[0]?.leaders.length ?? 0;
+    const owners = new Array<string | null>(count).fill(null);
+    if (count === 0) return [];
+    const found = await this.describeGroup(group);
+    for (const { clientId, clientHost, memberId, memberAssignment } of found?.members ?? []) {
+      const assignment = MemberAssignment.decode(Buffer.from(memberAssignment))?.assignment ?? {};
+      for (const partition of Object.values(assignment)[0] ?? []) {
+        owners[partition] = `${clientId} at ${clientHost.replace("/", "")} (${memberId})`;
+      }
+    }
+    return owners.map((owner, partition) => ({ partition, owner }));
+  }
+
+  onChange(listener: () => void): () => void {
+    const own = () => listener(); // the same function may listen twice
+    this.listeners.add(own);
+    return () => this.listeners.delete(own);
+  }
+
+  notify(): void {
+    for (const listener of this.listeners) listener();
+  }
+
+  async meta(key: string): Promise<string | null> {
+    this.assertOpen();
+    return this.parts.meta.get(key);
+  }
+
+  async setMeta(key: string, value: string): Promise<void> {
+    this.assertOpen();
+    await this.appender.append([this.parts.meta.valueRecord(key, value)]);
+  }
+
+  async close(): Promise<void> {
+    if (this.closing.signal.aborted) return;
+    this.closing.abort();
+    for (const follower of this.followers.values()) follower.stop();
+    await this.appender.close();
+    await Promise.all(this.joins);
+    await this.parts.close();
+  }
+
+  private assertOpen(): void {
+    if (!this.closing.signal.aborted) return;
+    throw new LogError("closed", "the log is closed: open it again");
+  }
+
+  /** Without asking the cluster. Throws `record_too_large`. */
+  private isKnown(records: readonly NewRecord[]): boolean {
+    const { names, connections } = this.parts;
+    return records.every((record) => {
+      checkSize(record);
+      return connections.known(names.topic(record.topic))?.[record.partition] !== undefined;
+    });
+  }
+
+  /** Before anything is sent: a call is refused as a whole. */
+  private async check(records: readonly NewRecord[]): Promise<void> {
+    const { names } = this.parts;
+    for (const record of records) {
+      checkSize(record);
+      await this.checkPartition(names.topic(record.topic), record.partition);
+    }
+  }
+
+  private async checkPartition(topic: string, partition: number): Promise<void> {
+    const { connections } = this.parts;
+    const known = connections.known(topic) ?? (await this.leaders(topic));
+    if (known[partition] === undefined) throw unknownPartition(topic, partition);
+  }
+
+  private leaders(topic: string): Promise<readonly number[]> {
+    const what = `look up topic ${topic}`;
+    return retrying(() => this.parts.connections.partitions(topic), { withinMs: REQUEST_MS, what });
+  }
+
+  private async commonPartitions({ topics }: JoinOptions): Promise<number> {
+    const { names } = this.parts;
+    const counts = await Promise.all(
+      topics.map(async (topic) => (await this.leaders(names.topic(topic))).length),
+    );
+    const [first] = counts;
+    if (first !== undefined && counts.every((count) => count === first)) return first;
+    throw new LogError(
+      "topic_mismatch",
+      `topics ${topics.join(", ")} must have one number of partitions: ${counts.join(", ")}`,
+    );
+  }
+
+  private async ensureProgressTopic(group: string, partitions: number): Promise<void> {
+    const { names, topics } = this.parts;
+    const name = names.progress(group);
+    await topics.ensure([declared(name, { name, ...progressSpec(partitions) })]);
+  }
+
+  private async isServed(group: string): Promise<boolean> {
+    return ((await this.describeGroup(group))?.members.length ?? 0) > 0;
+  }
+
+  private describeGroup(group: string) {
+    const { connections, names } = this.parts;
+    const groupId = names.group(group);
+    const ask = async () => {
+      try {
+        const coordinator = await connections.coordinator("group", groupId);
+        const { groups } = await coordinator.describeGroups({ groupIds: [groupId] });
+        return groups[0];
+      } catch (error) {
+        connections.forgetCoordinator("group", groupId);
+        throw error;
+      }
+    };
+    return retrying(ask, { withinMs: REQUEST_MS, what: `ask who runs ${group}` });
+  }
+}
+
+function checkSize({ topic, key, value, headers = [] }: NewRecord): void {
+  let bytes = key.length + (value?.length ?? 0);
+  for (const [name, each] of headers) bytes += name.length + each.length;
+  if (bytes <= MAX_RECORD_BYTES) return;
+  throw new LogError(
+    "record_too_large",
+    `a record of ${bytes} bytes for ${topic} is over the limit of ${MAX_RECORD_BYTES}`,
+  );
+}
+
+function notFound({ brokers, prefix }: KafkaLogOptions): LogError {
+  const where = prefix === "" ? "" : ` under the prefix ${prefix}`;
+  return new LogError(
+    "not_found",
+    `there is no log in the cluster at ${brokers.join(", ")}${where}: \`serve\` or \`process\` ` +
+      "makes one",
+  );
+}

@@ -1,0 +1,63 @@
+/**
+ * Every timeout and retry of the Kafka adapter. kafkajs's own are switched off: its connections
+ * try once, and what is tried again, how long and with what outcome is decided here.
+ */
+
+/** A TCP connection within a data centre takes milliseconds; a broker's start takes seconds. */
+export const CONNECT_MS = 3_000;
+/** SASL and TLS handshakes, with a key derivation of SCRAM in them. */
+export const AUTHENTICATE_MS = 5_000;
+/** A request that the broker answers at once. A paused broker is noticed after so long. */
+export const REQUEST_MS = 5_000;
+/** A client that finds no broker says so after this: an operator waits no longer. */
+export const OPEN_WITHIN_MS = 8_000;
+
+/** Between tries: the first after a leader's change, the last while a broker is down. */
+export const RETRY_FIRST_MS = 5;
+export const RETRY_LAST_MS = 250;
+
+/** A topic made a moment ago may be unknown to the broker that is asked. */
+export const UNKNOWN_TOPIC_WITHIN_MS = 1_000;
+
+/** What was sent is sent again for so long, then its outcome is unknown: a client waits for it. */
+export const APPEND_WITHIN_MS = 8_000;
+/** What was not sent is refused after so long without a leader. */
+export const UNAVAILABLE_AFTER_MS = 3_000;
+/** The broker's own wait for its replicas. Less than a request's, so that it answers itself. */
+export const REPLICATE_WITHIN_MS = 4_000;
+
+/** A broker ends an open transaction of a killed owner after this: readers wait so long. */
+export const TRANSACTION_TIMEOUT_MS = 10_000;
+/** A commit is tried for so long: below the transaction's timeout, which would fence it. */
+export const COMMIT_WITHIN_MS = 8_000;
+/** The next transaction must wait until the markers of the last are written: microseconds. */
+export const CONCURRENT_TRANSACTION_RETRY_MS = 2;
+
+/** A member that was not heard of for so long loses its partitions. */
+export const SESSION_MS = 6_000;
+/** Several within a session, and how soon a member hears of a rebalance. */
+export const HEARTBEAT_EVERY_MS = 500;
+/** Members come back to a rebalance after a heartbeat; a stopped one ends with its session. */
+export const REBALANCE_MS = 10_000;
+/** A member that was fenced comes again after up to this, so that two do not fence in turns. */
+export const REJOIN_JITTER_MS = 400;
+/** What is revoked is waited for so long: a batch and its commit. Then it is fenced. */
+export const RELEASE_WITHIN_MS = 3_000;
+/** How often a stand-in looks whether a member serves its group. */
+export const STAND_IN_LOOKS_EVERY_MS = 500;
+
+/** A fetch waits so long for records; one that comes new to a partition waits behind it. */
+export const FETCH_WAIT_MS = 250;
+/** Of one partition, in one fetch. A larger batch comes whole all the same (KIP-74). */
+export const FETCH_PARTITION_BYTES = 1_048_576;
+/** Of one fetch. */
+export const FETCH_BYTES = 16_777_216;
+/** Read ahead in one partition until so much is unread. */
+export const READ_AHEAD_BYTES = 1_048_576;
+
+/** Of one partition in one request: below the broker's 1 MB, and what a reader can take. */
+export const BATCH_BYTES = 512_000;
+/** Records that wait to be sent; then `busy`. */
+export const QUEUE_BYTES = 33_554_432;
+/** Batches smaller than this are sent as they are. */
+export const COMPRESS_FROM_BYTES = 1_024;

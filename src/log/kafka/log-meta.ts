@@ -1,0 +1,115 @@
+/**
+ * `log-meta`: what belongs to the log as a whole; one partition, compacted, one record a value.
+ *
+ *   format, incarnation, settings ──written once, in one transaction──> read by whoever opens
+ */
+
+import { LogError, type NewRecord } from "../event-log.ts";
+import type { Connections } from "./connections.ts";
+import type { Fetcher } from "./fetcher.ts";
+import { readRange, stableBounds } from "./offsets.ts";
+import { openTransactions } from "./transaction.ts";
+
+/** Another one is refused. */
+export const FORMAT = "1";
+const FORMAT_KEY = "format";
+const INCARNATION_KEY = "incarnation";
+const SETTING = "setting.";
+const VALUE = "value.";
+const PARTITION = 0;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export interface LogIdentity {
+  readonly incarnation: string;
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+export class LogMeta {
+  private readonly values = new Map<string, string>();
+  private nextOffset: bigint | null = null;
+
+  constructor(
+    private readonly options: {
+      readonly connections: Connections;
+      readonly fetcher: Fetcher;
+      readonly topic: string;
+      readonly nowMs: () => number;
+    },
+  ) {}
+
+  /** Null where no log was created. Throws `format_mismatch`. */
+  async identity(): Promise<LogIdentity | null> {
+    await this.refresh();
+    const format = this.values.get(FORMAT_KEY);
+    if (format === undefined) return null;
+    if (format !== FORMAT) {
+      throw new LogError(
+        "format_mismatch",
+        `the log in the cluster has format ${format}, this program ${FORMAT}: use the version ` +
+          "that made it",
+      );
+    }
+    const settings: Record<string, string> = {};
+    for (const [key, value] of this.values) {
+      if (key.startsWith(SETTING)) settings[key.slice(SETTING.length)] = value;
+    }
+    return { incarnation: this.values.get(INCARNATION_KEY) ?? "", settings };
+  }
+
+  /** Of several that create at once, one writes; the others are fenced, or find it there. */
+  async create(settings: Readonly<Record<string, string>>): Promise<LogIdentity> {
+    const { connections, topic, nowMs } = this.options;
+    try {
+      const transactions = await openTransactions({ connections, transactionalId: topic, nowMs });
+      const found = await this.identity();
+      if (found !== null) return found;
+      const entries: [string, string][] = [
+        [FORMAT_KEY, FORMAT],
+        [INCARNATION_KEY, crypto.randomUUID()],
+        ...Object.entries(settings).map(([key, value]): [string, string] => [SETTING + key, value]),
+      ];
+      await transactions.begin([{ topic, partition: PARTITION }]);
+      await transactions.write(entries.map(([key, value]) => this.record(key, value)));
+      await transactions.commit();
+    } catch (error) {
+      if (!(error instanceof LogError) || error.code !== "fenced") throw error;
+    }
+    for (;;) {
+      const found = await this.identity(); // others see it soon, not at once
+      if (found !== null) return found;
+    }
+  }
+
+  async get(key: string): Promise<string | null> {
+    await this.refresh();
+    return this.values.get(VALUE + key) ?? null;
+  }
+
+  valueRecord(key: string, value: string): NewRecord {
+    return this.record(VALUE + key, value);
+  }
+
+  private async refresh(): Promise<void> {
+    const { connections, fetcher, topic } = this.options;
+    const place = { topic, partition: PARTITION };
+    const { start, end } = await stableBounds(connections, place);
+    const from = this.nextOffset ?? start;
+    for (const { key, value } of await readRange(fetcher, place, { from, until: end })) {
+      if (value === null) this.values.delete(decoder.decode(key));
+      else this.values.set(decoder.decode(key), decoder.decode(value));
+    }
+    this.nextOffset = end;
+  }
+
+  private record(key: string, value: string): NewRecord {
+    const { topic } = this.options;
+    return {
+      topic,
+      partition: PARTITION,
+      key: encoder.encode(key),
+      value: encoder.encode(value),
+    };
+  }
+}

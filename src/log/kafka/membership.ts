@@ -1,0 +1,300 @@
+/**
+ * A member of a Kafka group: joins, hears of its partitions, gives back what it loses.
+ *
+ *   join ──leader assigns──> sync ──> claims opened, claims revoked ──heartbeats──> join again
+ *
+ * Kafka's classic group protocol is used for who is alive and who runs what; that only one can
+ * commit is the transactional id's doing. Partitions that move are let go of first and given away
+ * in the next round (assignment.ts).
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { MemberAssignment, MemberMetadata } from "kafkajs/src/consumer/assignerProtocol.js";
+import { LogError } from "../event-log.ts";
+import { assign } from "./assignment.ts";
+import type { KafkaClaim } from "./claim.ts";
+import type { Connections } from "./connections.ts";
+import {
+  HEARTBEAT_EVERY_MS,
+  REBALANCE_MS,
+  REJOIN_JITTER_MS,
+  RELEASE_WITHIN_MS,
+  RETRY_LAST_MS,
+  SESSION_MS,
+} from "./limits.ts";
+import { pause, typeOf } from "./retry.ts";
+
+const PROTOCOL_TYPE = "consumer";
+const PROTOCOL = "depositaja-copartitioned";
+const logger = getLogger(["log", "kafka"]);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The membership ended by the broker's word: everything is another's. */
+const LOST = new Set([
+  "UNKNOWN_MEMBER_ID",
+  "ILLEGAL_GENERATION",
+  "FENCED_INSTANCE_ID",
+]);
+const REBALANCE = "REBALANCE_IN_PROGRESS";
+
+export interface MembershipOptions {
+  /** Of this group alone: a join may wait for long. */
+  readonly connections: Connections;
+  readonly groupId: string;
+  readonly topics: readonly string[];
+  readonly partitions: number;
+  readonly signal: AbortSignal;
+  open(partition: number, signal: AbortSignal): Promise<KafkaClaim>;
+  yield(claim: KafkaClaim): void;
+  /** The member's id in the group, so that a restart can end what a crash has left. */
+  onMemberId(id: string | null): void;
+  /** The id that a crash of this place has left; null: none. */
+  readonly formerMemberId: string | null;
+}
+
+export class Membership {
+  private memberId = "";
+  private generation = -1;
+  private assigned: readonly number[] = [];
+  private readonly held = new Map<number, KafkaClaim>();
+  private readonly opening = new Map<number, AbortController>();
+  /** Something to tell the group, such as a partition that was let go of. */
+  private rejoin = false;
+  private heardMs = performance.now();
+
+  constructor(private readonly options: MembershipOptions) {}
+
+  /** Until the signal fires; then gives back and leaves. Never throws for an unreachable broker. */
+  async run(): Promise<void> {
+    const { signal } = this.options;
+    await this.endFormer();
+    while (!signal.aborted) {
+      try {
+        await this.join();
+        await this.stay();
+      } catch (error) {
+        this.recover(error);
+        await pause(RETRY_LAST_MS, signal);
+      }
+    }
+    await this.leave();
+  }
+
+  /** The holder has given it back. */
+  released(claim: KafkaClaim): void {
+    if (this.held.get(claim.partition) !== claim) return;
+    this.held.delete(claim.partition);
+    if (this.options.signal.aborted) return;
+    if (this.assigned.includes(claim.partition)) this.openClaim(claim.partition);
+    else this.rejoin = true; // it is free for its next owner now
+  }
+
+  /** Somebody began under its id: what this member knows of the group may be old. */
+  fenced(): void {
+    this.lose();
+  }
+
+  private async join(): Promise<void> {
+    const { connections, groupId, topics } = this.options;
+    this.rejoin = false;
+    const coordinator = await connections.coordinator("group", groupId);
+    const owned = [...this.held.keys(), ...this.opening.keys()];
+    const metadata = MemberMetadata.encode({
+      version: 1,
+      topics,
+      userData: Buffer.from(encoder.encode(JSON.stringify(owned))),
+    });
+    const joined = await coordinator.joinGroup({
+      groupId,
+      sessionTimeout: SESSION_MS,
+      rebalanceTimeout: REBALANCE_MS,
+      memberId: this.memberId,
+      protocolType: PROTOCOL_TYPE,
+      groupProtocols: [{ name: PROTOCOL, metadata }],
+    });
+    this.memberId = joined.memberId;
+    this.generation = joined.generationId;
+    this.options.onMemberId(this.memberId);
+    const isLeader = joined.leaderId === joined.memberId;
+    const { memberAssignment } = await coordinator.syncGroup({
+      groupId,
+      generationId: this.generation,
+      memberId: this.memberId,
+      groupAssignment: isLeader ? this.assignments(joined.members) : [],
+    });
+    this.heardMs = performance.now();
+    const found = MemberAssignment.decode(Buffer.from(memberAssignment));
+    this.take(found?.assignment[topics[0] as string] ?? []);
+  }
+
+  private assignments(
+    members: readonly { readonly memberId: string; readonly memberMetadata: Buffer }[],
+  ) {
+    const { topics, partitions } = this.options;
+    const known = members.map(({ memberId, memberMetadata }) => ({
+      id: memberId,
+      owned: ownedOf(memberMetadata),
+    }));
+    const { byMember } = assign(known, partitions);
+    return [...byMember].map(([memberId, own]) => ({
+      memberId,
+      memberAssignment: MemberAssignment.encode({
+        version: 1,
+        assignment: Object.fromEntries(topics.map((topic) => [topic, own])),
+      }),
+    }));
+  }
+
+  /** What this member is to run from now on. */
+  private take(partitions: readonly number[]): void {
+    this.assigned = partitions;
+    for (const [partition, claim] of this.held) {
+      if (!partitions.includes(partition)) this.giveBack(claim);
+    }
+    for (const [partition, controller] of this.opening) {
+      if (!partitions.includes(partition)) controller.abort();
+    }
+    for (const partition of partitions) {
+      if (!this.held.has(partition) && !this.opening.has(partition)) this.openClaim(partition);
+    }
+  }
+
+  /** The holder finishes or drops its batch; one that does neither is fenced. */
+  private giveBack(claim: KafkaClaim): void {
+    claim.revoke();
+    void Promise.race([claim.released, pause(RELEASE_WITHIN_MS)]).then(() => this.released(claim));
+  }
+
+  private openClaim(partition: number): void {
+    const controller = new AbortController();
+    this.opening.set(partition, controller);
+    void this.keepOpening(partition, controller.signal).finally(() => {
+      this.opening.delete(partition);
+      const isWanted = this.assigned.includes(partition) && !this.options.signal.aborted;
+      if (isWanted && !this.held.has(partition)) this.openClaim(partition);
+      else if (!isWanted) this.rejoin = true;
+    });
+  }
+
+  private async keepOpening(partition: number, signal: AbortSignal): Promise<void> {
+    const { options } = this;
+    const isOver = () =>
+      signal.aborted || options.signal.aborted || !this.assigned.includes(partition);
+    const any = AbortSignal.any([signal, options.signal]);
+    while (!isOver()) {
+      try {
+        const claim = await options.open(partition, any);
+        // A late one has fenced the rightful owner: the group says who that is.
+        if (!isOver()) await this.heartbeat();
+        if (isOver()) return await claim.release();
+        this.held.set(partition, claim);
+        return options.yield(claim);
+      } catch (error) {
+        logger.debug("partition {partition} of {group} is not claimed yet: {error}", {
+          partition,
+          group: options.groupId,
+          error,
+        });
+        if (isLost(error)) this.lose();
+        await pause(RETRY_LAST_MS + Math.random() * REJOIN_JITTER_MS, any);
+      }
+    }
+  }
+
+  /** Heartbeats until there is a reason to join again. */
+  private async stay(): Promise<void> {
+    const { signal } = this.options;
+    while (!signal.aborted && !this.rejoin) {
+      await pause(HEARTBEAT_EVERY_MS, signal);
+      if (signal.aborted || this.generation < 0) return;
+      try {
+        await this.heartbeat();
+      } catch (error) {
+        if (typeOf(error) !== REBALANCE) throw error;
+        return;
+      }
+    }
+  }
+
+  private async heartbeat(): Promise<void> {
+    const { connections, groupId } = this.options;
+    const coordinator = await connections.coordinator("group", groupId);
+    await coordinator.heartbeat({
+      groupId,
+      groupGenerationId: this.generation,
+      memberId: this.memberId,
+    });
+    this.heardMs = performance.now();
+  }
+
+  private recover(error: unknown): void {
+    const { connections, groupId } = this.options;
+    if (isLost(error)) {
+      logger.info("{group}: the membership was lost ({error}); joining again", {
+        group: groupId,
+        error: (error as Error).message,
+      });
+      return this.lose();
+    }
+    connections.forgetCoordinator("group", groupId);
+    if (error instanceof LogError && error.code === "closed") return;
+    logger.debug("{group}: {error}; trying again", { group: groupId, error });
+    // Whoever is not heard of is replaced: what this member runs may be another's by now.
+    if (performance.now() - this.heardMs > SESSION_MS) this.lose();
+  }
+
+  /** Everything may be another's. */
+  private lose(): void {
+    this.memberId = "";
+    this.generation = -1;
+    this.assigned = [];
+    this.options.onMemberId(null);
+    for (const controller of this.opening.values()) controller.abort();
+    for (const claim of this.held.values()) this.giveBack(claim);
+    this.rejoin = true;
+  }
+
+  private async leave(): Promise<void> {
+    const { connections, groupId } = this.options;
+    this.assigned = [];
+    const held = [...this.held.values()];
+    for (const claim of held) claim.revoke();
+    const all = Promise.all(held.map(({ released }) => released));
+    await Promise.race([all, pause(RELEASE_WITHIN_MS)]);
+    if (this.memberId === "") return;
+    try {
+      const coordinator = await connections.coordinator("group", groupId);
+      await coordinator.leaveGroup({ groupId, memberId: this.memberId });
+    } catch (error) {
+      logger.debug("{group}: not left: {error}", { group: groupId, error }); // its session ends
+    }
+    this.options.onMemberId(null);
+  }
+
+  /** What a killed process of this place has left would hold its partitions for a session. */
+  private async endFormer(): Promise<void> {
+    const { connections, groupId, formerMemberId } = this.options;
+    if (formerMemberId === null) return;
+    try {
+      const coordinator = await connections.coordinator("group", groupId);
+      await coordinator.leaveGroup({ groupId, memberId: formerMemberId });
+    } catch (error) {
+      logger.debug("{group}: {member} is gone already: {error}", {
+        group: groupId,
+        member: formerMemberId,
+        error,
+      });
+    }
+  }
+}
+
+function ownedOf(metadata: Buffer): readonly number[] {
+  const { userData } = MemberMetadata.decode(Buffer.from(metadata));
+  if (userData === null || userData.length === 0) return [];
+  return JSON.parse(decoder.decode(userData)) as number[];
+}
+
+function isLost(error: unknown): boolean {
+  return LOST.has(typeOf(error));
+}

@@ -1,0 +1,42 @@
+/**
+ * Names in the cluster: a prefix keeps two deployments apart. The port knows names without it.
+ *
+ *   topic `deposit` <──prefix `test-`──> `test-deposit` in the cluster
+ */
+
+import type { LogRecord, NewRecord } from "../event-log.ts";
+
+export class TopicNames {
+  constructor(readonly prefix: string) {}
+
+  topic(name: string): string {
+    return this.prefix + name;
+  }
+
+  group(name: string): string {
+    return this.prefix + name;
+  }
+
+  progress(group: string): string {
+    return `${this.prefix}${group}-progress`;
+  }
+
+  transactionalId(group: string, partition: number): string {
+    return `${this.prefix}${group}-${partition}`;
+  }
+
+  get meta(): string {
+    return `${this.prefix}log-meta`;
+  }
+
+  toKafka(records: readonly NewRecord[]): readonly NewRecord[] {
+    if (this.prefix === "") return records;
+    return records.map((record) => ({ ...record, topic: this.topic(record.topic) }));
+  }
+
+  toPort(records: readonly LogRecord[]): readonly LogRecord[] {
+    if (this.prefix === "") return records;
+    const { length } = this.prefix;
+    return records.map((record) => ({ ...record, topic: record.topic.slice(length) }));
+  }
+}

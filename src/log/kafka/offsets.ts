@@ -1,0 +1,87 @@
+/** Where a partition begins and ends, and its newest record. Markers and gaps are no records. */
+
+import type { Bounds, LogRecord } from "../event-log.ts";
+import type { Connections } from "./connections.ts";
+import type { Fetcher, Place } from "./fetcher.ts";
+import { REQUEST_MS } from "./limits.ts";
+import { retrying, typeOf } from "./retry.ts";
+
+const EARLIEST = -2;
+const LATEST = -1;
+const READ_COMMITTED = 1;
+/** How far before the end the newest record is looked for; four times further each time. */
+const LOOK_BACK = 4n;
+
+/** `end` is the last stable offset: it counts markers, and hides what is not yet committed. */
+export async function stableBounds(connections: Connections, place: Place): Promise<Bounds> {
+  const [start, end] = await Promise.all([
+    listOffset(connections, place, EARLIEST),
+    listOffset(connections, place, LATEST),
+  ]);
+  return { start, end };
+}
+
+/** `end` stands behind the newest record. */
+export async function recordBounds(
+  connections: Connections,
+  fetcher: Fetcher,
+  place: Place,
+): Promise<Bounds> {
+  const bounds = await stableBounds(connections, place);
+  const newest = await newestRecord(fetcher, place, bounds);
+  return { start: bounds.start, end: newest === null ? bounds.start : newest.offset + 1n };
+}
+
+/** Null where there is none. Never reads more than a few times what it looks back. */
+export async function newestRecord(
+  fetcher: Fetcher,
+  place: Place,
+  { start, end }: Bounds,
+): Promise<LogRecord | null> {
+  for (let lookBack = LOOK_BACK; ; lookBack *= LOOK_BACK) {
+    const from = end - lookBack > start ? end - lookBack : start;
+    const records = await readRange(fetcher, place, { from, until: end });
+    const newest = records.at(-1);
+    if (newest !== undefined) return newest;
+    if (from === start) return null;
+  }
+}
+
+/** All that is there between two offsets. For small ranges. */
+export async function readRange(
+  fetcher: Fetcher,
+  place: Place,
+  { from, until }: { readonly from: bigint; readonly until: bigint },
+): Promise<readonly LogRecord[]> {
+  const cursor = fetcher.open(place, from);
+  const found: LogRecord[] = [];
+  try {
+    while (cursor.nextOffset < until) {
+      const records = cursor.take(Number.MAX_SAFE_INTEGER, until);
+      found.push(...records);
+      if (records.length === 0 && cursor.nextOffset < until) await cursor.changed();
+    }
+    return found;
+  } finally {
+    cursor.close();
+  }
+}
+
+function listOffset(connections: Connections, place: Place, timestamp: number): Promise<bigint> {
+  const { topic, partition } = place;
+  const ask = async () => {
+    try {
+      const leader = await connections.leader(topic, partition);
+      const { responses } = await leader.listOffsets({
+        replicaId: -1,
+        isolationLevel: READ_COMMITTED,
+        topics: [{ topic, partitions: [{ partition, timestamp }] }],
+      });
+      return BigInt(responses[0]?.partitions[0]?.offset ?? -1);
+    } catch (error) {
+      if (typeOf(error) !== "LogError") connections.forget(topic);
+      throw error;
+    }
+  };
+  return retrying(ask, { withinMs: REQUEST_MS, what: `look up ${topic} partition ${partition}` });
+}

@@ -1,0 +1,147 @@
+/**
+ * `<group>-progress`: what a group has done, one record a commit, in the commit's transaction.
+ *
+ *   claim ──encode──> newest record of a partition ──follow──> progress of any process
+ *
+ * Compacted, one key a partition. The newest is found from the end, never by scanning history.
+ * The broker's own group offsets are not used: it drops them when a group is away for a week.
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { LogError, type LogRecord, type Progress, type TopicSpec } from "../event-log.ts";
+import { decodeProgress, encodeProgress } from "../progress-text.ts";
+import type { Connections } from "./connections.ts";
+import type { Cursor, Fetcher } from "./fetcher.ts";
+import { RETRY_LAST_MS } from "./limits.ts";
+import { newestRecord, stableBounds } from "./offsets.ts";
+import { pause } from "./retry.ts";
+
+const KEY = new TextEncoder().encode("progress");
+const logger = getLogger(["log", "kafka"]);
+const decoder = new TextDecoder();
+/** How often a group that never ran is looked for. */
+const LOOK_AGAIN_MS = 1_000;
+
+export interface StoredProgress {
+  /** Grows with every claim. */
+  readonly epoch: number;
+  /** Null: claimed, but nothing done yet. */
+  readonly progress: Progress | null;
+}
+
+export function progressSpec(partitions: number): Omit<TopicSpec, "name"> {
+  return { partitions, cleanup: "compact", retentionMs: null };
+}
+
+export function encodeStored({ epoch, progress }: StoredProgress) {
+  const text = progress === null ? null : encodeProgress(progress);
+  return { key: KEY, value: Buffer.from(JSON.stringify({ epoch, progress: text })) };
+}
+
+/** Throws `corrupt` for what no claim has written. */
+export function decodeStored(record: LogRecord): StoredProgress {
+  try {
+    const { epoch, progress } = JSON.parse(decoder.decode(record.value ?? new Uint8Array()));
+    return { epoch, progress: progress === null ? null : decodeProgress(progress) };
+  } catch (cause) {
+    const { topic, partition, offset } = record;
+    const message = `offset ${offset} of ${topic} partition ${partition} is no progress record`;
+    throw new LogError("corrupt", message, { cause });
+  }
+}
+
+/** As of now; null where the group never ran. */
+export async function newestProgress(
+  connections: Connections,
+  fetcher: Fetcher,
+  place: { readonly topic: string; readonly partition: number },
+): Promise<StoredProgress | null> {
+  const newest = await newestRecord(fetcher, place, await stableBounds(connections, place));
+  return newest === null ? null : decodeStored(newest);
+}
+
+/** Keeps up with one group's progress; tells of every change. */
+export class ProgressFollower {
+  private readonly newest: (Progress | null)[] = [];
+  private readonly cursors: Cursor[] = [];
+  private started: Promise<boolean> | null = null;
+  private lookAgainMs = 0;
+  private isStopped = false;
+
+  constructor(
+    private readonly options: {
+      readonly connections: Connections;
+      readonly fetcher: Fetcher;
+      readonly topic: string;
+      readonly onChange: () => void;
+    },
+  ) {}
+
+  /** As last heard of; at the first call as of now. Null where the group never ran. */
+  async progress(partition: number): Promise<Progress | null> {
+    if (this.started === null && performance.now() >= this.lookAgainMs) {
+      this.started = this.start();
+      this.started.catch(() => {
+        this.started = null;
+      });
+    }
+    if (!(await this.started)) this.started = null;
+    return this.newest[partition] ?? null;
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    for (const cursor of this.cursors) cursor.close();
+  }
+
+  /** False while there is no such topic. */
+  private async start(): Promise<boolean> {
+    const { connections, topic } = this.options;
+    const { topics } = await connections.metadata([topic]);
+    const count = topics[0]?.leaders.length ?? 0;
+    if (count === 0) {
+      this.lookAgainMs = performance.now() + LOOK_AGAIN_MS;
+      return false;
+    }
+    const partitions = Array.from({ length: count }, (_, partition) => partition);
+    await Promise.all(partitions.map((partition) => this.open(partition)));
+    return true;
+  }
+
+  private async open(partition: number): Promise<void> {
+    const { connections, fetcher, topic } = this.options;
+    const place = { topic, partition };
+    const bounds = await stableBounds(connections, place);
+    const newest = await newestRecord(fetcher, place, bounds);
+    this.newest[partition] = newest === null ? null : decodeStored(newest).progress;
+    if (this.isStopped) return;
+    const cursor = fetcher.open(place, bounds.end);
+    this.cursors[partition] = cursor;
+    void this.follow(partition, cursor);
+  }
+
+  private async follow(partition: number, cursor: Cursor): Promise<void> {
+    try {
+      while (!this.isStopped) {
+        const last = cursor.take(Number.MAX_SAFE_INTEGER).at(-1);
+        if (last !== undefined) {
+          this.newest[partition] = decodeStored(last).progress;
+          this.options.onChange();
+        }
+        await cursor.changed();
+      }
+    } catch (error) {
+      if (this.isStopped) return;
+      const { topic } = this.options;
+      logger.error("{topic} partition {partition} is not followed: {error}; looking again", {
+        topic,
+        partition,
+        error,
+      });
+      await pause(RETRY_LAST_MS);
+      this.stop();
+      this.isStopped = false;
+      this.started = null;
+    }
+  }
+}

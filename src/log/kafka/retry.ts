@@ -1,0 +1,96 @@
+/** Tries again with growing pauses, until it works, the deadline passes or a signal fires. */
+
+import { LogError } from "../event-log.ts";
+import { RETRY_FIRST_MS, RETRY_LAST_MS } from "./limits.ts";
+
+export interface RetryOptions {
+  readonly withinMs: number;
+  readonly signal?: AbortSignal;
+  /** What it does, for the message: "find the leader of deposit partition 3". */
+  readonly what: string;
+}
+
+/**
+ * Throws the first error that `isPassing` does not call passing; `unavailable` with the last one
+ * as its cause at the deadline or when the signal fires.
+ */
+export async function retrying<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
+  const endMs = performance.now() + options.withinMs;
+  for (let pauseMs = RETRY_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS)) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      if (performance.now() + pauseMs > endMs || options.signal?.aborted === true) {
+        throw unavailable(options.what, error);
+      }
+    }
+    await pause(pauseMs, options.signal);
+  }
+}
+
+/** Resolves after so many milliseconds, or when the signal fires. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) return resolve();
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end, { once: true });
+  });
+}
+
+/** Of the error that lies at the bottom: kafkajs wraps some in "retries exceeded". */
+export function typeOf(error: unknown): string {
+  const bottom = bottomOf(error) as { readonly type?: string; readonly name?: string };
+  return bottom.type ?? bottom.name ?? "";
+}
+
+const PASSING = new Set([
+  "KafkaJSConnectionError",
+  "KafkaJSConnectionClosedError",
+  "KafkaJSRequestTimeoutError",
+  "KafkaJSBrokerNotFound",
+  "KafkaJSLockTimeout",
+  "KafkaJSMetadataNotLoaded",
+  "KafkaJSTopicMetadataNotLoaded",
+  "KafkaJSGroupCoordinatorNotFound",
+  "KafkaJSNoBrokerAvailableError",
+  "LEADER_NOT_AVAILABLE",
+  "NOT_LEADER_FOR_PARTITION",
+  "REQUEST_TIMED_OUT",
+  "NETWORK_EXCEPTION",
+  "REPLICA_NOT_AVAILABLE",
+  "GROUP_LOAD_IN_PROGRESS",
+  "GROUP_COORDINATOR_NOT_AVAILABLE",
+  "NOT_COORDINATOR_FOR_GROUP",
+  "NOT_CONTROLLER",
+  "KAFKA_STORAGE_ERROR",
+  "OFFSET_NOT_AVAILABLE",
+  "UNKNOWN_LEADER_EPOCH",
+  "FENCED_LEADER_EPOCH",
+]);
+
+/** Whether the same may work in a moment, at another broker or at the same. */
+export function isPassing(error: unknown): boolean {
+  return !(error instanceof LogError) && PASSING.has(typeOf(error));
+}
+
+export function unavailable(what: string, cause: unknown): LogError {
+  const why = (bottomOf(cause) as Error).message ?? String(cause);
+  return new LogError("unavailable", `cannot ${what}: ${why}`, { cause });
+}
+
+function bottomOf(error: unknown): unknown {
+  let bottom = error;
+  while ((bottom as Error).name === "KafkaJSNumberOfRetriesExceeded" ||
+    (bottom as Error).name === "KafkaJSNonRetriableError") {
+    const cause = (bottom as Error).cause;
+    if (cause === undefined || cause === bottom) break;
+    bottom = cause;
+  }
+  return bottom;
+}

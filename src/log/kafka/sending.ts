@@ -1,0 +1,125 @@
+/**
+ * Sends record batches to the leaders of their partitions, and tells what became of each.
+ *
+ *   batches ──one request a leader──> done at an offset | refused | to be sent again as it is
+ *
+ * A batch carries its producer's id and sequence, so the broker takes it once, however often it
+ * is sent: sending the same bytes again is always safe, sending others under its sequence never.
+ * (kafkajs's producer rolls a sequence back after a lost answer; the next send is then answered
+ * "duplicate", with success, for a record that does not exist.)
+ */
+
+import type Broker from "kafkajs/src/broker/index.js";
+import { LogError } from "../event-log.ts";
+import type { Connections } from "./connections.ts";
+import { REPLICATE_WITHIN_MS } from "./limits.ts";
+import { isPassing } from "./retry.ts";
+import { ErrorCode, type PartitionBatch, produce, type ProduceResult } from "./wire.ts";
+
+export type Sent =
+  | { readonly kind: "done"; readonly baseOffset: bigint }
+  /** Nothing of it was written, and never will be. */
+  | { readonly kind: "refused"; readonly errorCode: number; readonly error: LogError }
+  /** To be sent again; `mayBeWritten` when it may have been taken all the same. */
+  | { readonly kind: "again"; readonly mayBeWritten: boolean; readonly error: unknown };
+
+/** One try. The outcomes are in the order of the batches. */
+export async function sendOnce(
+  connections: Connections,
+  batches: readonly PartitionBatch[],
+  transactionalId: string | null,
+): Promise<readonly Sent[]> {
+  const outcomes = new Map<PartitionBatch, Sent>();
+  const byLeader = new Map<Broker, PartitionBatch[]>();
+  for (const batch of batches) {
+    try {
+      const leader = await connections.leader(batch.topic, batch.partition);
+      byLeader.set(leader, [...(byLeader.get(leader) ?? []), batch]);
+    } catch (error) {
+      outcomes.set(batch, notSent(error));
+    }
+  }
+  const requests = [...byLeader].map(([leader, own]) =>
+    sendToLeader(leader, { batches: own, transactionalId, connections, outcomes }),
+  );
+  await Promise.all(requests);
+  return batches.map((batch) => outcomes.get(batch) as Sent);
+}
+
+async function sendToLeader(
+  leader: Broker,
+  options: {
+    readonly batches: readonly PartitionBatch[];
+    readonly transactionalId: string | null;
+    readonly connections: Connections;
+    readonly outcomes: Map<PartitionBatch, Sent>;
+  },
+): Promise<void> {
+  const { batches, transactionalId, connections, outcomes } = options;
+  try {
+    const results = await produce(leader, {
+      transactionalId,
+      replicateWithinMs: REPLICATE_WITHIN_MS,
+      batches,
+    });
+    for (const batch of batches) {
+      const result = results.find(
+        ({ topic, partition }) => topic === batch.topic && partition === batch.partition,
+      );
+      outcomes.set(batch, outcomeOf(batch, result));
+    }
+  } catch (error) {
+    for (const batch of batches) {
+      outcomes.set(batch, { kind: "again", mayBeWritten: true, error });
+    }
+  }
+  for (const batch of batches) {
+    if (outcomes.get(batch)?.kind !== "done") connections.forget(batch.topic);
+  }
+}
+
+function notSent(error: unknown): Sent {
+  if (error instanceof LogError) {
+    return { kind: "refused", errorCode: ErrorCode.unknownTopicOrPartition, error };
+  }
+  if (isPassing(error)) return { kind: "again", mayBeWritten: false, error };
+  throw error;
+}
+
+function outcomeOf(batch: PartitionBatch, result: ProduceResult | undefined): Sent {
+  const place = `${batch.topic} partition ${batch.partition}`;
+  if (result === undefined) {
+    const error = new Error(`the broker's answer leaves ${place} out`);
+    return { kind: "again", mayBeWritten: true, error };
+  }
+  const { errorCode, baseOffset } = result;
+  switch (errorCode) {
+    case ErrorCode.none:
+      return { kind: "done", baseOffset };
+    case ErrorCode.requestTimedOut:
+    case ErrorCode.networkException:
+    case ErrorCode.notEnoughReplicasAfterAppend:
+    case ErrorCode.kafkaStorageError:
+      return { kind: "again", mayBeWritten: true, error: refusal(errorCode, place) };
+    case ErrorCode.leaderNotAvailable:
+    case ErrorCode.notLeader:
+    case ErrorCode.unknownTopicOrPartition:
+    case ErrorCode.notEnoughReplicas:
+      return { kind: "again", mayBeWritten: false, error: refusal(errorCode, place) };
+    case ErrorCode.messageTooLarge:
+    case ErrorCode.recordListTooLarge:
+      return {
+        kind: "refused",
+        errorCode,
+        error: new LogError("record_too_large", `the broker refuses a record for ${place} as too large`),
+      };
+    default:
+      return { kind: "refused", errorCode, error: refusal(errorCode, place) };
+  }
+}
+
+function refusal(errorCode: number, place: string): LogError {
+  const [name = `error ${errorCode}`] =
+    Object.entries(ErrorCode).find(([, code]) => code === errorCode) ?? [];
+  return new LogError("unavailable", `the broker refuses records for ${place}: ${name}`);
+}

@@ -1,0 +1,231 @@
+/**
+ * A transactional producer: outputs, rows and progress of one partition of a group, all or
+ * nothing, and only while nobody else has begun under its id.
+ *
+ *   begin (fences the last owner) ──> write ... write ──> commit
+ *
+ * A failed write or commit ends the producer: what it has begun is aborted by the next one of its
+ * id, or by the broker after TRANSACTION_TIMEOUT_MS.
+ */
+
+import { LogError, type NewRecord } from "../event-log.ts";
+import { nextSequence } from "./appender.ts";
+import type { Connections } from "./connections.ts";
+import {
+  BATCH_BYTES,
+  COMMIT_WITHIN_MS,
+  COMPRESS_FROM_BYTES,
+  CONCURRENT_TRANSACTION_RETRY_MS,
+  RETRY_FIRST_MS,
+  RETRY_LAST_MS,
+  TRANSACTION_TIMEOUT_MS,
+} from "./limits.ts";
+import { encodeBatch } from "./record-batch.ts";
+import { isPassing, pause, typeOf, unavailable } from "./retry.ts";
+import { sendOnce } from "./sending.ts";
+import { ErrorCode, type PartitionBatch } from "./wire.ts";
+
+const CONCURRENT = "CONCURRENT_TRANSACTIONS";
+const FENCED = new Set(["INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED"]);
+const FENCED_CODES: readonly number[] = [
+  ErrorCode.invalidProducerEpoch,
+  ErrorCode.producerFenced,
+];
+
+export interface TransactionOptions {
+  readonly connections: Connections;
+  readonly transactionalId: string;
+  readonly nowMs: () => number;
+  readonly signal?: AbortSignal;
+}
+
+/** Ends whatever another producer of this id has begun, and takes its place. */
+export async function openTransactions(options: TransactionOptions): Promise<Transactions> {
+  const { connections, transactionalId } = options;
+  const init = async () => {
+    const coordinator = await connections.coordinator("transaction", transactionalId);
+    return coordinator.initProducerId({ transactionalId, transactionTimeout: TRANSACTION_TIMEOUT_MS });
+  };
+  const found = await withCoordinator(init, { ...options, withinMs: COMMIT_WITHIN_MS });
+  return new Transactions(options, {
+    producerId: found.producerId,
+    producerEpoch: found.producerEpoch,
+  });
+}
+
+export class Transactions {
+  private readonly sequences = new Map<string, number>();
+  private endMs = 0;
+
+  constructor(
+    private readonly options: TransactionOptions,
+    private readonly identity: { readonly producerId: string; readonly producerEpoch: number },
+  ) {}
+
+  /** Before the first write: where this transaction will write, all at once. */
+  async begin(partitions: readonly { readonly topic: string; readonly partition: number }[]) {
+    const { connections, transactionalId } = this.options;
+    this.endMs = performance.now() + COMMIT_WITHIN_MS;
+    const topics = [...Map.groupBy(unique(partitions), ({ topic }) => topic)].map(
+      ([topic, each]) => ({ topic, partitions: each.map(({ partition }) => partition) }),
+    );
+    await this.run(async () => {
+      const coordinator = await connections.coordinator("transaction", transactionalId);
+      return coordinator.addPartitionsToTxn({ ...this.identity, transactionalId, topics });
+    });
+  }
+
+  /**
+   * Resolves with each record's offset. Throws `fenced`; `record_too_large` and `unavailable`,
+   * after which the transaction can't be committed.
+   */
+  async write(records: readonly NewRecord[]): Promise<readonly bigint[]> {
+    const offsets = new Array<bigint>(records.length);
+    let open = this.batches(records);
+    while (open.length > 0) {
+      // One batch for a partition in a request; the rest of a large one follows.
+      const first = new Set<string>();
+      const now = open.filter((batch) => !first.has(batch.key) && first.add(batch.key));
+      await this.sendAll(now, offsets);
+      open = open.filter((batch) => !now.includes(batch));
+    }
+    return offsets;
+  }
+
+  /** Throws `fenced` (nothing is written), `outcome_unknown`. */
+  async commit(): Promise<void> {
+    const { connections, transactionalId } = this.options;
+    let tries = 0;
+    try {
+      await this.run(async () => {
+        const coordinator = await connections.coordinator("transaction", transactionalId);
+        tries += 1;
+        return coordinator.endTxn({ ...this.identity, transactionalId, transactionResult: true });
+      });
+    } catch (error) {
+      // After a lost answer, "fenced" may come from a successor that found it committed.
+      if (tries === 0 || (tries === 1 && isFenced(error))) throw error;
+      const message = `the broker did not say whether ${transactionalId} has committed`;
+      throw new LogError("outcome_unknown", message, { cause: error });
+    }
+  }
+
+  private async sendAll(batches: readonly TransactionBatch[], offsets: bigint[]): Promise<void> {
+    const { connections, transactionalId } = this.options;
+    let open = batches;
+    for (let pauseMs = RETRY_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS)) {
+      const outcomes = await sendOnce(connections, open, transactionalId);
+      const again: TransactionBatch[] = [];
+      open.forEach((batch, index) => {
+        const outcome = outcomes[index];
+        if (outcome?.kind === "done") {
+          batch.places.forEach((at, i) => {
+            offsets[at] = outcome.baseOffset + BigInt(i);
+          });
+        } else if (outcome?.kind === "refused") {
+          throw FENCED_CODES.includes(outcome.errorCode) ? this.fenced(outcome.error) : outcome.error;
+        } else again.push(batch);
+      });
+      if (again.length === 0) return;
+      if (performance.now() > this.endMs) {
+        const cause = outcomes.find(({ kind }) => kind === "again");
+        throw unavailable(`write for ${transactionalId}`, cause?.kind === "again" ? cause.error : "");
+      }
+      open = again;
+      await pause(pauseMs, this.options.signal);
+    }
+  }
+
+  private batches(records: readonly NewRecord[]): TransactionBatch[] {
+    const indexed = records.map((record, at) => ({ record, at }));
+    const byPlace = Map.groupBy(indexed, ({ record }) => `${record.partition}/${record.topic}`);
+    return [...byPlace].flatMap(([key, items]) =>
+      chunks(items).map((chunk) => {
+        const firstSequence = this.sequences.get(key) ?? 0;
+        this.sequences.set(key, nextSequence(firstSequence, chunk.length));
+        const { topic, partition } = (chunk[0] as (typeof items)[number]).record;
+        const bytes = encodeBatch(
+          chunk.map(({ record }) => record),
+          {
+            producerId: BigInt(this.identity.producerId),
+            producerEpoch: this.identity.producerEpoch,
+            firstSequence,
+            isTransactional: true,
+          },
+          { timestampMs: this.options.nowMs(), compressFromBytes: COMPRESS_FROM_BYTES },
+        );
+        return { key, topic, partition, bytes, places: chunk.map(({ at }) => at) };
+      }),
+    );
+  }
+
+  private async run<T>(attempt: () => Promise<T>): Promise<T> {
+    const withinMs = this.endMs - performance.now();
+    try {
+      return await withCoordinator(attempt, { ...this.options, withinMs });
+    } catch (error) {
+      throw FENCED.has(typeOf(error)) ? this.fenced(error) : error;
+    }
+  }
+
+  private fenced(cause: unknown): LogError {
+    const { transactionalId } = this.options;
+    const message = `${transactionalId} was begun by another member: this one is over`;
+    return new LogError("fenced", message, { cause });
+  }
+}
+
+interface TransactionBatch extends PartitionBatch {
+  readonly key: string;
+  /** Where its records stand in the call. */
+  readonly places: readonly number[];
+}
+
+function chunks<T extends { readonly record: NewRecord }>(items: readonly T[]): T[][] {
+  const made: T[][] = [];
+  let bytes = Infinity;
+  for (const item of items) {
+    const { key, value } = item.record;
+    const size = key.length + (value?.length ?? 0);
+    if (bytes + size > BATCH_BYTES) {
+      made.push([]);
+      bytes = 0;
+    }
+    (made.at(-1) as T[]).push(item);
+    bytes += size;
+  }
+  return made;
+}
+
+/** Tries again while the coordinator moves, or is done with the last transaction in a moment. */
+async function withCoordinator<T>(
+  attempt: () => Promise<T>,
+  options: TransactionOptions & { readonly withinMs: number },
+): Promise<T> {
+  const { connections, transactionalId, withinMs, signal } = options;
+  const endMs = performance.now() + withinMs;
+  for (let pauseMs = RETRY_FIRST_MS; ; ) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const isConcurrent = typeOf(error) === CONCURRENT;
+      if (!isConcurrent && !isPassing(error)) throw error;
+      if (performance.now() > endMs || signal?.aborted === true) {
+        throw unavailable(`reach the coordinator of ${transactionalId}`, error);
+      }
+      if (!isConcurrent) connections.forgetCoordinator("transaction", transactionalId);
+      await pause(isConcurrent ? CONCURRENT_TRANSACTION_RETRY_MS : pauseMs, signal);
+      if (!isConcurrent) pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS);
+    }
+  }
+}
+
+function isFenced(error: unknown): boolean {
+  return error instanceof LogError && error.code === "fenced";
+}
+
+function unique<T extends { readonly topic: string; readonly partition: number }>(
+  places: readonly T[],
+): readonly T[] {
+  return [...new Map(places.map((place) => [`${place.partition}/${place.topic}`, place])).values()];
+}

@@ -1,0 +1,255 @@
+/**
+ * The requests whose answers the adapter must see partition by partition and byte by byte:
+ * Metadata, Produce and Fetch. kafkajs's own throw away what one partition was refused for, drop
+ * a record for a partition that is not there, check no CRC and hide empty batches.
+ *
+ * Source: the Kafka protocol guide; versions are the newest without flexible fields, which every
+ * broker from 2.1 to 4.x speaks.
+ */
+
+import type Broker from "kafkajs/src/broker/index.js";
+import { ByteReader, ByteWriter } from "./bytes.ts";
+
+const NO_ERROR = 0;
+const ACKS_ALL = -1;
+const CONSUMER = -1;
+const READ_COMMITTED = 1;
+
+/** Error codes that the adapter tells apart. */
+export const ErrorCode = {
+  none: NO_ERROR,
+  offsetOutOfRange: 1,
+  unknownTopicOrPartition: 3,
+  leaderNotAvailable: 5,
+  notLeader: 6,
+  requestTimedOut: 7,
+  messageTooLarge: 10,
+  networkException: 13,
+  recordListTooLarge: 18,
+  notEnoughReplicas: 19,
+  notEnoughReplicasAfterAppend: 20,
+  outOfOrderSequence: 45,
+  invalidProducerEpoch: 47,
+  invalidTxnState: 48,
+  kafkaStorageError: 56,
+  unknownProducerId: 59,
+  fencedLeaderEpoch: 74,
+  unknownLeaderEpoch: 75,
+  offsetNotAvailable: 78,
+  producerFenced: 90,
+} as const;
+
+export interface ClusterMetadata {
+  readonly brokers: readonly {
+    readonly nodeId: number;
+    readonly host: string;
+    readonly port: number;
+  }[];
+  readonly clusterId: string | null;
+  readonly topics: readonly {
+    readonly name: string;
+    readonly errorCode: number;
+    /** The leader of each partition, by partition; -1 where there is none now. */
+    readonly leaders: readonly number[];
+    /** Copies of each record; the fewest of any partition. */
+    readonly replicas: number;
+  }[];
+}
+
+export function metadata(broker: Broker, topics: readonly string[]): Promise<ClusterMetadata> {
+  const body = new ByteWriter().int32(topics.length);
+  for (const topic of topics) body.string(topic);
+  body.int8(0); // no topic is made by asking for it
+  return send(broker, { apiKey: 3, apiVersion: 5, apiName: "Metadata", body }, (answer) => {
+    answer.int32(); // throttle time: the broker has waited
+    const brokers = answer.array(() => {
+      const found = { nodeId: answer.int32(), host: answer.string() ?? "", port: answer.int32() };
+      answer.string(); // rack
+      return found;
+    });
+    const clusterId = answer.string();
+    answer.int32(); // controller
+    return { brokers, clusterId, topics: answer.array(() => readTopic(answer)) };
+  });
+}
+
+function readTopic(answer: ByteReader): ClusterMetadata["topics"][number] {
+  const errorCode = answer.int16();
+  const name = answer.string() ?? "";
+  answer.int8(); // internal
+  const leaders: number[] = [];
+  const ids = () => answer.array(() => answer.int32());
+  const replicas = answer.array(() => {
+    answer.int16(); // the partition's own error: no leader says it, too
+    const partition = answer.int32();
+    leaders[partition] = answer.int32();
+    const copies = ids().length;
+    ids(); // in sync
+    ids(); // offline
+    return copies;
+  });
+  return { name, errorCode, leaders, replicas: Math.min(...replicas) };
+}
+
+export interface PartitionBatch {
+  readonly topic: string;
+  readonly partition: number;
+  /** One record batch, from `encodeBatch`. */
+  readonly bytes: Buffer;
+}
+
+export interface ProduceResult {
+  readonly topic: string;
+  readonly partition: number;
+  readonly errorCode: number;
+  readonly baseOffset: bigint;
+}
+
+/** Acknowledged by all in-sync replicas. At most one batch for a partition. */
+export function produce(
+  broker: Broker,
+  options: {
+    readonly transactionalId: string | null;
+    readonly replicateWithinMs: number;
+    readonly batches: readonly PartitionBatch[];
+  },
+): Promise<readonly ProduceResult[]> {
+  const bytes = options.batches.reduce((sum, batch) => sum + batch.bytes.length + 64, 128);
+  const body = new ByteWriter(bytes)
+    .string(options.transactionalId)
+    .int16(ACKS_ALL)
+    .int32(options.replicateWithinMs);
+  writeByTopic(body, options.batches, (batch) => {
+    body.int32(batch.partition).int32(batch.bytes.length).bytes(batch.bytes);
+  });
+  return send(broker, { apiKey: 0, apiVersion: 7, apiName: "Produce", body }, (answer) =>
+    readByTopic(answer, (topic) => {
+      const result = {
+        topic,
+        partition: answer.int32(),
+        errorCode: answer.int16(),
+        baseOffset: answer.int64(),
+      };
+      answer.int64(); // append time
+      answer.int64(); // the log's start
+      return result;
+    }),
+  );
+}
+
+export interface FetchPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: bigint;
+}
+
+export interface FetchResult {
+  readonly topic: string;
+  readonly partition: number;
+  readonly errorCode: number;
+  readonly lastStableOffset: bigint;
+  readonly startOffset: bigint;
+  readonly aborted: readonly AbortedTransaction[];
+  /** Record batches; the last may be cut off. */
+  readonly records: Buffer;
+}
+
+export interface AbortedTransaction {
+  readonly producerId: bigint;
+  readonly firstOffset: bigint;
+}
+
+/** Committed records of several partitions; waits for the first byte. */
+export function fetch(
+  broker: Broker,
+  options: {
+    readonly waitMs: number;
+    readonly bytes: number;
+    readonly partitionBytes: number;
+    readonly partitions: readonly FetchPartition[];
+  },
+): Promise<readonly FetchResult[]> {
+  const body = new ByteWriter(64 + options.partitions.length * 64)
+    .int32(CONSUMER)
+    .int32(options.waitMs)
+    .int32(1) // byte, at least
+    .int32(options.bytes)
+    .int8(READ_COMMITTED)
+    .int32(0) // no session
+    .int32(-1);
+  writeByTopic(body, options.partitions, ({ partition, offset }) => {
+    body.int32(partition).int32(-1).int64(offset).int64(-1n).int32(options.partitionBytes);
+  });
+  body.int32(0).string(""); // nothing forgotten, no rack
+  return send(broker, { apiKey: 1, apiVersion: 11, apiName: "Fetch", body }, (answer) => {
+    answer.int32(); // throttle time
+    answer.int16(); // sessions are not used
+    answer.int32();
+    return readByTopic(answer, (topic) => readFetched(answer, topic));
+  });
+}
+
+function readFetched(answer: ByteReader, topic: string): FetchResult {
+  const partition = answer.int32();
+  const errorCode = answer.int16();
+  answer.int64(); // high watermark
+  const lastStableOffset = answer.int64();
+  const startOffset = answer.int64();
+  const aborted = answer.array(() => ({
+    producerId: answer.int64(),
+    firstOffset: answer.int64(),
+  }));
+  answer.int32(); // preferred replica
+  const records = answer.bytes(Math.max(answer.int32(), 0));
+  return { topic, partition, errorCode, lastStableOffset, startOffset, aborted, records };
+}
+
+function writeByTopic<T extends { readonly topic: string }>(
+  body: ByteWriter,
+  items: readonly T[],
+  write: (item: T) => void,
+): void {
+  const byTopic = Map.groupBy(items, ({ topic }) => topic);
+  body.int32(byTopic.size);
+  for (const [topic, each] of byTopic) {
+    body.string(topic).int32(each.length);
+    each.forEach(write);
+  }
+}
+
+function readByTopic<T>(answer: ByteReader, read: (topic: string) => T): T[] {
+  return answer
+    .array(() => {
+      const topic = answer.string() ?? "";
+      return answer.array(() => read(topic));
+    })
+    .flat();
+}
+
+interface Request {
+  readonly apiKey: number;
+  readonly apiVersion: number;
+  readonly apiName: string;
+  readonly body: ByteWriter;
+}
+
+async function send<T>(
+  broker: Broker,
+  { body, ...request }: Request,
+  read: (answer: ByteReader) => T,
+): Promise<T> {
+  const buffer = body.done();
+  try {
+    const { answer } = await broker.connectionPool.send<{ readonly answer: T }>({
+      request: { ...request, encode: async () => ({ buf: buffer, buffer }) },
+      response: {
+        decode: async (payload) => ({ answer: read(new ByteReader(payload)) }),
+        parse: async (decoded) => decoded,
+      },
+    });
+    return answer;
+  } catch (error) {
+    if ((error as Error).name === "KafkaJSConnectionClosedError") await broker.disconnect();
+    throw error;
+  }
+}
