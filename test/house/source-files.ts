@@ -16,7 +16,7 @@ export interface SourceFile {
 export const PROJECT_ROOT = join(import.meta.dir, "../..");
 
 /** What a build, an install or a run leaves behind. */
-const NOT_OURS = /^(node_modules|dist|depositaja-data|\.git)\//;
+const NOT_OURS = /^(node_modules|dist|depositaja-data|kafka-data|\.git)\//;
 
 /** Files that match any of the globs, sorted by path. Hidden files count. */
 export function sourceFiles(...globs: readonly string[]): SourceFile[] {

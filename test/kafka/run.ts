@@ -1,0 +1,71 @@
+/**
+ * `bun run kafka`: a Kafka broker for whoever has no Docker, until Ctrl-C.
+ *
+ *   --port 9092 --data ./kafka-data ──> broker on 127.0.0.1, its data kept
+ */
+
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { missingForBroker } from "./java.ts";
+import { JVM_FOR_LOAD, KafkaCluster } from "./kafka-cluster.ts";
+
+const USAGE = "bun run kafka [--port 9092] [--data ./kafka-data]";
+const HIGHEST_PORT = 65_535;
+
+await main();
+
+async function main(): Promise<void> {
+  const { port, folder } = readOptions();
+  const missing = await missingForBroker();
+  if (missing !== null) fail(missing);
+  if (!isFree(port)) fail(`port ${port} of 127.0.0.1 is taken: choose another with --port`);
+  const isNew = !existsSync(join(folder, "data-1"));
+  console.log(`starting a Kafka broker; the first time its jars are fetched (43 MB)`);
+  const cluster = await KafkaCluster.start({ folder, port, jvm: JVM_FOR_LOAD }).catch(fail);
+  console.log(`serving  127.0.0.1:${port} (one broker, no password, this machine only)`);
+  console.log(`data     ${folder} (${isNew ? "new" : "as it was"})`);
+  console.log(`log      ${join(folder, "broker-1.log")}`);
+  console.log(`stop     Ctrl-C; the data stays`);
+  const stopped = Promise.withResolvers<void>();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stopped.resolve());
+  // A broker that ends by itself (a full disk) must not leave a command that seems to serve.
+  const timer = setInterval(() => cluster.pid() === null && stopped.resolve(), 1_000);
+  await stopped.promise;
+  clearInterval(timer);
+  if (cluster.pid() === null) fail(`the broker has ended\n${cluster.logs()}`);
+  await cluster.close();
+  console.log("stopped");
+}
+
+function readOptions(): { readonly port: number; readonly folder: string } {
+  try {
+    const { values } = parseArgs({
+      options: {
+        port: { type: "string", default: "9092" },
+        data: { type: "string", default: "./kafka-data" },
+      },
+    });
+    const port = Number(values.port);
+    if (!Number.isInteger(port) || port < 1 || port > HIGHEST_PORT) {
+      throw new Error(`--port ${values.port} is not a port`);
+    }
+    return { port, folder: resolve(values.data) };
+  } catch (error) {
+    return fail(`${(error as Error).message}\nusage: ${USAGE}`);
+  }
+}
+
+function isFree(port: number): boolean {
+  try {
+    Bun.listen({ hostname: "127.0.0.1", port, socket: { data: () => {} } }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function fail(reason: unknown): never {
+  console.error(`kafka: ${reason instanceof Error ? reason.message : String(reason)}`);
+  process.exit(1);
+}
