@@ -7,10 +7,18 @@
  * away. Views decide nothing either: they read the stores' own files, with nothing to load first.
  */
 
-import { type GroupStanding, type StandingOptions, Standings } from "../stream/standing.ts";
+import {
+  type GroupStanding,
+  STANDSTILL_MS,
+  type StandingOptions,
+  Standings,
+} from "../stream/standing.ts";
 
-/** Between two looks at the groups: a standstill, and a heartbeat that stops, show over time. */
-const LOOK_EVERY_MS = 1_000;
+/**
+ * Between two looks at the groups: a standstill, and a heartbeat that stops, show over time. Half
+ * of the first; a look costs about a millisecond, and an idle server should cost nothing.
+ */
+const LOOK_EVERY_MS = STANDSTILL_MS / 2;
 
 export interface ReadinessOptions extends Omit<StandingOptions, "monotonicMs"> {
   readonly log: StandingOptions["log"] & {

@@ -8,7 +8,7 @@
  * still (a rule that failed, a store that is built anew) its owner's messages tell.
  */
 
-import type { EventLog } from "../log/event-log.ts";
+import type { Bounds, EventLog } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
 import type { Group } from "./group.ts";
 import type { Topology } from "./topology.ts";
@@ -33,6 +33,9 @@ export interface StandingOptions {
   readonly monotonicMs: () => number;
 }
 
+/** By topic and partition. */
+type KnownBounds = Map<string, Bounds>;
+
 export class Standings {
   /** By group and partition: owner and progress while there is lag, and since when so. */
   private readonly seen = new Map<string, { what: string; sinceMs: number }>();
@@ -42,11 +45,14 @@ export class Standings {
   /** As it is now, in the order of the flow. Throws as the log does. */
   async look(): Promise<readonly GroupStanding[]> {
     const standings: GroupStanding[] = [];
-    for (const group of this.options.topology.groups) standings.push(await this.lookAt(group));
+    const bounds: KnownBounds = new Map();
+    for (const group of this.options.topology.groups) {
+      standings.push(await this.lookAt(group, bounds));
+    }
     return standings;
   }
 
-  private async lookAt({ name, inputs }: Group): Promise<GroupStanding> {
+  private async lookAt({ name, inputs }: Group, bounds: KnownBounds): Promise<GroupStanding> {
     const { log, partitions } = this.options;
     const topics = inputs.map(({ stream }) => stream.topic);
     const owners = new Map(
@@ -56,28 +62,29 @@ export class Standings {
     const partitionsWithoutOwner: number[] = [];
     const partitionsStandingStill: number[] = [];
     for (let partition = 0; partition < partitions; partition++) {
-      const own = await this.lagOf(name, partition, topics);
+      const progress = await log.progress(name, partition);
+      const own = { lag: 0n, place: "" };
+      for (const topic of topics) {
+        const { start, end } = await this.boundsOf(topic, partition, bounds);
+        const next = inputProgress(progress, topic)?.nextOffset ?? start;
+        if (end > next) own.lag += end - next;
+        own.place += ` ${next}`;
+      }
       lag += own.lag;
       const owner = owners.get(partition) ?? null;
       if (owner === null) partitionsWithoutOwner.push(partition);
-      const what = owner === null || own.lag === 0n ? null : `${owner} ${own.place}`;
+      const what = owner === null || own.lag === 0n ? null : `${owner}${own.place}`;
       if (this.standsStill(`${name}/${partition}`, what)) partitionsStandingStill.push(partition);
     }
     return { group: name, lag, partitionsWithoutOwner, partitionsStandingStill };
   }
 
-  private async lagOf(group: string, partition: number, topics: readonly string[]) {
-    const { log } = this.options;
-    const progress = await log.progress(group, partition);
-    let lag = 0n;
-    const place: bigint[] = [];
-    for (const topic of topics) {
-      const { start, end } = await log.bounds(topic, partition);
-      const next = inputProgress(progress, topic)?.nextOffset ?? start;
-      if (end > next) lag += end - next;
-      place.push(next);
-    }
-    return { lag, place: place.join() };
+  /** Asked once in a look: several groups may read one topic. */
+  private async boundsOf(topic: string, partition: number, known: KnownBounds): Promise<Bounds> {
+    const place = `${topic}/${partition}`;
+    const bounds = known.get(place) ?? (await this.options.log.bounds(topic, partition));
+    known.set(place, bounds);
+    return bounds;
   }
 
   /** Null: it has nothing to do, or nobody to do it. */
