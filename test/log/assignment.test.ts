@@ -21,27 +21,27 @@ function assigned(members: string, before: string): string {
 }
 
 describe("an assignment", () => {
-  const cases: readonly (readonly [what: string, members: string, before: string, after: string])[] =
-    [
-      ["nobody is there", "", "----", "----"],
-      ["nobody is there any more", "", "aabb", "----"],
-      ["one comes", "a", "----", "aaaa"],
-      ["there are no partitions", "ab", "", ""],
-      ["two come at once", "ab", "--------", "aaaabbbb"],
-      ["three share what does not divide", "abc", "--------", "aaabbbcc"],
-      ["nothing changes", "ab", "abab", "abab"],
-      ["the order of the members is another", "ba", "----", "aabb"],
-      ["a second one comes", "ab", "aaaa", "aabb"],
-      ["one that sorts first comes", "ab", "bbbb", "bbaa"],
-      ["a third one comes", "abc", "aaaabbbb", "aaacbbbc"],
-      ["one leaves", "ac", "aabbcc", "aaaccc"],
-      ["one comes to share one partition", "ab", "b", "b"],
-      ["one that sorts first comes, and shares are uneven", "abc", "bbbbcccc", "bbbaccca"],
-      ["shares stay uneven", "ab", "abbab", "abbab"],
-      ["one of more members than partitions leaves", "bc", "a-", "bc"],
-      ["there are more members than partitions", "abc", "--", "ab"],
-      ["an owner is no member", "ab", "xxab", "abab"],
-    ];
+  type Case = readonly [what: string, members: string, before: string, after: string];
+  const cases: readonly Case[] = [
+    ["nobody is there", "", "----", "----"],
+    ["nobody is there any more", "", "aabb", "----"],
+    ["one comes", "a", "----", "aaaa"],
+    ["there are no partitions", "ab", "", ""],
+    ["two come at once", "ab", "--------", "aaaabbbb"],
+    ["three share what does not divide", "abc", "--------", "aaabbbcc"],
+    ["nothing changes", "ab", "abab", "abab"],
+    ["the order of the members is another", "ba", "----", "aabb"],
+    ["a second one comes", "ab", "aaaa", "aabb"],
+    ["one that sorts first comes", "ab", "bbbb", "bbaa"],
+    ["a third one comes", "abc", "aaaabbbb", "aaacbbbc"],
+    ["one leaves", "ac", "aabbcc", "aaaccc"],
+    ["one comes to share one partition", "ab", "b", "b"],
+    ["one that sorts first comes, and shares are uneven", "abc", "bbbbcccc", "bbbaccca"],
+    ["shares stay uneven", "ab", "abbab", "abbab"],
+    ["one of more members than partitions leaves", "bc", "a-", "bc"],
+    ["there are more members than partitions", "abc", "--", "ab"],
+    ["an owner is no member", "ab", "xxab", "abab"],
+  ];
   test.each(cases)("when %s: %s, %s -> %s", (_, members, before, after) => {
     expect(assigned(members, before)).toBe(after);
   });
