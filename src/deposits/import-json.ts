@@ -86,7 +86,7 @@ function take(texts: RowTexts, member: RegExpExecArray): string | null {
       texts.id = content;
       return null;
     default:
-      return `${JSON.stringify(name)} is not a known member; known are ${IMPORT_COLUMNS.join(", ")}`;
+      return `${JSON.stringify(name)} is no known member; known are ${IMPORT_COLUMNS.join(", ")}`;
   }
 }
 

@@ -71,10 +71,10 @@ describe("NDJSON", () => {
   test.each([
     ['{"wallet_id":"a","amount":1,"amount":1,"accepted_at":1}', "twice"],
     ['{"wallet_id":"a","amount":1,"\\u0061mount":1,"accepted_at":1}', "twice"],
-    ['{"wallet_id":"a","amount":1,"accepted_at":1,"__proto__":"x"}', "not a known member"],
-    ['{"wallet_id":"a","\\u001b[2J":"x"}', '"\\u001b[2J" is not a known member'],
+    ['{"wallet_id":"a","amount":1,"accepted_at":1,"__proto__":"x"}', "no known member"],
+    ['{"wallet_id":"a","\\u001b[2J":"x"}', '"\\u001b[2J" is no known member'],
     ['{"\\u001b[2J":"\\x"}', '"\\u001b[2J" has a malformed string'],
-    ['{"wallet_id":"a","amount":1,"accepted_at":1,"note":"x"}', '"note" is not a known member'],
+    ['{"wallet_id":"a","amount":1,"accepted_at":1,"note":"x"}', '"note" is no known member'],
     ['{"wallet_id":"a","amount":1.005,"accepted_at":1}', "decimals"],
     ['{"wallet_id":"a","amount":1.000000000000000005,"accepted_at":1}', "decimals"],
     ['{"wallet_id":"a","amount":1e2,"accepted_at":1}', "exponent"],
