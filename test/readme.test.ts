@@ -54,7 +54,7 @@ describe("the README's blocks do what it says", () => {
       async () => {
         workspace ??= await ReadmeWorkspace.open({
           projectRoot: PROJECT_ROOT,
-          files: sourceFiles("{src,test,bench,proto}/**/*", "*").map(({ path }) => path),
+          files: sourceFiles("{src,test,bench,proto,patches}/**/*", "*").map(({ path }) => path),
           bunVersion: packageManager.replace("bun@", ""),
         });
         printed = await workspace.run(block);

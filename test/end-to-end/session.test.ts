@@ -6,6 +6,8 @@ import { PROJECT_ROOT, Running, run, temporaryFolder } from "./program.ts";
 import { playSession } from "./session.ts";
 
 const TEST_MS = 60_000;
+/** What the package's scripts need of a clone. */
+const CLONED = ["package.json", "bun.lock", "bunfig.toml", "patches", "src", "node_modules"];
 
 const built = temporaryFolder();
 let executable = "";
@@ -31,7 +33,7 @@ describe("up, deposit, check, kill -9, restart, check", () => {
     using folder = temporaryFolder();
     const clone = join(folder.path, "clone");
     mkdirSync(clone);
-    for (const name of ["package.json", "bun.lock", "bunfig.toml", "src", "node_modules"]) {
+    for (const name of CLONED) {
       symlinkSync(join(PROJECT_ROOT, name), join(clone, name));
     }
     makeHostile(clone);
