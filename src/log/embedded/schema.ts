@@ -11,9 +11,10 @@
  */
 
 import { Database } from "bun:sqlite";
-import { existsSync, mkdirSync, statfsSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { LogError } from "../event-log.ts";
+import { networkFileSystem } from "./network-file-system.ts";
 import { LOCK_WAIT_MS, lockHeldMessage } from "./write-lock.ts";
 
 /** "dpja" in ASCII: tells our files from other SQLite databases. */
@@ -49,19 +50,6 @@ CREATE TABLE claims (
   group_name TEXT NOT NULL, partition INTEGER NOT NULL, epoch INTEGER NOT NULL, member TEXT,
   PRIMARY KEY (group_name, partition)) WITHOUT ROWID;
 `;
-
-/** File systems on which SQLite's locks or shared memory do not hold between machines. */
-const NETWORK_FILE_SYSTEMS = new Map([
-  [0x6969, "NFS"],
-  [0x517b, "SMB"],
-  [0xff534d42, "CIFS"],
-  [0xfe534d42, "SMB2"],
-  [0x5346414f, "AFS"],
-  [0x564c, "NCP"],
-  [0x01021997, "9P"],
-  [0x00c36400, "Ceph"],
-  [0x0bd00bd0, "Lustre"],
-]);
 
 export interface OpenDatabaseOptions {
   /** A folder, or ":memory:". */
@@ -106,14 +94,15 @@ export function openDatabase(options: OpenDatabaseOptions): OpenedDatabase {
 function preparePlace(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true });
-    const fileSystem = NETWORK_FILE_SYSTEMS.get(Number(statfsSync(folder).type) >>> 0);
-    if (fileSystem !== undefined) {
+    const fileSystem = networkFileSystem(folder);
+    if (fileSystem !== null) {
       throw new LogError(
         "unusable_place",
         `${folder} is on a network file system (${fileSystem}), where locks do not hold: ` +
           "choose a folder on a local disk",
       );
     }
+    accessSync(folder, constants.W_OK); // SQLite would only say that it cannot open the file
   } catch (error) {
     throw error instanceof LogError ? error : unusable(folder, error);
   }

@@ -1,0 +1,69 @@
+/**
+ * A disk of a few megabytes, for tests of a full or read-only one: a tmpfs, which root may mount.
+ *
+ *   mount ──> path ──fill──> full ──empty──> as before ──dispose──> unmounted
+ */
+
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { temporaryFolder } from "./program.ts";
+
+/** Written in ever smaller pieces, the last byte is taken as well. */
+const PIECE_BYTES = [65_536, 4_096, 1];
+
+export class SmallDisk implements Disposable {
+  readonly path: string;
+  private readonly ballast: string;
+
+  /** Throws where this process may not mount. */
+  constructor(
+    private readonly folder: ReturnType<typeof temporaryFolder>,
+    megabytes: number,
+  ) {
+    this.path = join(folder.path, "disk");
+    this.ballast = join(this.path, "ballast");
+    mkdirSync(this.path);
+    mount("-t", "tmpfs", "-o", `size=${megabytes}m`, "small-disk", this.path);
+  }
+
+  fill(): void {
+    const file = openSync(this.ballast, "w");
+    for (const bytes of PIECE_BYTES) {
+      try {
+        for (;;) writeSync(file, new Uint8Array(bytes));
+      } catch (error) {
+        if ((error as { code?: string }).code !== "ENOSPC") throw error;
+      }
+    }
+    closeSync(file);
+  }
+
+  empty(): void {
+    rmSync(this.ballast);
+  }
+
+  makeReadOnly(): void {
+    mount("-o", "remount,ro", this.path);
+  }
+
+  [Symbol.dispose](): void {
+    Bun.spawnSync(["umount", "--lazy", this.path]);
+    this.folder[Symbol.dispose]();
+  }
+}
+
+/** Null where a disk can be mounted, else why not. */
+export function whyUnmountable(): string | null {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return "only root may mount";
+  try {
+    using _disk = new SmallDisk(temporaryFolder(), 1);
+    return null;
+  } catch {
+    return "nothing may be mounted here";
+  }
+}
+
+function mount(...args: string[]): void {
+  const { success, stderr } = Bun.spawnSync(["mount", ...args], { stderr: "pipe" });
+  if (!success) throw new Error(`mount ${args.join(" ")}: ${stderr.toString()}`);
+}
