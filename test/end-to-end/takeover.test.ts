@@ -1,15 +1,17 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { TICK_MS } from "../../src/log/embedded/membership.ts";
 import { Running, run, temporaryFolder, until } from "./program.ts";
 import { post } from "./session.ts";
 
 const TEST_MS = 60_000;
 /** Every partition has some of them. */
 const WALLETS = Array.from({ length: 40 }, (_, number) => `wallet-${number}`);
-/** What is promised, and what a busy machine may add. */
-const AT_ONCE_MS = 2_500;
-const HUNG_MS = 5_000 + 2_000;
+/** A tick finds the dead and one commit takes what they had; the rest is for a busy machine. */
+const AT_ONCE_MS = 5 * TICK_MS;
+/** As promised: 3 s of standing still, seen once a second, make 4.2 s at most on an idle machine. */
+const HUNG_MS = 5_000;
 
 test("two `process --all` share; what a killed or hung one had, the other takes", async () => {
   using folder = temporaryFolder();
@@ -32,8 +34,9 @@ test("two `process --all` share; what a killed or hung one had, the other takes"
 
   const killedMs = performance.now();
   first.signal("SIGKILL");
-  await settleEverywhere(url);
+  await share(second);
   expect(performance.now() - killedMs).toBeLessThan(AT_ONCE_MS);
+  await settleEverywhere(url);
 
   await using third = start();
   await third.says(/processing/);
@@ -41,8 +44,9 @@ test("two `process --all` share; what a killed or hung one had, the other takes"
   await share(second, third);
   const hungMs = performance.now();
   second.signal("SIGSTOP");
-  await settleEverywhere(url);
+  await share(third);
   expect(performance.now() - hungMs).toBeLessThan(HUNG_MS);
+  await settleEverywhere(url);
   // The one that hung wakes up, finds its claims gone, and takes part again: no double count.
   second.signal("SIGCONT");
   await settleEverywhere(url);
