@@ -92,6 +92,15 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     ...access,
     delay: parts.delay,
     readiness,
+    early: (request) => {
+      const segment = plainCheck(request);
+      if (segment === null) return null;
+      try {
+        return json(answers.of(segment));
+      } catch (error) {
+        return problemResponse(error, CHECK);
+      }
+    },
     abandon: () => {
       parts.submissions.abandon();
       reads.abandon();
@@ -120,7 +129,12 @@ function newRoutes(): Hono {
 function listening(
   tables: readonly [Hono, ...Hono[]],
   options: AccessOptions &
-    Pick<ServiceParts, "delay"> & { readonly readiness: Readiness; readonly abandon: () => void },
+    Pick<ServiceParts, "delay"> & {
+      readonly readiness: Readiness;
+      /** What is answered before the router; null for all the rest. */
+      readonly early?: (request: Request) => Response | null;
+      readonly abandon: () => void;
+    },
 ): Service {
   tables.forEach((routes, index) => {
     const next = tables[index + 1];
@@ -130,8 +144,8 @@ function listening(
   const [first] = tables;
   const answer = (request: Request) => {
     const refusal = guard(request.headers);
-    if (refusal === null) return first.fetch(request);
-    return problemResponse(refusal, pathOf(request.url));
+    if (refusal !== null) return problemResponse(refusal, pathOf(request.url));
+    return options.early?.(request) ?? first.fetch(request);
   };
   const fetch = (request: Request) =>
     request.method === "HEAD" ? headOf(request, answer) : answer(request);
@@ -174,6 +188,20 @@ function unrouted(tables: readonly Hono[], c: Context): Response {
   if (method === "OPTIONS") return new Response(null, { status: 204, headers });
   const message = `${method} is not possible here: use ${known.join(" or ")}`;
   return problemResponse(new ServiceError("method_not_allowed", message), path, headers);
+}
+
+const CHECK = "/check/";
+
+/**
+ * The wallet id of a GET /check/{wallet_id} as it was sent; null for all that needs the router,
+ * which takes a tenth of the time that such an answer does.
+ */
+function plainCheck({ method, url }: Request): string | null {
+  if (method !== "GET") return null;
+  const start = url.indexOf("/", "https://".length);
+  if (!url.startsWith(CHECK, start)) return null;
+  const segment = url.slice(start + CHECK.length);
+  return segment === "" || /[/?]/.test(segment) ? null : segment;
 }
 
 function json(text: string): Response {

@@ -16,19 +16,23 @@ import { DepositError } from "../deposits/deposit-error.ts";
 import { flagRow, isFlagged } from "../flagger/flag-rows.ts";
 import type { EventLog } from "../log/event-log.ts";
 import { formatNumber } from "../money.ts";
+import { murmur2, partitionOf } from "../stream/partitioner.ts";
 import type { View } from "../stream/view.ts";
+import { KeptTexts } from "./kept-texts.ts";
 
-/** Over all partitions: some 30 MB. A partition that is full begins anew. */
+/** Over all partitions: some 12 MB. A partition that is full begins anew. */
 const MAX_KEPT_ANSWERS = 131_072;
 /** A change of another process is heard of within about a millisecond; this is the net below. */
 const LOOK_EVERY_MS = 5;
 /** While changes come faster than this, a partition's versions are looked at this often. */
 const LOOK_AT_MOST_EVERY_MS = 1;
 
+const encoder = new TextEncoder();
+
 /** What is kept of a partition. */
 interface Kept {
-  /** Text by wallet id. */
-  readonly texts: Map<string, string>;
+  /** By wallet id. */
+  readonly texts: KeptTexts;
   /** Of the stores, when they were looked at last. -1: can't be told, nothing is kept. */
   balanceVersion: number;
   flaggerVersion: number;
@@ -46,13 +50,12 @@ export interface WalletAnswersOptions {
 
 export class WalletAnswers {
   private readonly partitions: Kept[];
-  private readonly maxTexts: number;
   private change = 0;
 
   constructor(private readonly options: WalletAnswersOptions) {
-    this.maxTexts = Math.ceil(MAX_KEPT_ANSWERS / options.partitions);
+    const maxTexts = Math.ceil(MAX_KEPT_ANSWERS / options.partitions);
     this.partitions = Array.from({ length: options.partitions }, () => ({
-      texts: new Map(),
+      texts: new KeptTexts(maxTexts),
       balanceVersion: -1,
       flaggerVersion: -1,
       lookedAtMs: Number.NEGATIVE_INFINITY,
@@ -66,15 +69,13 @@ export class WalletAnswers {
   /** The JSON text for a wallet id as it stands in a path. Throws `invalid_wallet_id`. */
   of(segment: string): string {
     const walletId = segment.includes("%") ? walletIdOf(segment) : segment;
-    const { balance } = this.options.views;
-    const kept = this.upToDate(balance.partitionOf(walletId));
-    const known = kept.texts.get(walletId);
-    if (known !== undefined) return known;
+    const key = encoder.encode(walletId);
+    const hash = murmur2(key);
+    const kept = this.upToDate(partitionOf(key, this.options.partitions));
+    const known = kept.texts.get(hash, key);
+    if (known !== null) return known;
     const text = this.read(walletIdOf(segment));
-    if (kept.balanceVersion !== -1 && kept.flaggerVersion !== -1) {
-      if (kept.texts.size >= this.maxTexts) kept.texts.clear();
-      kept.texts.set(ownCopy(walletId), text);
-    }
+    if (kept.balanceVersion !== -1 && kept.flaggerVersion !== -1) kept.texts.add(hash, key, text);
     return text;
   }
 
@@ -110,11 +111,6 @@ export class WalletAnswers {
     kept.change = this.change;
     return kept;
   }
-}
-
-/** A part of a URL would keep the whole of it, and be slower to compare. */
-function ownCopy(walletId: string): string {
-  return Buffer.from(walletId).toString();
 }
 
 /** The wallet id of a path segment. Throws `invalid_wallet_id`. */
