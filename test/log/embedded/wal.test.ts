@@ -77,6 +77,7 @@ function ownLocks(): string[] {
   return lines.filter((line) => line.includes(` ${process.pid} `)).map((line) => line.replace(/^\d+: /, ""));
 }
 
+// Skipped: only Linux lists its locks.
 test.skipIf(!existsSync("/proc/locks"))("drops no lock of SQLite's when it is closed", async () => {
   const log = openEmbeddedLog({ folder, create: true, nowMs: () => 0 });
   const before = ownLocks();
