@@ -44,11 +44,14 @@ testMounted(titled("a full disk refuses deposits, and with space all goes on by 
     expect(text).toContain('"code":"log_unavailable"');
     expect(text).toContain("database or disk is full");
   }
+  const ready = () => fetch(`${url}/readyz`);
+  expect((await ready()).status).toBe(503);
   const command = await run(options, "deposit", "alice", "1", "--data", data);
   expect(command).toMatchObject({ code: 1, out: "" });
   expect(command.err).toContain("database or disk is full");
 
   disk.empty();
+  await until(async () => (await ready()).status === 200, () => up.err);
   await until(async () => (await send()).status === 200, () => up.err);
   acknowledged += 1;
   await until(async () => (await balance()) >= acknowledged, () => up.err);

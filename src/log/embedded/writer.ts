@@ -44,6 +44,8 @@ export class Writer {
   private isScheduled = false;
   private lockedSinceMs: number | null = null;
   private failure: LogError | null = null;
+  /** The last transaction found no room; nothing has been written since. */
+  private fullDisk: LogError | null = null;
   private isClosed = false;
   private whenIdle: (() => void)[] = [];
   private readonly begin: Statement;
@@ -81,6 +83,11 @@ export class Writer {
   /** Why nothing can be written, for readiness; null when it can. */
   get problem(): string | null {
     if (this.failure !== null) return this.failure.message;
+    if (this.fullDisk !== null) {
+      // Whoever asks may send nothing until he hears that there is room: so it is tried for him.
+      this.enqueue({ bytes: 0, isUrgent: true, run: () => this.writeSomething() }).catch(() => {});
+      return this.fullDisk.message;
+    }
     if (this.lockedSinceMs === null) return null;
     const waitedMs = this.options.monotonicMs() - this.lockedSinceMs;
     return waitedMs < LOCK_WAIT_MS ? null : this.lockMessage();
@@ -130,7 +137,8 @@ export class Writer {
     }
     try {
       this.commit.run();
-      this.options.step("committed");
+      this.fullDisk = null;
+    this.options.step("committed");
       this.options.sync();
     } catch (error) {
       this.commitFailed(batch, error);
@@ -203,6 +211,7 @@ export class Writer {
     if (this.options.database.inTransaction) this.options.database.exec("ROLLBACK");
     this.options.afterRollback();
     const refusal = asUnavailable(error);
+    if ((error as { code?: string }).code === "SQLITE_FULL") this.fullDisk = refusal;
     for (const { reject } of batch) reject(refusal);
   }
 
@@ -222,6 +231,11 @@ export class Writer {
     this.options.afterRollback();
     for (const { reject } of batch) reject(this.failure);
     this.refuseAll(new LogError("unavailable", this.failure.message, { cause: error }));
+  }
+
+  /** Changes nothing, and takes a page of the WAL as any change does. */
+  private writeSomething(): void {
+    this.options.database.exec("UPDATE sequence SET next = next");
   }
 
   private refuseAll(error: LogError): void {
