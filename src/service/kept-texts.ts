@@ -4,7 +4,7 @@
  *   hash ──slot──> entry: hash, lengths, key's bytes, text's bytes ──same key?──> text
  *
  * Of 100,000 texts the next one asked for is in no cache of the processor. A Map of strings has six
- * objects on the way to its characters, 2.2 µs of a request of 9; here are a slot and an entry, 0.4.
+ * objects on the way to a text's characters, 1.4 µs and more; here are a slot and an entry, 0.7.
  */
 
 /** Hash (4 bytes), length of the key (2) and of the text (2). */

@@ -38,7 +38,7 @@ function newWriter(sync: () => void = () => {}) {
   return { writer, write, happened };
 }
 
-test("syncs what was committed, all of a group at once, before it is answered or told", async () => {
+test("syncs a group at once, after its commit and before it is answered or told", async () => {
   const { writer, write, happened } = newWriter();
   const answered = () => happened.push("answered");
   await Promise.all([write(1).then(answered), write(2).then(answered)]);
@@ -74,7 +74,8 @@ test("the log's appends are synced", async () => {
 /** POSIX locks of this process, as the kernel has them. */
 function ownLocks(): string[] {
   const lines = readFileSync("/proc/locks", "latin1").split("\n");
-  return lines.filter((line) => line.includes(` ${process.pid} `)).map((line) => line.replace(/^\d+: /, ""));
+  const own = lines.filter((line) => line.includes(` ${process.pid} `));
+  return own.map((line) => line.replace(/^\d+: /, ""));
 }
 
 // Skipped: only Linux lists its locks.
