@@ -18,6 +18,7 @@ import {
   type StepResult,
 } from "./house/check-step.ts";
 import { packageProgram, runCommand } from "./house/command.ts";
+import { unexplainedKafkaSkips } from "./house/kafka-skips.ts";
 import { PROTO_STEPS } from "./house/proto-steps.ts";
 import { PROJECT_ROOT, sourceFiles } from "./house/source-files.ts";
 import {
@@ -26,6 +27,7 @@ import {
   parseTestReport,
   type TestReport,
 } from "./house/test-report.ts";
+import { brokersForRun } from "./kafka/test-brokers.ts";
 
 /** Steps, and test files, at once: what CI's machine has cores. */
 const PARALLEL = 2;
@@ -101,10 +103,14 @@ async function runStep(step: CheckStep): Promise<Outcome> {
   return outcome;
 }
 
-/** Bun's own output goes straight through: only failures are shown, as they come. */
+/**
+ * Bun's own output goes straight through: only failures are shown, as they come. One Kafka broker
+ * serves all the files: each start takes seconds.
+ */
 async function runTests(): Promise<StepResult & { readonly report: TestReport }> {
   const folder = await mkdtemp(join(tmpdir(), "depositaja-tests-"));
   try {
+    await using brokers = await brokersForRun();
     const reportPath = join(folder, "junit.xml");
     const command = ["test", `--parallel=${PARALLEL}`, `--timeout=${TEST_TIMEOUT_MS}`].concat(
       ["--only-failures", "--reporter=junit", `--reporter-outfile=${reportPath}`, "./test/"],
@@ -112,12 +118,17 @@ async function runTests(): Promise<StepResult & { readonly report: TestReport }>
     const child = Bun.spawn([process.execPath, ...command], {
       cwd: PROJECT_ROOT,
       stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, ...brokers.environment },
     });
     const exitCode = await child.exited;
     const xml = await readFile(reportPath, "utf8").catch(() => "");
     const report = parseTestReport(xml);
+    if (brokers.missing !== null) console.log(brokers.missing);
     const ended = exitCode === 0 ? PASSED : failed(`bun test ended with exit code ${exitCode}`);
-    return { ...ended, report };
+    const skips = process.env["CI"] === "true" && brokers.missing === null;
+    const unexplained = skips ? unexplainedKafkaSkips(xml) : [];
+    if (unexplained.length === 0) return { ...ended, report };
+    return { ...failed(`skipped with a broker at hand:\n${unexplained.join("\n")}`), report };
   } finally {
     await rm(folder, { recursive: true });
   }

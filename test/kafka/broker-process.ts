@@ -30,6 +30,7 @@ const GUARD = `
   exec 3>&-
   (
     read -r _ <&4
+    trap '' TERM
     kill -9 $broker
     while kill -0 $broker 2>/dev/null; do sleep 0.1; done
     [ -z "$LEFTOVER_FOLDER" ] || rm -rf "$LEFTOVER_FOLDER"

@@ -8,20 +8,21 @@
 import { test } from "bun:test";
 import { missingForBroker } from "./java.ts";
 import { KafkaCluster } from "./kafka-cluster.ts";
-
-export const BROKERS_VARIABLE = "DEPOSITAJA_TEST_BROKERS";
+import { BROKERS_VARIABLE, NO_BROKERS, skippedNotice } from "./test-brokers.ts";
 
 const given = process.env[BROKERS_VARIABLE] ?? "";
 /** Why no case can run on a real broker here; null when they can. */
-export const whyNoBroker = given === "" ? await missingForBroker() : null;
-if (whyNoBroker !== null) console.error(skippedNotice(whyNoBroker));
+export const whyNoBroker =
+  given === NO_BROKERS || given === "" ? await missingForBroker() : null;
+// check.ts says it once for all files.
+if (whyNoBroker !== null && given === "") console.error(skippedNotice(whyNoBroker));
 
 /** Test files of one process share it, though each may load this module anew. */
 const shared = globalThis as { kafkaOfThisProcess?: Promise<KafkaCluster> };
 
 /** Addresses of a running cluster of at least one broker, without TLS or SASL. */
 export async function testBrokers(): Promise<string> {
-  if (given !== "") return given;
+  if (given !== "" && given !== NO_BROKERS) return given;
   if (whyNoBroker !== null) throw new Error(whyNoBroker);
   shared.kafkaOfThisProcess ??= KafkaCluster.start();
   return (await shared.kafkaOfThisProcess).addresses();
@@ -36,12 +37,4 @@ export function freshPrefix(): string {
 export function kafkaTest(title: string, run: () => Promise<void>, timeoutMs = 30_000): void {
   // Skipped: without Java 17 and Maven, or a cluster that is pointed to, there is no broker.
   test.skipIf(whyNoBroker !== null)(title, run, timeoutMs);
-}
-
-/** What a run says about the cases that it leaves out. */
-export function skippedNotice(why: string): string {
-  return (
-    `SKIPPED: every case on a real Kafka broker.\n         ${why};\n` +
-    `         or point ${BROKERS_VARIABLE} to a cluster`
-  );
 }

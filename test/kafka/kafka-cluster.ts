@@ -49,7 +49,8 @@ interface Node {
 
 export class KafkaCluster implements AsyncDisposable {
   private constructor(
-    private readonly folder: string,
+    /** Data, properties and logs of all brokers. */
+    readonly folder: string,
     private readonly nodes: readonly Node[],
     private readonly jvm: readonly string[],
     private readonly isTemporary: boolean,

@@ -1,0 +1,77 @@
+/**
+ * Another program on the same cluster: kafkajs's own producers and consumers, which the adapter
+ * does not use, with every codec.
+ */
+
+import { CompressionCodecs, CompressionTypes, Kafka, type KafkaConfig, logLevel } from "kafkajs";
+import { Codec, compress, decompress } from "../../src/log/kafka/codecs.ts";
+
+for (const [name, codec] of [
+  ["GZIP", Codec.gzip],
+  ["Snappy", Codec.snappy],
+  ["LZ4", Codec.lz4],
+  ["ZSTD", Codec.zstd],
+] as const) {
+  CompressionCodecs[CompressionTypes[name]] = () => ({
+    // kafkajs hands over its encoder, not bytes.
+    compress: async (encoder: { readonly buffer: Buffer }) => compress(encoder.buffer),
+    decompress: async (bytes: Buffer) => decompress(codec, bytes),
+  });
+}
+
+/** Says nothing. Tries again while a new cluster makes its internal topics. */
+export function foreignClient(brokers: string, config: Partial<KafkaConfig> = {}): Kafka {
+  return new Kafka({
+    brokers: brokers.split(","),
+    clientId: "foreign",
+    logLevel: logLevel.NOTHING,
+    retry: { initialRetryTime: 50, retries: 8 },
+    ...config,
+  });
+}
+
+export interface TopicOptions {
+  readonly partitions?: number;
+  /** Such as `{ "compression.type": "lz4" }`. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** Made, and led by somebody. */
+export async function makeTopic(
+  kafka: Kafka,
+  topic: string,
+  { partitions = 1, settings = {} }: TopicOptions = {},
+): Promise<void> {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+    const topics = [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }];
+    await admin.createTopics({ topics, waitForLeaders: true });
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** The first records of a topic with one partition, read committed. */
+export async function readValues(kafka: Kafka, topic: string, count: number): Promise<Buffer[]> {
+  const consumer = kafka.consumer({ groupId: `${topic}-reader`, maxWaitTimeInMs: 100 });
+  const values: Buffer[] = [];
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // A new broker's group coordinator may still load; kafkajs starts again by itself then.
+  consumer.on(consumer.events.CRASH, ({ payload }) => payload.restart || reject(payload.error));
+  await consumer.connect();
+  try {
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({
+      eachMessage: async ({ message }) => {
+        values.push(message.value ?? Buffer.alloc(0));
+        if (values.length >= count) resolve();
+      },
+    });
+    await promise;
+  } finally {
+    await consumer.disconnect();
+  }
+  return values;
+}

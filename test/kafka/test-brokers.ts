@@ -1,0 +1,47 @@
+/**
+ * One Kafka broker for a whole test run, told to the tests by their environment.
+ *
+ *   DEPOSITAJA_TEST_BROKERS | Java and Maven ──> broker ──> environment of `bun test`
+ */
+
+import { missingForBroker } from "./java.ts";
+import { KafkaCluster } from "./kafka-cluster.ts";
+
+/** `host:port,...` of a cluster without TLS or SASL whose topics may be made and removed. */
+export const BROKERS_VARIABLE = "DEPOSITAJA_TEST_BROKERS";
+/** Its value when the run has already said that there is none. */
+export const NO_BROKERS = "none";
+
+export interface BrokersOfRun extends AsyncDisposable {
+  readonly environment: Readonly<Record<string, string>>;
+  /** What is left out and why, to be shown at the end; null when nothing is. */
+  readonly missing: string | null;
+}
+
+/** Rejects when a broker could be started, and does not start. */
+export async function brokersForRun(): Promise<BrokersOfRun> {
+  const nothing = async () => {};
+  const given = process.env[BROKERS_VARIABLE] ?? "";
+  if (given !== "" && given !== NO_BROKERS) {
+    return { environment: {}, missing: null, [Symbol.asyncDispose]: nothing };
+  }
+  const why = await missingForBroker();
+  if (why !== null) {
+    const environment = { [BROKERS_VARIABLE]: NO_BROKERS };
+    return { environment, missing: skippedNotice(why), [Symbol.asyncDispose]: nothing };
+  }
+  const cluster = await KafkaCluster.start();
+  return {
+    environment: { [BROKERS_VARIABLE]: cluster.addresses() },
+    missing: null,
+    [Symbol.asyncDispose]: () => cluster.close(),
+  };
+}
+
+/** What a run says about the cases that it leaves out. */
+export function skippedNotice(why: string): string {
+  return (
+    `SKIPPED: every case on a real Kafka broker.\n         ${why};\n` +
+    `         or point ${BROKERS_VARIABLE} to a cluster`
+  );
+}
