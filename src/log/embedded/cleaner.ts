@@ -72,6 +72,7 @@ function expire(database: Database, ref: PartitionRef, spec: TopicSpec, nowMs: n
     first = place.offset + 1;
   }
   database.query("UPDATE partitions SET start_offset = ? WHERE id = ?").run(first, ref.id);
+  ref.startOffset = first;
   return database
     .query("DELETE FROM records WHERE partition_id = ? AND offset < ?")
     .run(ref.id, first).changes;
