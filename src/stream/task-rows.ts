@@ -13,8 +13,11 @@ import type { RangeOptions, Row, RowKind } from "./group.ts";
 import { endOfPrefix, rowKey, splitRowKey, toBytes, toLatin1 } from "./row-key.ts";
 import type { Store } from "./store.ts";
 
-/** Of one generation. A process has some 20 tasks, and decoded rows take more than they weigh. */
-const GENERATION_BYTES = 1024 * 1024;
+/**
+ * Of one generation, of two. A process has some 20 tasks, and decoded rows take twice what they
+ * weigh here: 40 MB in all.
+ */
+const GENERATION_BYTES = 512 * 1024;
 /** What a decoded row weighs beside its value's bytes; a new one's count from its flush on. */
 const ROW_OVERHEAD_BYTES = 500;
 
