@@ -8,21 +8,19 @@
 import { test } from "bun:test";
 import { missingForBroker } from "./java.ts";
 import { KafkaCluster } from "./kafka-cluster.ts";
-import { BROKERS_VARIABLE, NO_BROKERS, skippedNotice } from "./test-brokers.ts";
+import { BROKERS_VARIABLE, skippedNotice } from "./test-brokers.ts";
 
 const given = process.env[BROKERS_VARIABLE] ?? "";
 /** Why no case can run on a real broker here; null when they can. */
-export const whyNoBroker =
-  given === NO_BROKERS || given === "" ? await missingForBroker() : null;
-// check.ts says it once for all files.
-if (whyNoBroker !== null && given === "") console.error(skippedNotice(whyNoBroker));
+export const whyNoBroker = given === "" ? await missingForBroker() : null;
+if (whyNoBroker !== null) console.error(skippedNotice(whyNoBroker));
 
 /** Test files of one process share it, though each may load this module anew. */
 const shared = globalThis as { kafkaOfThisProcess?: Promise<KafkaCluster> };
 
 /** Addresses of a running cluster of at least one broker, without TLS or SASL. */
 export async function testBrokers(): Promise<string> {
-  if (given !== "" && given !== NO_BROKERS) return given;
+  if (given !== "") return given;
   if (whyNoBroker !== null) throw new Error(whyNoBroker);
   shared.kafkaOfThisProcess ??= KafkaCluster.start();
   return (await shared.kafkaOfThisProcess).addresses();

@@ -175,7 +175,9 @@ export class KafkaCluster implements AsyncDisposable {
       child.stdout.text(),
       child.stderr.text(),
     ]);
-    if (code !== 0) throw new Error(`cannot format a broker's folder:\n${output}${complaints}`);
+    if (code === 0) return;
+    const why = `exit code ${code}, signal ${child.signalCode}\n${output}${complaints}`;
+    throw new Error(`cannot format the folder of broker ${broker}: ${why}`);
   }
 }
 

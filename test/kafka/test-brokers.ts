@@ -9,8 +9,6 @@ import { KafkaCluster } from "./kafka-cluster.ts";
 
 /** `host:port,...` of a cluster without TLS or SASL whose topics may be made and removed. */
 export const BROKERS_VARIABLE = "DEPOSITAJA_TEST_BROKERS";
-/** Its value when the run has already said that there is none. */
-export const NO_BROKERS = "none";
 
 export interface BrokersOfRun extends AsyncDisposable {
   readonly environment: Readonly<Record<string, string>>;
@@ -22,13 +20,10 @@ export interface BrokersOfRun extends AsyncDisposable {
 export async function brokersForRun(): Promise<BrokersOfRun> {
   const nothing = async () => {};
   const given = process.env[BROKERS_VARIABLE] ?? "";
-  if (given !== "" && given !== NO_BROKERS) {
-    return { environment: {}, missing: null, [Symbol.asyncDispose]: nothing };
-  }
+  if (given !== "") return { environment: {}, missing: null, [Symbol.asyncDispose]: nothing };
   const why = await missingForBroker();
   if (why !== null) {
-    const environment = { [BROKERS_VARIABLE]: NO_BROKERS };
-    return { environment, missing: skippedNotice(why), [Symbol.asyncDispose]: nothing };
+    return { environment: {}, missing: skippedNotice(why), [Symbol.asyncDispose]: nothing };
   }
   const cluster = await KafkaCluster.start();
   return {

@@ -36,12 +36,13 @@ export function decompressLz4(bytes: Buffer): Buffer {
 /** Returns where the next frame begins. */
 function readFrame(bytes: Buffer, start: number, output: Output): number {
   if (bytes.readUInt32LE(start) !== FRAME_MAGIC) throw new RangeError("no LZ4 frame is here");
-  const flags = bytes.readUInt8(start + 4);
-  if ((flags & VERSION_MASK) !== VERSION || (flags & DICTIONARY) !== 0) {
-    throw new RangeError(`an LZ4 frame has flags 0x${flags.toString(16)}, which are not known`);
+  const descriptor = bytes.readUInt8(start + 4);
+  if ((descriptor & VERSION_MASK) !== VERSION || (descriptor & DICTIONARY) !== 0) {
+    const shown = descriptor.toString(16);
+    throw new RangeError(`an LZ4 frame has descriptor 0x${shown}, which is not known`);
   }
-  // Magic, flags, block size, the content's size where it is given, the header's checksum.
-  let at = start + 6 + ((flags & CONTENT_SIZE) === 0 ? 0 : 8) + 1;
+  // Magic, descriptor, block size, the content's size where it is given, the header's checksum.
+  let at = start + 6 + ((descriptor & CONTENT_SIZE) === 0 ? 0 : 8) + 1;
   output.beginFrame();
   for (;;) {
     const word = bytes.readUInt32LE(at);
@@ -52,9 +53,9 @@ function readFrame(bytes: Buffer, start: number, output: Output): number {
     const block = bytes.subarray(at, at + size);
     if ((word & UNCOMPRESSED) === 0) readBlock(block, output);
     else output.append(block);
-    at += size + ((flags & BLOCK_CHECKSUM) === 0 ? 0 : CHECKSUM_BYTES);
+    at += size + ((descriptor & BLOCK_CHECKSUM) === 0 ? 0 : CHECKSUM_BYTES);
   }
-  return at + ((flags & CONTENT_CHECKSUM) === 0 ? 0 : CHECKSUM_BYTES);
+  return at + ((descriptor & CONTENT_CHECKSUM) === 0 ? 0 : CHECKSUM_BYTES);
 }
 
 function readBlock(bytes: Buffer, output: Output): void {

@@ -10,11 +10,11 @@ import { foreignClient, makeTopic, readValues } from "../../kafka/foreign-client
 const VALUES: readonly Buffer[] = [
   Buffer.alloc(0),
   Buffer.from("a"),
-  Buffer.from("wallet ".repeat(20_000)),
+  Buffer.from("account ".repeat(20_000)),
   Buffer.alloc(200_000, 7),
   noise(150_000),
   Buffer.concat([noise(70_000), noise(70_000)]),
-  ...Array.from({ length: 500 }, (_, index) => Buffer.from(`deposit of ${index * 37} at ${index}`)),
+  ...Array.from({ length: 500 }, (_, index) => Buffer.from(`sum of ${index * 37} at ${index}`)),
 ];
 
 describe("what Java compressed is read", () => {
