@@ -1,26 +1,28 @@
 /**
- * The log on Kafka as the conformance suite wants it. A place is a prefix in the cluster that
- * DEPOSITAJA_TEST_BROKERS names; a child process imports this module to open the same one.
+ * The log on Kafka as the conformance suite wants it. A place is a prefix in the test run's
+ * cluster; a child process imports this module to open the same one.
  */
 
-import { randomUUID } from "node:crypto";
 import type { Claim, EventLog } from "../../src/log/event-log.ts";
-import { Connections } from "../../src/log/kafka/connections.ts";
+import { Connections, type KafkaAccess } from "../../src/log/kafka/connections.ts";
 import { SESSION_MS } from "../../src/log/kafka/limits.ts";
 import { openKafkaLog } from "../../src/log/kafka/kafka-log.ts";
 import type Broker from "kafkajs/src/broker/index.js";
 import type { ProtocolRequest } from "kafkajs/src/broker/index.js";
 import { ErrorCode } from "../../src/log/kafka/wire.ts";
 import { openTransactions } from "../../src/log/kafka/transaction.ts";
+import { freshPrefix, testBrokers } from "../kafka/broker.ts";
 import type { LogUnderTest, OpenOptions } from "./log-under-test.ts";
 
-const brokers = (process.env["DEPOSITAJA_TEST_BROKERS"] ?? "").split(",");
-const access = { brokers, clientId: "conformance", tls: null, sasl: null };
+async function access(): Promise<KafkaAccess> {
+  const brokers = (await testBrokers()).split(",");
+  return { brokers, clientId: "conformance", tls: null, sasl: null };
+}
 
-function open(place: string, options: OpenOptions = {}): Promise<EventLog> {
+async function open(place: string, options: OpenOptions = {}): Promise<EventLog> {
   const { create = true, settings = {}, nowMs = Date.now, onStep } = options;
   return openKafkaLog({
-    ...access,
+    ...(await access()),
     prefix: place,
     create,
     defaults: {},
@@ -32,7 +34,7 @@ function open(place: string, options: OpenOptions = {}): Promise<EventLog> {
 
 export const logUnderTest: LogUnderTest = {
   name: "Kafka",
-  newPlace: () => `test-${randomUUID()}-`,
+  newPlace: freshPrefix,
   open,
   features: {
     childModule: import.meta.path,
@@ -46,7 +48,7 @@ export const logUnderTest: LogUnderTest = {
       commit: ["transaction begun", "records written", "before commit"],
     },
     usurp: async (_log, place, claim: Claim) => {
-      const connections = new Connections(access);
+      const connections = new Connections(await access());
       const transactionalId = `${place}${claim.group}-${claim.partition}`;
       try {
         await openTransactions({ connections, transactionalId, nowMs: Date.now });
@@ -81,7 +83,10 @@ function loseNextAnswer(log: EventLog, isWritten: boolean): void {
       if (topic.endsWith("-progress")) return broker;
       const send = async <T>(request: ProtocolRequest<T>) =>
         (await isAppend(request))
-          ? lose(() => broker.connectionPool.send(request), () => forgottenBy(topic, partition) as T)
+          ? lose(
+              () => broker.connectionPool.send(request),
+              () => forgottenBy(topic, partition) as T,
+            )
           : broker.connectionPool.send(request);
       return wrapped(broker, { connectionPool: { send } });
     };

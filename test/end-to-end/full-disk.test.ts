@@ -13,7 +13,8 @@ const testMounted = test.skipIf(unmountable !== null);
 const titled = (promise: string) =>
   unmountable === null ? promise : `${promise} (skipped: ${unmountable})`;
 
-testMounted(titled("a full disk refuses deposits, and with space all goes on by itself"), async () => {
+const REFUSES = "a full disk refuses deposits, and with space all goes on by itself";
+testMounted(titled(REFUSES), async () => {
   using disk = new SmallDisk(temporaryFolder(), MEGABYTES);
   const data = join(disk.path, "data");
   const options = { folder: "/" };

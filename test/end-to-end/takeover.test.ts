@@ -10,7 +10,7 @@ const TEST_MS = 60_000;
 const WALLETS = Array.from({ length: 40 }, (_, number) => `wallet-${number}`);
 /** A tick finds the dead and one commit takes what they had; the rest is for a busy machine. */
 const AT_ONCE_MS = 5 * TICK_MS;
-/** As promised: 3 s of standing still, seen once a second, make 4.2 s at most on an idle machine. */
+/** As promised: 3 s of standing still, seen once a second, make 4.2 s at most when idle. */
 const HUNG_MS = 5_000;
 
 test("two `process --all` share; what a killed or hung one had, the other takes", async () => {

@@ -23,7 +23,9 @@ export async function testBrokers(): Promise<string> {
   if (given !== "") return given;
   if (whyNoBroker !== null) throw new Error(whyNoBroker);
   shared.kafkaOfThisProcess ??= KafkaCluster.start();
-  return (await shared.kafkaOfThisProcess).addresses();
+  const brokers = (await shared.kafkaOfThisProcess).addresses();
+  process.env[BROKERS_VARIABLE] = brokers; // for the processes that a case starts
+  return brokers;
 }
 
 /** A prefix for the topics, groups and ids of one case: the cluster is everybody's. */

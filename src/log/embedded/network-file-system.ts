@@ -23,8 +23,10 @@ const NAMES_BY_TYPE = new Map([
   [0x0bd00bd0, "Lustre"],
 ]);
 const FUSE_TYPE = 0x65735546;
-const NETWORK_OVER_FUSE =
-  /^fuse\.(sshfs|gluster.*|ceph.*|s3fs|rclone|davfs.*|gcsfuse|goofys|juicefs|mfs|moosefs|smbnetfs)$/;
+const NETWORK_OVER_FUSE = new RegExp(
+  "^fuse\\.(sshfs|gluster.*|ceph.*|s3fs|rclone|davfs.*|gcsfuse|goofys|juicefs|mfs|moosefs|" +
+    "smbnetfs)$",
+);
 
 /** Its name; null for a local one. Throws what the system throws for a folder that is not there. */
 export function networkFileSystem(folder: string): string | null {

@@ -68,8 +68,9 @@ export class Appender {
   /** What was queued is written, or refused when that takes too long. */
   async close(): Promise<void> {
     this.isClosed = true;
-    const drained = this.whenIdle();
-    await Promise.race([drained, pause(UNAVAILABLE_AFTER_MS)]);
+    const isDrained = new AbortController();
+    const drained = this.whenIdle().finally(() => isDrained.abort());
+    await pause(UNAVAILABLE_AFTER_MS, isDrained.signal);
     this.closing.abort();
     for (const lane of this.lanes.values()) lane.refuseQueued(closed());
     await drained;
@@ -129,7 +130,7 @@ export class Appender {
       step("sent");
     } catch (error) {
       const refused = asRefusal(error);
-      for (const batch of batches) this.settle(batch, { kind: "refused", errorCode: -1, error: refused });
+      for (const batch of batches) this.refuse(batch, refused);
       for (const lane of lanes) {
         if (batches.length === 0) lane.refuseQueued(refused); // there is no producer
         lane.free();
@@ -181,11 +182,15 @@ export class Appender {
     return true;
   }
 
+  private refuse(batch: Batch, error: LogError): void {
+    this.settle(batch, { kind: "refused", errorCode: NO_ANSWER, error });
+  }
+
   private giveUp(batch: Batch, passedMs: number): boolean {
     const limitMs = batch.mayBeWritten ? APPEND_WITHIN_MS : UNAVAILABLE_AFTER_MS;
     if (passedMs < limitMs && !this.closing.signal.aborted) return false;
     const refused = unavailable(`append to ${batch.topic}`, batch.error);
-    this.settle(batch, { kind: "refused", errorCode: -1, error: refused });
+    this.refuse(batch, refused);
     batch.lane.refuseQueued(refused); // it waited as long
     return true;
   }
@@ -228,6 +233,8 @@ export class Appender {
 }
 
 const UNKNOWN_LEADER = -1;
+/** In the place of a broker's error code. */
+const NO_ANSWER = -1;
 
 interface Producer {
   readonly id: bigint;
@@ -251,7 +258,7 @@ class Call {
   private failure: LogError | null = null;
 
   constructor(count: number) {
-    this.offsets = new Array<bigint>(count);
+    this.offsets = Array.from({ length: count }, () => -1n);
     this.left = count;
     if (count === 0) this.deferred.resolve([]);
   }

@@ -16,6 +16,7 @@ import {
   type OutputProgress,
   type Progress,
 } from "../event-log.ts";
+import { inputProgress } from "../input-progress.ts";
 import type { Step } from "./appender.ts";
 import type { Connections } from "./connections.ts";
 import type { Cursor, Fetcher } from "./fetcher.ts";
@@ -215,7 +216,7 @@ export class KafkaClaim implements Claim {
       );
     }
     for (const { topic, nextOffset } of inputs) {
-      const done = this.current?.inputs.find((each) => each.topic === topic)?.nextOffset ?? 0n;
+      const done = inputProgress(this.current, topic)?.nextOffset ?? 0n;
       if (nextOffset > done) continue;
       throw new LogError(
         "position_out_of_range",
@@ -236,8 +237,8 @@ export class KafkaClaim implements Claim {
     const { host, partition, group } = this;
     const place = { topic: host.names.topic(topic), partition };
     const bounds = await stableBounds(host.connections, place);
-    const done = this.progress?.inputs.find((input) => input.topic === topic);
-    if (done === undefined) return host.fetcher.open(place, bounds.start);
+    const done = inputProgress(this.progress, topic);
+    if (done === null) return host.fetcher.open(place, bounds.start);
     const { nextOffset, checksum } = done;
     if (nextOffset < bounds.start || nextOffset > bounds.end) {
       throw new LogError(

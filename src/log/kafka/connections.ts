@@ -50,7 +50,7 @@ export class Connections {
     logCreator: () => debugLog,
   });
   /** By node, or by address for one that was named by the user. */
-  private readonly brokers = new Map<number | string, Broker>();
+  private readonly brokers = new Map<number | string, Promise<Broker>>();
   private readonly addresses = new Map<number, Address>();
   /** Leader of each partition, by topic. */
   private readonly leaders = new Map<string, readonly number[]>();
@@ -121,7 +121,10 @@ export class Connections {
   /** One that is connected, else the first that can be. */
   async any(): Promise<Broker> {
     this.assertOpen();
-    for (const broker of this.brokers.values()) if (broker.isConnected()) return broker;
+    for (const made of this.brokers.values()) {
+      const broker = await made;
+      if (broker.isConnected()) return broker;
+    }
     let failure: unknown;
     const known = [...this.addresses.keys()].map((nodeId) => () => this.broker(nodeId));
     const named = this.access.brokers.map((name) => () => this.connected(name, addressOf(name)));
@@ -165,7 +168,7 @@ export class Connections {
     this.isClosed = true;
     const brokers = [...this.brokers.values()];
     this.brokers.clear();
-    await Promise.all(brokers.map((broker) => broker.disconnect()));
+    await Promise.all(brokers.map(async (made) => (await made).disconnect()));
   }
 
   private async askForLeaders(topic: string): Promise<readonly number[]> {
@@ -187,24 +190,31 @@ export class Connections {
   private async broker(nodeId: number): Promise<Broker> {
     this.assertOpen();
     const address = this.addresses.get(nodeId);
-    if (address === undefined) throw passing("KafkaJSBrokerNotFound", `no broker ${nodeId} is known`);
+    if (address === undefined) {
+      throw passing("KafkaJSBrokerNotFound", `no broker ${nodeId} is known`);
+    }
     return this.connected(nodeId, address);
   }
 
   private async connected(key: number | string, address: Address): Promise<Broker> {
-    let broker = this.brokers.get(key);
-    if (broker === undefined) {
-      broker = new Broker({
-        connectionPool: await this.pools.build(address),
-        logger: this.kafkajsLogger,
-        nodeId: typeof key === "number" ? key : null,
-        authenticationTimeout: AUTHENTICATE_MS,
-        allowAutoTopicCreation: false,
-      });
-      this.brokers.set(key, broker);
+    let made = this.brokers.get(key);
+    if (made === undefined) {
+      made = this.make(typeof key === "number" ? key : null, address);
+      this.brokers.set(key, made);
     }
+    const broker = await made;
     if (!broker.isConnected()) await broker.connect();
     return broker;
+  }
+
+  private async make(nodeId: number | null, address: Address): Promise<Broker> {
+    return new Broker({
+      connectionPool: await this.pools.build(address),
+      logger: this.kafkajsLogger,
+      nodeId,
+      authenticationTimeout: AUTHENTICATE_MS,
+      allowAutoTopicCreation: false,
+    });
   }
 
   /** A broker that has moved is connected anew. */
@@ -214,7 +224,7 @@ export class Connections {
     this.addresses.set(nodeId, { host, port });
     const old = this.brokers.get(nodeId);
     this.brokers.delete(nodeId);
-    old?.disconnect().catch(() => {}); // it is gone already
+    old?.then((broker) => broker.disconnect()).catch(() => {}); // it is gone already
   }
 
   private assertOpen(): void {

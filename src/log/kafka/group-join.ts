@@ -9,7 +9,7 @@ import { type ClaimHost, type KafkaClaim, openClaim } from "./claim.ts";
 import type { Connections } from "./connections.ts";
 import { RELEASE_WITHIN_MS, STAND_IN_LOOKS_EVERY_MS } from "./limits.ts";
 import { Membership } from "./membership.ts";
-import { pause } from "./retry.ts";
+import { atMost, pause } from "./retry.ts";
 
 const logger = getLogger(["log", "kafka"]);
 
@@ -86,8 +86,7 @@ async function standIn(
     await pause(STAND_IN_LOOKS_EVERY_MS, signal);
   }
   revokeAll(held);
-  const all = Promise.all([...held.values()].map(({ released }) => released));
-  await Promise.race([all, pause(RELEASE_WITHIN_MS)]);
+  await atMost(RELEASE_WITHIN_MS, Promise.all([...held.values()].map((each) => each.released)));
 }
 
 async function claimAll(

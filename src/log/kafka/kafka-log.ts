@@ -192,10 +192,11 @@ export class KafkaLog implements EventLog {
     const stop = () => cursor.onChange();
     signal.addEventListener("abort", stop);
     try {
-      while (!signal.aborted && (until === null || cursor.nextOffset < until)) {
+      const hasEnded = () => until !== null && cursor.nextOffset >= until;
+      while (!signal.aborted && !hasEnded()) {
         const records = cursor.take(maxRecords, until);
         if (records.length > 0) yield names.toPort(records);
-        else if (until === null || cursor.nextOffset < until) await cursor.changed();
+        else if (!hasEnded()) await cursor.changed();
       }
     } catch (error) {
       if (!this.closing.signal.aborted) throw error; // a reader ends with its log
@@ -267,7 +268,7 @@ export class KafkaLog implements EventLog {
     const { connections, names } = this.parts;
     const { topics } = await connections.metadata([names.progress(group)]);
     const count = topics[0]?.leaders.length ?? 0;
-    const owners = new Array<string | null>(count).fill(null);
+    const owners = Array.from({ length: count }, (): string | null => null);
     if (count === 0) return [];
     const found = await this.describeGroup(group);
     for (const { clientId, clientHost, memberId, memberAssignment } of found?.members ?? []) {

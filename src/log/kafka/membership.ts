@@ -5,13 +5,13 @@
  *
  * Kafka's classic group protocol is used for who is alive and who runs what; that only one can
  * commit is the transactional id's doing. Partitions that move are let go of first and given away
- * in the next round (assignment.ts).
+ * in the next round (`assignedTo`).
  */
 
 import { getLogger } from "@logtape/logtape";
 import { MemberAssignment, MemberMetadata } from "kafkajs/src/consumer/assignerProtocol.js";
 import { LogError } from "../event-log.ts";
-import { assign } from "./assignment.ts";
+import { assign } from "../assignment.ts";
 import type { KafkaClaim } from "./claim.ts";
 import type { Connections } from "./connections.ts";
 import {
@@ -22,10 +22,10 @@ import {
   RETRY_LAST_MS,
   SESSION_MS,
 } from "./limits.ts";
-import { pause, typeOf } from "./retry.ts";
+import { atMost, pause, typeOf } from "./retry.ts";
 
 const PROTOCOL_TYPE = "consumer";
-const PROTOCOL = "depositaja-copartitioned";
+const PROTOCOL = "copartitioned";
 const logger = getLogger(["log", "kafka"]);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -132,12 +132,10 @@ export class Membership {
     members: readonly { readonly memberId: string; readonly memberMetadata: Buffer }[],
   ) {
     const { topics, partitions } = this.options;
-    const known = members.map(({ memberId, memberMetadata }) => ({
-      id: memberId,
-      owned: ownedOf(memberMetadata),
-    }));
-    const { byMember } = assign(known, partitions);
-    return [...byMember].map(([memberId, own]) => ({
+    const known = new Map(
+      members.map(({ memberId, memberMetadata }) => [memberId, ownedOf(memberMetadata)]),
+    );
+    return [...assignedTo(known, partitions)].map(([memberId, own]) => ({
       memberId,
       memberAssignment: MemberAssignment.encode({
         version: 1,
@@ -163,7 +161,7 @@ export class Membership {
   /** The holder finishes or drops its batch; one that does neither is fenced. */
   private giveBack(claim: KafkaClaim): void {
     claim.revoke();
-    void Promise.race([claim.released, pause(RELEASE_WITHIN_MS)]).then(() => this.released(claim));
+    void atMost(RELEASE_WITHIN_MS, claim.released).then(() => this.released(claim));
   }
 
   private openClaim(partition: number): void {
@@ -260,8 +258,7 @@ export class Membership {
     this.assigned = [];
     const held = [...this.held.values()];
     for (const claim of held) claim.revoke();
-    const all = Promise.all(held.map(({ released }) => released));
-    await Promise.race([all, pause(RELEASE_WITHIN_MS)]);
+    await atMost(RELEASE_WITHIN_MS, Promise.all(held.map(({ released }) => released)));
     if (this.memberId === "") return;
     try {
       const coordinator = await connections.coordinator("group", groupId);
@@ -287,6 +284,26 @@ export class Membership {
       });
     }
   }
+}
+
+/**
+ * What each member runs from now on. A partition that moves is given to nobody until its owner
+ * has let go of it and joined again, so that a batch under way is finished and not fenced (as in
+ * Kafka's cooperative rebalancing, KIP-429).
+ */
+export function assignedTo(
+  owned: ReadonlyMap<string, readonly number[]>,
+  partitions: number,
+): ReadonlyMap<string, readonly number[]> {
+  const owners = new Map<number, string>();
+  for (const [member, own] of owned) for (const partition of own) owners.set(partition, member);
+  const target = assign({ partitions, members: [...owned.keys()], owners });
+  const assigned = new Map<string, number[]>([...owned.keys()].map((member) => [member, []]));
+  target.forEach((member, partition) => {
+    const owner = owners.get(partition) ?? member;
+    if (member !== null && owner === member) assigned.get(member)?.push(partition);
+  });
+  return assigned;
 }
 
 function ownedOf(metadata: Buffer): readonly number[] {

@@ -1,7 +1,7 @@
 /**
  * Names in the cluster: a prefix keeps two deployments apart. The port knows names without it.
  *
- *   topic `deposit` <──prefix `test-`──> `test-deposit` in the cluster
+ *   topic `events` <──prefix `test-`──> `test-events` in the cluster
  */
 
 import type { LogRecord, NewRecord } from "../event-log.ts";

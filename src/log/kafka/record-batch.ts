@@ -14,7 +14,7 @@
 import { type Headers, LogError, type LogRecord, type NewRecord } from "../event-log.ts";
 import { recordChecksum } from "../record-checksum.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
-import { Codec, compress, decompress } from "./compression.ts";
+import { Codec, compress, decompress } from "./codecs.ts";
 import { crc32c } from "./crc32c.ts";
 import type { AbortedTransaction } from "./wire.ts";
 

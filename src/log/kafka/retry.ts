@@ -6,7 +6,7 @@ import { RETRY_FIRST_MS, RETRY_LAST_MS } from "./limits.ts";
 export interface RetryOptions {
   readonly withinMs: number;
   readonly signal?: AbortSignal;
-  /** What it does, for the message: "find the leader of deposit partition 3". */
+  /** What it does, for the message: "look up events partition 3". */
   readonly what: string;
 }
 
@@ -41,6 +41,13 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
     const timer = setTimeout(end, ms);
     signal?.addEventListener("abort", end, { once: true });
   });
+}
+
+/** Resolves with the promise, or after so many milliseconds. */
+export async function atMost(ms: number, promise: Promise<unknown>): Promise<void> {
+  const isOver = new AbortController();
+  await Promise.race([promise, pause(ms, isOver.signal)]);
+  isOver.abort();
 }
 
 /** Of the error that lies at the bottom: kafkajs wraps some in "retries exceeded". */
@@ -84,10 +91,11 @@ export function unavailable(what: string, cause: unknown): LogError {
   return new LogError("unavailable", `cannot ${what}: ${why}`, { cause });
 }
 
+const WRAPPERS = new Set(["KafkaJSNumberOfRetriesExceeded", "KafkaJSNonRetriableError"]);
+
 function bottomOf(error: unknown): unknown {
   let bottom = error;
-  while ((bottom as Error).name === "KafkaJSNumberOfRetriesExceeded" ||
-    (bottom as Error).name === "KafkaJSNonRetriableError") {
+  while (WRAPPERS.has((bottom as Error).name)) {
     const cause = (bottom as Error).cause;
     if (cause === undefined || cause === bottom) break;
     bottom = cause;

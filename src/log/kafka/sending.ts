@@ -107,12 +107,10 @@ function outcomeOf(batch: PartitionBatch, result: ProduceResult | undefined): Se
     case ErrorCode.notEnoughReplicas:
       return { kind: "again", mayBeWritten: false, error: refusal(errorCode, place) };
     case ErrorCode.messageTooLarge:
-    case ErrorCode.recordListTooLarge:
-      return {
-        kind: "refused",
-        errorCode,
-        error: new LogError("record_too_large", `the broker refuses a record for ${place} as too large`),
-      };
+    case ErrorCode.recordListTooLarge: {
+      const message = `the broker refuses a record for ${place} as too large`;
+      return { kind: "refused", errorCode, error: new LogError("record_too_large", message) };
+    }
     default:
       return { kind: "refused", errorCode, error: refusal(errorCode, place) };
   }

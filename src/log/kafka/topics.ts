@@ -6,7 +6,7 @@
  * Imported history carries old timestamps, so records are kept by the broker's own append time.
  */
 
-import { type LogError, LogError as PortError, type TopicSpec } from "../event-log.ts";
+import { LogError, type TopicSpec } from "../event-log.ts";
 import type { Connections } from "./connections.ts";
 import { REQUEST_MS } from "./limits.ts";
 import { retrying, typeOf } from "./retry.ts";
@@ -83,7 +83,8 @@ export function drifts(wanted: DeclaredTopic, actual: ActualTopic): readonly Dri
   for (const [setting, value] of Object.entries(config)) {
     const now = actual.config[setting] ?? "";
     if (now === value) continue;
-    found.push({ setting, declared: value, actual: now, endangers: endangers(setting, value, now) });
+    const isDanger = endangers(setting, value, now);
+    found.push({ setting, declared: value, actual: now, endangers: isDanger });
   }
   return found;
 }
@@ -207,16 +208,14 @@ function mismatch(name: string, found: readonly Drift[]): LogError {
   const differences = found
     .map(({ setting, declared: wanted, actual }) => {
       const field = FIELDS[setting];
-      const name = field === undefined ? setting : `${field} (${setting})`;
-      return `${name} is ${actual}, not ${wanted}`;
+      const what = field === undefined ? setting : `${field} (${setting})`;
+      return `${what} is ${actual}, not ${wanted}`;
     })
     .join("; ");
   const isCount = found.some(({ setting }) => setting === "partitions");
-  return new PortError(
-    "topic_mismatch",
-    `topic ${name} is not as declared: ${differences}. ` +
-      (isCount
-        ? "A partition count can't change under existing data: keys would move."
-        : "Data may be lost by it: correct it with `topics sync`."),
-  );
+  const advice = isCount
+    ? "A partition count can't change under existing data: keys would move."
+    : "Data may be lost by it: correct it with `topics sync`.";
+  const message = `topic ${name} is not as declared: ${differences}. ${advice}`;
+  return new LogError("topic_mismatch", message);
 }

@@ -27,10 +27,7 @@ import { ErrorCode, type PartitionBatch } from "./wire.ts";
 
 const CONCURRENT = "CONCURRENT_TRANSACTIONS";
 const FENCED = new Set(["INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED"]);
-const FENCED_CODES: readonly number[] = [
-  ErrorCode.invalidProducerEpoch,
-  ErrorCode.producerFenced,
-];
+const FENCED_CODES = new Set<number>([ErrorCode.invalidProducerEpoch, ErrorCode.producerFenced]);
 
 export interface TransactionOptions {
   readonly connections: Connections;
@@ -44,7 +41,8 @@ export async function openTransactions(options: TransactionOptions): Promise<Tra
   const { connections, transactionalId } = options;
   const init = async () => {
     const coordinator = await connections.coordinator("transaction", transactionalId);
-    return coordinator.initProducerId({ transactionalId, transactionTimeout: TRANSACTION_TIMEOUT_MS });
+    const transactionTimeout = TRANSACTION_TIMEOUT_MS;
+    return coordinator.initProducerId({ transactionalId, transactionTimeout });
   };
   const found = await withCoordinator(init, { ...options, withinMs: COMMIT_WITHIN_MS });
   return new Transactions(options, {
@@ -80,7 +78,7 @@ export class Transactions {
    * after which the transaction can't be committed.
    */
   async write(records: readonly NewRecord[]): Promise<readonly bigint[]> {
-    const offsets = new Array<bigint>(records.length);
+    const offsets = records.map(() => -1n);
     let open = this.batches(records);
     while (open.length > 0) {
       // One batch for a partition in a request; the rest of a large one follows.
@@ -116,6 +114,7 @@ export class Transactions {
     for (let pauseMs = RETRY_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS)) {
       const outcomes = await sendOnce(connections, open, transactionalId);
       const again: TransactionBatch[] = [];
+      let cause: unknown;
       open.forEach((batch, index) => {
         const outcome = outcomes[index];
         if (outcome?.kind === "done") {
@@ -123,13 +122,16 @@ export class Transactions {
             offsets[at] = outcome.baseOffset + BigInt(i);
           });
         } else if (outcome?.kind === "refused") {
-          throw FENCED_CODES.includes(outcome.errorCode) ? this.fenced(outcome.error) : outcome.error;
-        } else again.push(batch);
+          const { errorCode, error } = outcome;
+          throw FENCED_CODES.has(errorCode) ? this.fenced(error) : error;
+        } else {
+          again.push(batch);
+          cause = outcome?.error;
+        }
       });
       if (again.length === 0) return;
       if (performance.now() > this.endMs) {
-        const cause = outcomes.find(({ kind }) => kind === "again");
-        throw unavailable(`write for ${transactionalId}`, cause?.kind === "again" ? cause.error : "");
+        throw unavailable(`write for ${transactionalId}`, cause);
       }
       open = again;
       await pause(pauseMs, this.options.signal);
