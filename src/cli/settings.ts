@@ -211,10 +211,14 @@ const KNOWN_KEYS = Object.values(DEFINITIONS).flatMap(({ variable, fileKey }) =>
   fileKey === undefined ? [variable] : [variable, fileKey],
 );
 
+/** What the test command reads. */
+const TEST_PREFIX = "DEPOSITAJA_TEST_";
+
 /** Not an error: a cluster's own variables may begin with a service's name. */
 function unknownVariables(environment: SettingsSources["environment"]): string[] {
   return Object.keys(environment)
-    .filter((key) => key.startsWith("DEPOSITAJA_") && !VARIABLES.includes(key))
+    .filter((key) => key.startsWith("DEPOSITAJA_") && !key.startsWith(TEST_PREFIX))
+    .filter((key) => !VARIABLES.includes(key))
     .map((key) => `the variable ${key} is no setting and is not used${nearest(key, VARIABLES)}`);
 }
 

@@ -10,6 +10,7 @@ const CLIENTS = 8;
 const DEPOSITS_EACH = 5;
 
 const untraceable = whyUntraceable();
+// Skipped: where processes may not be traced.
 const testTraced = test.skipIf(untraceable !== null);
 const titled = (promise: string) =>
   untraceable === null ? promise : `${promise} (skipped: ${untraceable})`;

@@ -9,6 +9,7 @@ const MEGABYTES = 8;
 const DEPOSITS = 20;
 
 const unmountable = whyUnmountable();
+// Skipped: where no file system may be mounted.
 const testMounted = test.skipIf(unmountable !== null);
 const titled = (promise: string) =>
   unmountable === null ? promise : `${promise} (skipped: ${unmountable})`;

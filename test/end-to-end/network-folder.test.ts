@@ -17,6 +17,7 @@ const missing = [
 const reason = missing.length === 0 ? "" : ` (skipped: without ${missing.join(", ")})`;
 
 // NFS and SMB would need their kernel modules; sshfs runs over a pipe, without any network.
+// Skipped: where no network file system may be mounted.
 test.skipIf(reason !== "")(`a network file system is refused by its name${reason}`, async () => {
   using folder = temporaryFolder();
   const place = join(folder.path, "mounted");
