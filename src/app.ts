@@ -8,8 +8,6 @@
  *   views of the three tables ──────────> GET /check, `check`, `flags`
  */
 
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { balanceGroup } from "./collector/collector.ts";
 import { depositStream } from "./deposits/deposit.ts";
 import { importDeposits, type ImportRequest, type ImportResult } from "./deposits/import.ts";
@@ -19,13 +17,10 @@ import { flagWalletStream } from "./flagger/flag-wallet.ts";
 import { flaggerGroup } from "./flagger/flagger.ts";
 import type { Deposit } from "./gen/depositaja/v1/deposit_pb.ts";
 import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
-import { type EmbeddedLog, openEmbeddedLog } from "./log/embedded/embedded-log.ts";
-import {
-  type AccessOptions,
-  createHealthService,
-  createService,
-  type Service,
-} from "./service/service.ts";
+import { openPlace, type Place, type PlacedLog, type PlaceOptions } from "./place.ts";
+import type { AccessOptions, Service } from "./service/listening.ts";
+import { createHealthService, createService } from "./service/service.ts";
+import { createDeadLetters, type DeadLetters } from "./stream/dead-letters.ts";
 import { createEmitter, type Emitter } from "./stream/emitter.ts";
 import { type Processor, type ProcessorOptions, startProcessor } from "./stream/processor.ts";
 import {
@@ -36,8 +31,9 @@ import {
   type StreamPosition,
   whenSettled,
 } from "./stream/settling.ts";
+import { Follower } from "./stream/follower.ts";
+import { SettledWait } from "./stream/settled-wait.ts";
 import { StandIn, type StandInOptions } from "./stream/stand-in.ts";
-import { Stores } from "./stream/store.ts";
 import { defineTopology, type Topology, topicSpecs } from "./stream/topology.ts";
 import { View } from "./stream/view.ts";
 import { type Wallets, walletsOf } from "./wallets.ts";
@@ -62,24 +58,24 @@ export const PROCESSOR_NAMES = Object.fromEntries(
   Object.entries(GROUPS).map(([group, { processor }]) => [processor, group]),
 ) as Readonly<Record<ProcessorName, GroupName>>;
 
-export interface AppOptions {
-  /** The data folder, or ":memory:". */
-  readonly folder: string;
-  /** Make folder and log where there is none. */
-  readonly create: boolean;
+export interface AppOptions
+  extends Pick<PlaceOptions, "folder" | "create" | "nowMs">,
+    Partial<Pick<PlaceOptions, "kafka" | "leavesCheckpoints">> {
   /** Said explicitly by the user: an existing log must agree. */
   readonly partitions?: number;
   readonly decimals?: number;
-  /** Unix milliseconds. */
-  readonly nowMs: () => number;
   /** Resolves after so many milliseconds, or when the signal fires. */
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Another thread of this process moves the log's WAL. */
-  readonly leavesCheckpoints?: boolean;
+}
+
+/** How a command waits until what it wrote is settled; `leave` it before the app is closed. */
+export interface Waiting extends Pick<StandIn, "settle" | "leave"> {
+  /** Takes part in partitions before anything is waited for. */
+  join(partitions: Iterable<number>): unknown;
 }
 
 export interface App {
-  readonly log: EmbeddedLog;
+  readonly log: PlacedLog;
   readonly topology: Topology;
   readonly partitions: number;
   readonly decimals: number;
@@ -91,8 +87,12 @@ export interface App {
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly submissions: Submissions;
   readonly wallets: Wallets;
-  /** For a command that must work without a service; `leave` it before `close`. */
-  standIn(options: Pick<StandInOptions, "signal" | "onWait" | "monotonicMs">): StandIn;
+  readonly deadLetters: DeadLetters;
+  /**
+   * For a command that must work without a service. In a data folder it runs what nobody runs; in
+   * a cluster it waits for whoever does.
+   */
+  standIn(options: Pick<StandInOptions, "signal" | "onWait" | "monotonicMs">): Waiting;
   /** The newest position of each stream, in one partition or in all; none where nothing is. */
   ends(partition?: number): Promise<readonly StreamPosition[]>;
   startProcessors(
@@ -112,26 +112,26 @@ export interface App {
 
 /** Throws LogError, as opening and `ensureTopics` do. */
 export async function openApp(options: AppOptions): Promise<App> {
-  const log = openEmbeddedLog({
-    folder: options.folder,
-    create: options.create,
+  const place = await openPlace({
+    kafka: null,
+    leavesCheckpoints: false,
+    ...options,
     defaults: { partitions: String(DEFAULT_PARTITIONS), decimals: String(DEFAULT_DECIMALS) },
     settings: {
       ...(options.partitions === undefined ? {} : { partitions: String(options.partitions) }),
       ...(options.decimals === undefined ? {} : { decimals: String(options.decimals) }),
     },
-    nowMs: options.nowMs,
-    leavesCheckpoints: options.leavesCheckpoints ?? false,
   });
   try {
-    return await assemble(log, options);
+    return await assemble(place, options);
   } catch (error) {
-    await log.close();
+    await place.close();
     throw error;
   }
 }
 
-async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
+async function assemble(place: Place, options: AppOptions): Promise<App> {
+  const { log, stores, copies } = place;
   const partitions = Number(log.settings["partitions"]);
   const decimals = Number(log.settings["decimals"]);
   const groups = ofEachGroup((name) => GROUPS[name].define({ decimals }));
@@ -139,14 +139,22 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
   const { keepsChangelogs } = log;
   await log.ensureTopics(topicSpecs(topology, { partitions, keepsChangelogs }));
 
-  const folder = options.folder === ":memory:" ? ":memory:" : join(options.folder, "stores");
-  const stores = new Stores(folder, log.incarnation);
-  const views = ofEachGroup((name) => new View({ log, group: groups[name], stores, partitions }));
+  const { nowMs, delay } = options;
+  const followers =
+    copies === null
+      ? []
+      : topology.groups.map(
+          (group) => new Follower({ log, group, stores: copies, partitions, delay }),
+        );
+  const follow = (partition: number) => followers.forEach((each) => each.follow(partition));
+  const followAll = () => followers.forEach((each) => each.followAll());
+  const viewOf = (name: GroupName) =>
+    new View({ log, group: groups[name], stores: copies ?? stores, partitions });
+  const views = ofEachGroup(viewOf);
   const progressOf: ProgressReader = (group, partition) =>
     views[group as GroupName].progress(partition);
   const deposits = createEmitter({ log, stream: depositStream, partitions });
   const flagWallet = createEmitter({ log, stream: flagWalletStream, partitions });
-  const { nowMs, delay } = options;
   const onChange = (listener: () => void) => log.onChange(listener);
   const monotonicMs = () => performance.now();
   const startProcessors: App["startProcessors"] = (names, own = {}) =>
@@ -168,8 +176,12 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
     flagWallet,
     submissions: createSubmissions({ deposits, counted: views.balance, onChange, nowMs, delay }),
     wallets: walletsOf({ flagWallet, views }),
+    deadLetters: createDeadLetters({ log, topology, partitions, views, nowMs }),
     startProcessors,
     standIn: (own) => {
+      if (copies !== null) {
+        return new SettledWait({ log, topology, progressOf, delay, follow, ...own });
+      }
       const names = Object.keys(PROCESSOR_NAMES) as ProcessorName[];
       const startStandIns = (wants: (partition: number) => boolean) =>
         startProcessors(names, { standIn: true, wants });
@@ -179,31 +191,55 @@ async function assemble(log: EmbeddedLog, options: AppOptions): Promise<App> {
       const all = Array.from({ length: partitions }, (_, each) => each);
       return newestPositions(log, topology, partition === undefined ? all : [partition]);
     },
-    importDeposits: (request) =>
-      importDeposits(request, {
+    importDeposits: (request) => {
+      followAll(); // it asks what became of each row
+      return importDeposits(request, {
         deposits,
         balance: views.balance,
         ledger: log,
         readSent: ({ partition, from, to }) =>
           log.read({ topic: depositStream.topic, partition, from, until: to }),
         decimals,
-        temporaryFolder: options.folder === ":memory:" ? tmpdir() : options.folder,
+        temporaryFolder: place.temporaryFolder,
         nowMs,
         delay,
-      }),
+      });
+    },
     settled: (positions, signal) =>
       whenSettled({ log, settling: new Settling(topology, positions), progressOf, signal }),
   };
-  const serviceParts = { ...parts, processorNames: ofEachGroup((name) => GROUPS[name].processor) };
+  const serviceParts = {
+    ...parts,
+    processorNames: ofEachGroup((name) => GROUPS[name].processor),
+    viewProblem: () => viewProblemOf(followers),
+  };
   return {
     ...parts,
-    createService: (access) => createService(serviceParts, access),
+    createService: (access) => {
+      followAll();
+      return createService(serviceParts, access);
+    },
     createHealthService: (access) => createHealthService(serviceParts, access),
     close: async () => {
+      await Promise.all(followers.map((each) => each.stop()));
       for (const each of Object.values(views)) each.close();
-      await log.close();
+      await place.close();
     },
   };
+}
+
+/** Why views cannot answer yet; null once each has been in step. */
+function viewProblemOf(followers: readonly Follower[]): string | null {
+  for (const { behind, group } of followers) {
+    if (behind === null) continue;
+    return `the view of ${group.name} is still being brought up to date (partition ${behind})`;
+  }
+  return null;
+}
+
+/** What runs on a log with so many decimals. Throws StreamError. */
+export function topologyOf(decimals: number): Topology {
+  return defineTopology(Object.values(ofEachGroup((name) => GROUPS[name].define({ decimals }))));
 }
 
 function ofEachGroup<T>(make: (name: GroupName) => T): Readonly<Record<GroupName, T>> {

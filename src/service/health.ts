@@ -29,9 +29,9 @@ export function addHealthRoutes(routes: Hono, options: HealthOptions): Readiness
   return readiness;
 }
 
-function told({ problem, groups }: ReadinessNow, { processorNames }: HealthOptions) {
+function told({ problem, isWritable, groups }: ReadinessNow, { processorNames }: HealthOptions) {
   return {
-    log: { writable: problem === null, problem },
+    log: { writable: isWritable, problem },
     groups_without_owner: groups
       .filter(({ partitionsWithoutOwner }) => partitionsWithoutOwner.length > 0)
       .map(({ group }) => group),

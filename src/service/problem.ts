@@ -136,6 +136,7 @@ function knownProblem(error: unknown): Omit<Problem, "status"> | null {
     case "outcome_unknown":
       return { code: error.code, message };
     case "unavailable":
+    case "moved":
     case "closed":
       return { code: "log_unavailable", message };
     default:

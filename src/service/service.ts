@@ -8,36 +8,22 @@
  * deposit answers with its position, an amount may be a string, errors carry a code.
  */
 
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
 import type { Submissions } from "../deposits/submission.ts";
 import { formatNumber, parseAmount } from "../money.ts";
 import { formatPosition } from "../stream/position.ts";
 import { parseDepositBody, readBody } from "./deposit-body.ts";
 import { addHealthRoutes, type HealthOptions } from "./health.ts";
-import { createGuard } from "./host-guard.ts";
 import { idempotencyKey } from "./idempotency-key.ts";
-import { problemResponse, ServiceError } from "./problem.ts";
+import { type AccessOptions, listening, newRoutes, type Service } from "./listening.ts";
+import { problemResponse } from "./problem.ts";
 import { afterOf, refuseQuery } from "./query.ts";
-import type { Readiness } from "./readiness.ts";
-import { type RunningServer, type ServerOptions, startServer } from "./server.ts";
 import { SettledReads, type SettledReadsOptions } from "./settled-reads.ts";
 import { WalletAnswers, type WalletAnswersOptions, walletIdOf } from "./wallet-answers.ts";
-
-export interface Service {
-  /** Answers one request; never rejects. */
-  fetch(request: Request): Response | Promise<Response>;
-  /** Throws ServerError. The server's `stop` answers what is under way, within 5 s. */
-  listen(options: Pick<ServerOptions, "host" | "port" | "portOption">): RunningServer;
-}
 
 export interface ServiceParts extends WalletAnswersOptions, SettledReadsOptions, HealthOptions {
   readonly log: WalletAnswersOptions["log"] & HealthOptions["log"];
   readonly submissions: Submissions;
-}
-
-export interface AccessOptions {
-  /** Names or addresses in Host that are let in beside loopback ones; `*` for any. */
-  readonly allowHosts: readonly string[];
 }
 
 export function createService(parts: ServiceParts, access: AccessOptions): Service {
@@ -91,7 +77,7 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
   return listening([routes, feeds], {
     ...access,
     delay: parts.delay,
-    readiness,
+    watch: (signal) => readiness.watch(signal),
     early: (request) => {
       const segment = plainCheck(request);
       if (segment === null) return null;
@@ -115,79 +101,8 @@ export function createHealthService(
 ): Service {
   const routes = newRoutes();
   const readiness = addHealthRoutes(routes, parts);
-  return listening([routes], { ...access, delay: parts.delay, readiness, abandon: () => {} });
-}
-
-/** Paths are matched as they were sent: a wallet id may hold an encoded slash. */
-function newRoutes(): Hono {
-  const routes = new Hono({ getPath: (request) => pathOf(request.url) });
-  routes.onError((error, c) => problemResponse(error, c.req.path));
-  return routes;
-}
-
-/** What the first of `tables` does not know goes to the next. */
-function listening(
-  tables: readonly [Hono, ...Hono[]],
-  options: AccessOptions &
-    Pick<ServiceParts, "delay"> & {
-      readonly readiness: Readiness;
-      /** What is answered before the router; null for all the rest. */
-      readonly early?: (request: Request) => Response | null;
-      readonly abandon: () => void;
-    },
-): Service {
-  tables.forEach((routes, index) => {
-    const next = tables[index + 1];
-    routes.notFound((c) => (next === undefined ? unrouted(tables, c) : next.fetch(c.req.raw)));
-  });
-  const guard = createGuard(options.allowHosts);
-  const [first] = tables;
-  const answer = (request: Request) => {
-    const refusal = guard(request.headers);
-    if (refusal !== null) return problemResponse(refusal, pathOf(request.url));
-    return options.early?.(request) ?? first.fetch(request);
-  };
-  const fetch = (request: Request) =>
-    request.method === "HEAD" ? headOf(request, answer) : answer(request);
-  const listen = (address: Parameters<Service["listen"]>[0]) => {
-    const server = startServer({ ...options, ...address, fetch });
-    const stopping = new AbortController();
-    void options.readiness.watch(stopping.signal);
-    const stop = () => {
-      stopping.abort();
-      return server.stop();
-    };
-    return { ...server, stop };
-  };
-  return { fetch, listen };
-}
-
-/** What GET answers, less the body: the length stays the body's (RFC 9110, 9.3.2). */
-async function headOf(request: Request, answer: Service["fetch"]): Promise<Response> {
-  const { url, headers, signal } = request;
-  const response = await answer(new Request(url, { headers, signal }));
-  const length = (await response.bytes()).length;
-  const answered = new Headers(response.headers);
-  answered.set("content-length", String(length));
-  // Bun adds it to GET only.
-  answered.set("date", new Date().toUTCString());
-  return new Response(null, { status: response.status, headers: answered });
-}
-
-/** What no route took: another method, or nothing there. */
-function unrouted(tables: readonly Hono[], c: Context): Response {
-  const { method, path } = c.req;
-  const takes = (each: string) =>
-    tables.some(({ router }) => router.match(each, path)[0].length > 0);
-  const known = ["GET", "POST"].filter(takes);
-  if (known.length === 0) {
-    return problemResponse(new ServiceError("not_found", `nothing is at ${path}`), path);
-  }
-  const allow = [...known, ...(known.includes("GET") ? ["HEAD"] : []), "OPTIONS"];
-  const headers = { allow: allow.join(", ") };
-  if (method === "OPTIONS") return new Response(null, { status: 204, headers });
-  const message = `${method} is not possible here: use ${known.join(" or ")}`;
-  return problemResponse(new ServiceError("method_not_allowed", message), path, headers);
+  const watch = (signal: AbortSignal) => readiness.watch(signal);
+  return listening([routes], { ...access, delay: parts.delay, watch, abandon: () => {} });
 }
 
 const CHECK = "/check/";
@@ -210,11 +125,3 @@ function json(text: string): Response {
 
 /** Ready-made, for an object of headers is read anew with every response. */
 const JSON_RESPONSE = { headers: new Headers({ "content-type": "application/json" }) };
-
-/** The path of a URL as it was sent, without query. */
-function pathOf(url: string): string {
-  const start = url.indexOf("/", "https://".length);
-  if (start === -1) return "/";
-  const query = url.indexOf("?", start);
-  return query === -1 ? url.slice(start) : url.slice(start, query);
-}

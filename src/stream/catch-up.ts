@@ -12,14 +12,18 @@ import type { Claim, EventLog, LogRecord, Progress } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
 import { encodeProgress } from "../log/progress-text.ts";
 import type { RecordRunner } from "./record-runner.ts";
+import { refusedBetween } from "./refused-before.ts";
 import { toLatin1 } from "./row-key.ts";
 import type { Store } from "./store.ts";
 import { ruleFailed, StreamError } from "./stream-error.ts";
 import type { EncodedRow, TaskRows } from "./task-rows.ts";
+import { TOMBSTONE_RETENTION_MS } from "./topology.ts";
 
 const MAX_BATCH_RECORDS = 2_048;
 /** Records between two turns of the event loop, for a rule that takes 10 ms a record. */
 const SLICE_RECORDS = 64;
+/** A store out of step for longer than half the time that tombstones are kept is built anew. */
+const STORE_LIFE_MS = TOMBSTONE_RETENTION_MS / 2;
 /** Rows or records between two transactions of the store. */
 const FLUSH_EVERY_RECORDS = 8_192;
 
@@ -38,12 +42,14 @@ export interface CatchUp {
  * `store_mismatch`, `store_fenced`, `rule_failed`.
  */
 export async function catchUp(options: CatchUp): Promise<void> {
-  const { store, log, to } = options;
+  const { claim, store, log, to } = options;
   const from = store.progress();
   if (from !== null) checkNotAhead(store, from, to);
   if (to === null || isSame(from, to)) return;
-  if (log.keepsChangelogs) await followChangelog(options, from, to);
-  else await runAgain(options, from, to);
+  if (!log.keepsChangelogs) return runAgain(options, from, to);
+  const { group, partition, epoch, revoked: signal } = claim;
+  resetIfStale(store, epoch);
+  await followChangelog({ log, group, partition, store, epoch, to, signal });
 }
 
 async function runAgain(options: CatchUp, from: Progress | null, to: Progress): Promise<void> {
@@ -57,11 +63,15 @@ async function runAgain(options: CatchUp, from: Progress | null, to: Progress): 
     flushed = after;
     recordsSinceFlush = 0;
   };
+  const { group, partition } = claim;
+  const refused = await refusedBetween({ log: options.log, group, partition, from, to });
+  const isTaken = ({ topic, offset }: LogRecord) => refused.get(topic)?.has(offset) !== true;
   const batches = claim.replay({ from, to, maxRecords: MAX_BATCH_RECORDS });
   for await (const records of slicesOf(batches)) {
-    const failure = store.snapshot(() => runner.run(records));
+    const taken = refused.size === 0 ? records : records.filter(isTaken);
+    const failure = store.snapshot(() => runner.run(taken));
     // It went well once: the rule has changed since.
-    if (failure !== null) throw ruleFailed(claim.group, records[failure.index], failure.error);
+    if (failure !== null) throw ruleFailed(group, taken[failure.index], failure.error);
     runner.discard();
     rows.committed();
     for (const { topic, offset, checksum } of records) {
@@ -75,39 +85,62 @@ async function runAgain(options: CatchUp, from: Progress | null, to: Progress): 
   flush(to);
 }
 
-async function followChangelog(
-  options: CatchUp,
-  from: Progress | null,
-  to: Progress,
-): Promise<void> {
-  const { claim, store, log } = options;
-  let before = from;
+export interface ChangelogRange {
+  readonly log: EventLog;
+  readonly group: string;
+  readonly partition: number;
+  readonly store: Store;
+  readonly epoch: number;
+  /** What the group has committed: where the store is to stand. */
+  readonly to: Progress;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * For a store that is opened and not in step: after too long the changelog may have dropped
+ * tombstones of rows that it still has.
+ */
+export function resetIfStale(store: Store, epoch: number): void {
+  if (store.mayMissTombstones(STORE_LIFE_MS)) store.reset(epoch);
+}
+
+/** Brings a store to a progress by the rows that changed; half-way where the signal fires. */
+export async function followChangelog(options: ChangelogRange): Promise<void> {
+  const { log, group, partition, store, epoch, to, signal } = options;
+  let before = store.progress();
+  const { inputs = [], changelogOffset = null } = before ?? {};
+  if (changelogOffset !== null && changelogOffset > (to.changelogOffset ?? -1n)) {
+    throw new StreamError(
+      "store_mismatch",
+      `the store ${store.path} stands at offset ${changelogOffset} of ${group}-table partition ` +
+        `${partition}, but its group has committed only up to ${to.changelogOffset ?? "none"}: ` +
+        "delete the store, and it is built anew",
+    );
+  }
   let pending: EncodedRow[] = [];
-  const apply = (after: Progress) => {
-    store.apply({ epoch: claim.epoch, before, after, rows: pending });
+  const apply = (after: Progress, isInStep: boolean) => {
+    store.apply({ epoch, before, after, rows: pending, isInStep });
     before = after;
     pending = [];
   };
-  if (to.changelogOffset !== null) {
+  if (to.changelogOffset !== null && to.changelogOffset !== changelogOffset) {
     const batches = log.read({
-      topic: `${claim.group}-table`,
-      partition: claim.partition,
-      from: from?.changelogOffset == null ? 0n : from.changelogOffset + 1n,
+      topic: `${group}-table`,
+      partition,
+      from: changelogOffset === null ? 0n : changelogOffset + 1n,
       until: to.changelogOffset + 1n,
-      signal: claim.revoked,
+      signal,
     });
     for await (const records of batches) {
-      for (const { key, value } of records) {
-        pending.push([toLatin1(key), value]);
-      }
+      for (const { key, value } of records) pending.push([toLatin1(key), value]);
       const last = records.at(-1);
       if (pending.length < FLUSH_EVERY_RECORDS || last === undefined) continue;
       // The rows are ahead of the inputs named here, and the changelog's offset says how far.
-      apply({ inputs: from?.inputs ?? [], outputs: to.outputs, changelogOffset: last.offset });
+      apply({ inputs, outputs: to.outputs, changelogOffset: last.offset }, false);
       await nextTurn();
     }
   }
-  if (!claim.revoked.aborted) apply(to);
+  if (!signal.aborted) apply(to, true);
 }
 
 /** Outputs count as those of the end: they are in the log, and "settled" must wait for them. */

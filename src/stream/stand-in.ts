@@ -162,10 +162,10 @@ class Watch {
   }
 }
 
-function describe(
+export function describe(
   positions: readonly StreamPosition[],
   pending: Pending,
-  { topology, progressOf }: StandInOptions,
+  { topology, progressOf }: Pick<StandInOptions, "topology" | "progressOf">,
 ): Wait {
   let leftRecords = 0n;
   for (const position of positions) {

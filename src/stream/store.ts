@@ -29,7 +29,7 @@ import { storeFault, storeMismatch } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
 
 /** Grows with every change of the file, of row keys, or of the engine's own rows. */
-const FORMAT = "1";
+const FORMAT = "2";
 /** For another owner's transaction. The event loop stands still, so longer waits are not here. */
 const LOCK_WAIT_MS = 40;
 /**
@@ -43,7 +43,7 @@ const SCHEMA = `
 CREATE TABLE rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE place (
   id INTEGER PRIMARY KEY CHECK (id = 0), format TEXT NOT NULL, incarnation TEXT NOT NULL,
-  epoch INTEGER NOT NULL, progress TEXT);
+  epoch INTEGER NOT NULL, progress TEXT, in_step_ms INTEGER);
 `;
 
 export interface StoredRow {
@@ -66,6 +66,8 @@ export class Stores {
     readonly folder: string,
     /** Of the log that the stores fold. */
     readonly incarnation: string,
+    /** Unix milliseconds. Left out where no store is ever caught up from a changelog. */
+    private readonly nowMs: () => number = () => 0,
   ) {}
 
   /** For the partition's owner: made when missing. Throws `store_mismatch`, `store_unavailable`. */
@@ -86,7 +88,7 @@ export class Stores {
 
   private connect(table: string, partition: number, create: boolean): Store | null {
     const path = this.name(table, partition);
-    const { incarnation } = this;
+    const { incarnation, nowMs } = this;
     if (this.folder === ":memory:") {
       let database = this.shared.get(path);
       if (database === undefined && create) {
@@ -94,7 +96,7 @@ export class Stores {
         this.shared.set(path, database);
       }
       if (database === undefined) return null;
-      return new Store(database, path, { incarnation, isShared: true });
+      return new Store(database, path, { incarnation, nowMs, isShared: true });
     }
     if (!create && !existsSync(path)) return null;
     let database: Database | null = null;
@@ -107,7 +109,7 @@ export class Stores {
       database.exec(`PRAGMA cache_size = -${create ? OWNER_CACHE_KIB : READER_CACHE_KIB}`);
       database.exec("PRAGMA synchronous = NORMAL");
       initialise(database, incarnation);
-      return new Store(database, path, { incarnation, isShared: false });
+      return new Store(database, path, { incarnation, nowMs, isShared: false });
     } catch (error) {
       database?.close();
       throw storeFault(path, error);
@@ -154,7 +156,7 @@ function initialise(database: Database, incarnation: string): Database {
   database.exec("BEGIN IMMEDIATE");
   if (!isThere()) {
     database.exec(SCHEMA);
-    database.query("INSERT INTO place VALUES (0, ?, ?, 0, NULL)").run(FORMAT, incarnation);
+    database.query("INSERT INTO place VALUES (0, ?, ?, 0, NULL, NULL)").run(FORMAT, incarnation);
   }
   database.exec("COMMIT");
   return database;
@@ -171,7 +173,11 @@ export class Store {
   constructor(
     private readonly database: Database,
     readonly path: string,
-    private readonly options: { readonly incarnation: string; readonly isShared: boolean },
+    private readonly options: {
+      readonly incarnation: string;
+      readonly nowMs: () => number;
+      readonly isShared: boolean;
+    },
   ) {
     checkIdentity(database, path, options.incarnation);
     this.inode = options.isShared ? null : inodeAt(path);
@@ -183,8 +189,11 @@ export class Store {
       remove: prepare("DELETE FROM rows WHERE key = ?"),
       forward: prepare(`${range} LIMIT ?`),
       backward: prepare(`${range} DESC LIMIT ?`),
-      place: prepare("SELECT epoch, progress FROM place"),
-      move: prepare("UPDATE place SET epoch = ?, progress = ? WHERE epoch <= ? AND progress IS ?"),
+      place: prepare("SELECT epoch, progress, in_step_ms FROM place"),
+      move: prepare(
+        "UPDATE place SET epoch = ?, progress = ?, in_step_ms = coalesce(?, in_step_ms) " +
+          "WHERE epoch <= ? AND progress IS ?",
+      ),
       begin: prepare("BEGIN IMMEDIATE"),
       commit: prepare("COMMIT"),
       version: prepare("PRAGMA data_version"),
@@ -218,7 +227,22 @@ export class Store {
   /** Takes the store for an owner. Throws `store_fenced` when a later owner has it. */
   take(epoch: number): void {
     const { progress } = this.place();
-    this.transact(() => this.move(epoch, progress, progress));
+    this.transact(() => this.move({ epoch, before: progress, after: progress, inStepMs: null }));
+  }
+
+  /** Was it out of step with its log for so long? For one that never was, since it was begun. */
+  mayMissTombstones(lifeMs: number): boolean {
+    const { in_step_ms: inStepMs } = this.place();
+    return inStepMs !== null && this.options.nowMs() - inStepMs > lifeMs;
+  }
+
+  /** Throws away all rows, to be built anew. Throws `store_fenced`. */
+  reset(epoch: number): void {
+    const { progress } = this.place();
+    this.transact(() => {
+      this.move({ epoch, before: progress, after: null, inStepMs: null });
+      this.database.exec("DELETE FROM rows; UPDATE place SET in_step_ms = NULL");
+    });
   }
 
   /**
@@ -230,10 +254,15 @@ export class Store {
     readonly before: Progress | null;
     readonly after: Progress;
     readonly rows: Iterable<readonly [key: string, value: Uint8Array | null]>;
+    /** False half-way through a catch-up. */
+    readonly isInStep?: boolean;
   }): void {
+    const { epoch, isInStep = true } = change;
     const before = change.before === null ? null : encodeProgress(change.before);
+    const after = encodeProgress(change.after);
     this.transact(() => {
-      this.move(change.epoch, before, encodeProgress(change.after));
+      const isStamped = isInStep || before === null;
+      this.move({ epoch, before, after, inStepMs: isStamped ? this.options.nowMs() : null });
       for (const [key, value] of change.rows) {
         if (value === null) this.statements.remove.run(toBytes(key));
         else this.statements.put.run(toBytes(key), value);
@@ -284,8 +313,8 @@ export class Store {
     }
   }
 
-  private move(epoch: number, before: string | null, after: string | null): void {
-    const { changes } = this.statements.move.run(epoch, after, epoch, before);
+  private move({ epoch, before, after, inStepMs }: Move): void {
+    const { changes } = this.statements.move.run(epoch, after, inStepMs, epoch, before);
     if (changes === 1) return;
     throw new StreamError(
       "store_fenced",
@@ -309,6 +338,15 @@ function inodeAt(path: string): number | null {
 interface Place {
   readonly epoch: number;
   readonly progress: string | null;
+  readonly in_step_ms: number | null;
+}
+
+interface Move {
+  readonly epoch: number;
+  readonly before: string | null;
+  readonly after: string | null;
+  /** Null leaves it as it is. */
+  readonly inStepMs: number | null;
 }
 
 /** First of all: another format's tables may be named otherwise. */

@@ -9,7 +9,7 @@ import { deadLetterTopic, type Group, type Stream, tableName } from "./group.ts"
 import { StreamError } from "./stream-error.ts";
 
 /** How long a changelog keeps tombstones: a store away for less is caught up from it. */
-const TOMBSTONE_RETENTION_MS = 7 * 24 * 60 * 60 * 1_000;
+export const TOMBSTONE_RETENTION_MS = 7 * 24 * 60 * 60 * 1_000;
 
 export interface Topology {
   /** In the order of the flow. */

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { createHealthService, createService, type Service } from "../../src/service/service.ts";
+import type { Service } from "../../src/service/listening.ts";
+import { createHealthService, createService } from "../../src/service/service.ts";
 import { ask, depositBody } from "./requests.ts";
 import { type RunningApp, runApp, within } from "./running-app.ts";
 

@@ -1,6 +1,6 @@
 /** Requests to a service, as a client of this machine makes them. */
 
-import type { Service } from "../../src/service/service.ts";
+import type { Service } from "../../src/service/listening.ts";
 
 export interface Ask {
   readonly headers?: Record<string, string>;

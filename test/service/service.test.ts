@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { LogError, type LogErrorCode } from "../../src/log/event-log.ts";
-import { createService, type Service } from "../../src/service/service.ts";
+import type { Service } from "../../src/service/listening.ts";
+import { createService } from "../../src/service/service.ts";
 import { ask, type Ask, depositBody } from "./requests.ts";
 import { type RunningApp, runApp, type RunOptions, within } from "./running-app.ts";
 

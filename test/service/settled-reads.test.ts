@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { createService, type Service } from "../../src/service/service.ts";
+import type { Service } from "../../src/service/listening.ts";
+import { createService } from "../../src/service/service.ts";
 import { MAX_WAITING_READS, SETTLING_TIMEOUT_MS } from "../../src/service/settled-reads.ts";
 import { ask, depositBody } from "./requests.ts";
 import { type RunningApp, runApp, type RunOptions, within } from "./running-app.ts";

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { type Service, createService } from "../../src/service/service.ts";
+import type { Service } from "../../src/service/listening.ts";
+import { createService } from "../../src/service/service.ts";
 import { WalletAnswers } from "../../src/service/wallet-answers.ts";
 import { ask, depositBody } from "./requests.ts";
 import { type Folder, type RunningApp, runApp, temporaryFolder, within } from "./running-app.ts";

@@ -21,8 +21,8 @@ import {
   TRANSACTION_TIMEOUT_MS,
   UNAVAILABLE_AFTER_MS,
 } from "./limits.ts";
-import { encodeBatch } from "./record-batch.ts";
-import { pause, retrying, unavailable } from "./retry.ts";
+import { encodeBatch, recordBytes } from "./record-batch.ts";
+import { messageOf, pause, retrying, unavailable } from "./retry.ts";
 import { type Sent, sendOnce } from "./sending.ts";
 import { ErrorCode, type PartitionBatch } from "./wire.ts";
 
@@ -33,9 +33,12 @@ export class Appender {
   private readonly lanes = new Map<string, Lane>();
   /** Lanes with a batch under way, by the leader that has the request. */
   private readonly busyLeaders = new Set<number>();
-  private producer: Promise<Producer> | null = null;
+  private producer: Producer | null = null;
+  private making: Promise<Producer> | null = null;
   private queuedBytes = 0;
   private isScheduled = false;
+  private lastProblem: string | null = null;
+  private probing: Promise<void> | null = null;
   private isClosed = false;
   /** What is under way is given up. */
   private readonly closing = new AbortController();
@@ -51,7 +54,7 @@ export class Appender {
   /** Topics and sizes are checked by the caller. */
   append(records: readonly NewRecord[]): Promise<readonly bigint[]> {
     if (this.isClosed) return Promise.reject(closed());
-    const bytes = records.reduce((sum, record) => sum + sizeOf(record), 0);
+    const bytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
     if (this.queuedBytes + bytes > QUEUE_BYTES && this.queuedBytes > 0) {
       const message = `${this.queuedBytes} bytes wait to be written: try again in a moment`;
       return Promise.reject(new LogError("busy", message));
@@ -63,6 +66,31 @@ export class Appender {
     return call.done.finally(() => {
       this.queuedBytes -= bytes;
     });
+  }
+
+  /**
+   * Why the last batch was not written; null when it was, or when the brokers answer again: a
+   * service that is sent nothing while it is not ready must become ready all the same.
+   */
+  get problem(): string | null {
+    if (this.lastProblem !== null) this.probe();
+    return this.lastProblem;
+  }
+
+  private probe(): void {
+    this.probing ??= this.options.connections
+      .metadata([])
+      .then(
+        () => {
+          this.lastProblem = null;
+        },
+        (error: unknown) => {
+          this.lastProblem = messageOf(error);
+        },
+      )
+      .finally(() => {
+        this.probing = null;
+      });
   }
 
   /** What was queued is written, or refused when that takes too long. */
@@ -160,10 +188,12 @@ export class Appender {
   /** Whether the batch has come to its end. */
   private settle(batch: Batch, outcome: Sent): boolean {
     if (outcome.kind === "done") {
+      this.lastProblem = null;
       batch.succeed(outcome.baseOffset);
       return true;
     }
     batch.error = outcome.error;
+    if (outcome.kind === "again") this.lastProblem = messageOf(outcome.error);
     if (outcome.kind === "again") {
       if (outcome.mayBeWritten) batch.mayBeWritten = true;
       batch.lane.leader = UNKNOWN_LEADER;
@@ -201,15 +231,12 @@ export class Appender {
     lane.leader = leaders[lane.partition] ?? UNKNOWN_LEADER;
   }
 
-  private currentProducer(): Promise<Producer> {
-    if (this.producer === null) {
-      const made = this.makeProducer();
-      this.producer = made;
-      made.catch(() => {
-        if (this.producer === made) this.producer = null;
-      });
-    }
-    return this.producer;
+  private async currentProducer(): Promise<Producer> {
+    if (this.producer !== null) return this.producer;
+    this.making ??= this.makeProducer().finally(() => {
+      this.making = null;
+    });
+    return this.making;
   }
 
   private async makeProducer(): Promise<Producer> {
@@ -218,17 +245,18 @@ export class Appender {
       (await connections.any()).initProducerId({ transactionTimeout: TRANSACTION_TIMEOUT_MS });
     const what = "write to the log";
     const found = await retrying(ask, { withinMs: UNAVAILABLE_AFTER_MS, what });
-    return {
+    const producer = {
       id: BigInt(found.producerId),
       epoch: found.producerEpoch,
       sequences: new Map(),
     };
+    this.producer = producer;
+    return producer;
   }
 
+  /** Nothing is sent under it any more, not even in this turn. */
   private retire(producer: Producer): void {
-    void this.producer?.then((current) => {
-      if (current === producer) this.producer = null;
-    });
+    if (this.producer === producer) this.producer = null;
   }
 }
 
@@ -312,7 +340,7 @@ class Lane {
   take(bytes: number): readonly Item[] {
     let sum = 0;
     const end = this.queue.findIndex(({ record }, index) => {
-      sum += sizeOf(record);
+      sum += recordBytes(record);
       return index > 0 && sum > bytes;
     });
     return this.queue.splice(0, end < 0 ? this.queue.length : end);
@@ -408,10 +436,4 @@ function asRefusal(error: unknown): LogError {
 
 function closed(): LogError {
   return new LogError("closed", "the log is closed: open it again");
-}
-
-function sizeOf({ key, value, headers = [] }: NewRecord): number {
-  let bytes = key.length + (value?.length ?? 0);
-  for (const [name, each] of headers) bytes += name.length + each.length;
-  return bytes;
 }

@@ -116,6 +116,7 @@ export class KafkaClaim implements Claim {
   }
 
   async read(maxRecords: number): Promise<readonly LogRecord[]> {
+    if (this.revoked.aborted) return [];
     this.inputs ??= this.openInputs();
     const cursors = await this.inputs;
     while (!this.revoked.aborted) {
@@ -227,7 +228,13 @@ export class KafkaClaim implements Claim {
   }
 
   private async openInputs(): Promise<readonly Cursor[]> {
-    const cursors = await Promise.all(this.place.topics.map((topic) => this.openInput(topic)));
+    const opened = await Promise.allSettled(this.place.topics.map((each) => this.openInput(each)));
+    const cursors = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+    const failed = opened.find((each) => each.status === "rejected");
+    if (failed !== undefined) {
+      for (const cursor of cursors) cursor.close();
+      throw failed.reason;
+    }
     for (const cursor of cursors) cursor.onChange = () => this.wake();
     return cursors;
   }

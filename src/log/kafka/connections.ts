@@ -9,13 +9,21 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import Broker from "kafkajs/src/broker/index.js";
+import type Broker from "kafkajs/src/broker/index.js";
 import connectionPoolBuilder from "kafkajs/src/cluster/connectionPoolBuilder.js";
 import { createLogger } from "kafkajs/src/loggers/index.js";
-import createSocketFactory from "kafkajs/src/network/socketFactory.js";
 import { LogError } from "../event-log.ts";
-import { AUTHENTICATE_MS, CONNECT_MS, REQUEST_MS, UNKNOWN_TOPIC_WITHIN_MS } from "./limits.ts";
-import { pause } from "./retry.ts";
+import { BrokerConnection } from "./broker-connection.ts";
+import {
+  AUTHENTICATE_MS,
+  CONNECT_AGAIN_MS,
+  CONNECT_MS,
+  CONNECT_NEXT_MS,
+  REQUEST_MS,
+  UNKNOWN_TOPIC_WITHIN_MS,
+} from "./limits.ts";
+import { atMost, isLoginRefused, pause } from "./retry.ts";
+import { openSocket } from "./socket.ts";
 import { type ClusterMetadata, ErrorCode, metadata } from "./wire.ts";
 
 /** How to reach a cluster. */
@@ -50,7 +58,7 @@ export class Connections {
     logCreator: () => debugLog,
   });
   /** By node, or by address for one that was named by the user. */
-  private readonly brokers = new Map<number | string, Promise<Broker>>();
+  private readonly brokers = new Map<number | string, BrokerConnection>();
   private readonly addresses = new Map<number, Address>();
   /** Leader of each partition, by topic. */
   private readonly leaders = new Map<string, readonly number[]>();
@@ -61,11 +69,11 @@ export class Connections {
   constructor(private readonly access: KafkaAccess) {
     this.pools = connectionPoolBuilder({
       logger: this.kafkajsLogger,
-      socketFactory: createSocketFactory(),
+      socketFactory: openSocket,
       brokers: access.brokers,
       clientId: access.clientId,
       ssl: access.tls ?? undefined,
-      sasl: access.sasl ?? undefined,
+      sasl: access.sasl === null ? undefined : { ...access.sasl }, // kafkajs writes into it
       connectionTimeout: CONNECT_MS,
       reauthenticationThreshold: AUTHENTICATE_MS,
       requestTimeout: REQUEST_MS,
@@ -73,8 +81,8 @@ export class Connections {
     });
   }
 
-  /** Of the topics that are named; brokers and the cluster's id come with it. */
-  async metadata(topics: readonly string[]): Promise<ClusterMetadata> {
+  /** Of the topics that are named, or with null of all; brokers and cluster's id come with it. */
+  async metadata(topics: readonly string[] | null): Promise<ClusterMetadata> {
     const found = await metadata(await this.any(), topics);
     for (const { nodeId, host, port } of found.brokers) this.learn(nodeId, { host, port });
     return found;
@@ -118,24 +126,37 @@ export class Connections {
     this.leaders.delete(topic);
   }
 
-  /** One that is connected, else the first that can be. */
+  /**
+   * One that is connected, else the first that can be: the next is tried when one takes long,
+   * since a host that is gone does not say so.
+   */
   async any(): Promise<Broker> {
     this.assertOpen();
-    for (const made of this.brokers.values()) {
-      const broker = await made;
-      if (broker.isConnected()) return broker;
-    }
-    let failure: unknown;
+    const usable = () => [...this.brokers.values()].find((each) => each.isUsable);
+    const found = usable();
+    if (found !== undefined) return found.opened;
     const known = [...this.addresses.keys()].map((nodeId) => () => this.broker(nodeId));
     const named = this.access.brokers.map((name) => () => this.connected(name, addressOf(name)));
+    const attempts: Promise<Broker>[] = [];
     for (const connect of [...known, ...named]) {
-      try {
-        return await connect();
-      } catch (error) {
-        failure = error;
-      }
+      let failure: unknown;
+      const attempt = connect();
+      attempts.push(attempt);
+      const settled = attempt.then(
+        () => {},
+        (error: unknown) => {
+          failure = error;
+        },
+      );
+      await atMost(CONNECT_NEXT_MS, settled);
+      const made = usable();
+      if (made !== undefined) return made.opened;
+      // The next broker would refuse it, too, and a user with too many failures may be locked.
+      if (isLoginRefused(failure)) throw failure;
     }
-    throw failure;
+    return Promise.any(attempts).catch((error: AggregateError) => {
+      throw error.errors.at(-1);
+    });
   }
 
   /** The broker that keeps a group or a transaction, connected. */
@@ -166,9 +187,8 @@ export class Connections {
   /** Idempotent. What waits for an answer is rejected. */
   async close(): Promise<void> {
     this.isClosed = true;
-    const brokers = [...this.brokers.values()];
+    for (const connection of this.brokers.values()) connection.end(closed());
     this.brokers.clear();
-    await Promise.all(brokers.map(async (made) => (await made).disconnect()));
   }
 
   private async askForLeaders(topic: string): Promise<readonly number[]> {
@@ -196,25 +216,20 @@ export class Connections {
     return this.connected(nodeId, address);
   }
 
+  /** Shared by all who ask; one that has just failed is not tried again by each of them. */
   private async connected(key: number | string, address: Address): Promise<Broker> {
-    let made = this.brokers.get(key);
-    if (made === undefined) {
-      made = this.make(typeof key === "number" ? key : null, address);
-      this.brokers.set(key, made);
-    }
-    const broker = await made;
-    if (!broker.isConnected()) await broker.connect();
-    return broker;
-  }
-
-  private async make(nodeId: number | null, address: Address): Promise<Broker> {
-    return new Broker({
-      connectionPool: await this.pools.build(address),
+    const known = this.brokers.get(key);
+    if (known !== undefined && !known.isOver) return known.opened;
+    const failure = known?.failedWithin(CONNECT_AGAIN_MS) ?? null;
+    if (failure !== null) throw failure;
+    const connection = new BrokerConnection({
+      pool: () => this.pools.build(address),
       logger: this.kafkajsLogger,
-      nodeId,
-      authenticationTimeout: AUTHENTICATE_MS,
-      allowAutoTopicCreation: false,
+      nodeId: typeof key === "number" ? key : null,
+      name: `${address.host}:${address.port}`,
     });
+    this.brokers.set(key, connection);
+    return connection.opened;
   }
 
   /** A broker that has moved is connected anew. */
@@ -222,13 +237,13 @@ export class Connections {
     const known = this.addresses.get(nodeId);
     if (known?.host === host && known.port === port) return;
     this.addresses.set(nodeId, { host, port });
-    const old = this.brokers.get(nodeId);
+    const moved = `broker ${nodeId} is at ${host}:${port} now`;
+    this.brokers.get(nodeId)?.end(passing("KafkaJSConnectionError", moved));
     this.brokers.delete(nodeId);
-    old?.then((broker) => broker.disconnect()).catch(() => {}); // it is gone already
   }
 
   private assertOpen(): void {
-    if (this.isClosed) throw new LogError("closed", "the log is closed: open it again");
+    if (this.isClosed) throw closed();
   }
 }
 
@@ -246,6 +261,10 @@ function addressOf(name: string): Address {
   const colon = name.lastIndexOf(":");
   const host = name.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
   return { host, port: Number(name.slice(colon + 1)) };
+}
+
+function closed(): LogError {
+  return new LogError("closed", "the log is closed: open it again");
 }
 
 /** With a type that `isPassing` knows. */

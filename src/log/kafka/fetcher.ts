@@ -10,7 +10,7 @@
  */
 
 import { LogError, type LogRecord } from "../event-log.ts";
-import type { Connections } from "./connections.ts";
+import { type Connections, unknownPartition } from "./connections.ts";
 import {
   FETCH_BYTES,
   FETCH_PARTITION_BYTES,
@@ -20,7 +20,7 @@ import {
   RETRY_LAST_MS,
 } from "./limits.ts";
 import { decodeBatches } from "./record-batch.ts";
-import { isPassing, pause } from "./retry.ts";
+import { isPassing, messageOf, pause } from "./retry.ts";
 import { ErrorCode, fetch, type FetchResult } from "./wire.ts";
 
 type Mode =
@@ -66,6 +66,11 @@ export class Fetcher {
     return cursor;
   }
 
+  /** Why the fetches that wait fail now; null when they do not. */
+  get problem(): string | null {
+    return this.loops.tailing.problem;
+  }
+
   close(): void {
     this.loops.behind.stop();
     this.loops.tailing.stop();
@@ -79,6 +84,8 @@ export class Fetcher {
 export class Cursor {
   mode: Mode = "behind";
   isAsked = false;
+  /** When it was asked for last. */
+  askedMs = 0;
   failure: LogError | null = null;
   private records: LogRecord[] = [];
   private taken = 0;
@@ -158,6 +165,7 @@ export class Cursor {
 /** One fetch at a time for each leader, with all cursors that want one. */
 class FetchLoop {
   private readonly asked = new Set<number>();
+  problem: string | null = null;
   private isStopped = false;
   private isAwake = false;
 
@@ -172,7 +180,7 @@ class FetchLoop {
     this.isAwake = true;
     queueMicrotask(() => {
       this.isAwake = false;
-      void this.ask();
+      this.ask();
     });
   }
 
@@ -180,27 +188,27 @@ class FetchLoop {
     this.isStopped = true;
   }
 
-  private async ask(): Promise<void> {
+  private ask(): void {
     if (this.isStopped) return;
-    const cursors = this.options.cursors();
-    for (const cursor of cursors) cursor.isAsked = true;
     const byLeader = new Map<number, Cursor[]>();
-    await Promise.all(
-      cursors.map(async (cursor) => {
-        const leader = await this.leaderOf(cursor);
-        if (leader !== null && !this.asked.has(leader)) {
-          byLeader.set(leader, [...(byLeader.get(leader) ?? []), cursor]);
-        } else cursor.isAsked = false; // with the leader's next fetch
-      }),
-    );
-    for (const [leader, own] of byLeader) {
-      if (this.asked.has(leader)) for (const cursor of own) cursor.isAsked = false;
-      else void this.askLeader(leader, own);
+    for (const cursor of this.options.cursors()) {
+      const { topic, partition } = cursor.place;
+      const leader = this.connections.known(topic)?.[partition] ?? UNKNOWN_LEADER;
+      if (leader === UNKNOWN_LEADER) void this.findLeader(cursor);
+      // Else with the leader's next fetch.
+      else if (!this.asked.has(leader)) {
+        byLeader.set(leader, [...(byLeader.get(leader) ?? []), cursor]);
+      }
     }
+    for (const [leader, own] of byLeader) void this.askLeader(leader, oneOffsetEach(own));
   }
 
   private async askLeader(leader: number, cursors: readonly Cursor[]): Promise<void> {
     this.asked.add(leader);
+    for (const cursor of cursors) {
+      cursor.isAsked = true;
+      cursor.askedMs = performance.now();
+    }
     try {
       await this.fetchOnce(cursors);
     } finally {
@@ -214,28 +222,34 @@ class FetchLoop {
 
   private async fetchOnce(cursors: readonly Cursor[]): Promise<void> {
     const first = (cursors[0] as Cursor).place;
-    const asked = cursors.map((cursor) => ({ ...cursor.place, offset: cursor.fetchOffset }));
+    const asked = new Map(
+      cursors.map(({ place, fetchOffset }) => [keyOf(place), { ...place, offset: fetchOffset }]),
+    );
     try {
       const broker = await this.connections.leader(first.topic, first.partition);
       const results = await fetch(broker, {
         waitMs: this.options.waitMs,
         bytes: FETCH_BYTES,
         partitionBytes: FETCH_PARTITION_BYTES,
-        partitions: asked,
+        partitions: [...asked.values()],
       });
-      const byPlace = new Map(results.map((each) => [`${each.partition}/${each.topic}`, each]));
+      const byPlace = new Map(results.map((each) => [keyOf(each), each]));
+      // Then the broker would have sent one batch at least, had any partition held one.
+      const isNothing = results.every(({ records }) => records.length === 0);
       let isInTrouble = false;
       for (const cursor of cursors) {
-        const result = byPlace.get(`${cursor.place.partition}/${cursor.place.topic}`);
+        const result = byPlace.get(keyOf(cursor.place));
         cursor.isAsked = false; // what is delivered may have it asked for again, elsewhere
-        if (result === undefined || !this.deliver(cursor, result)) isInTrouble = true;
+        if (result === undefined || !this.deliver(cursor, result, isNothing)) isInTrouble = true;
       }
-      if (isInTrouble) await this.pause();
-      else this.pauseMs = RETRY_FIRST_MS;
+      if (isInTrouble) return await this.pause();
+      this.pauseMs = RETRY_FIRST_MS;
+      this.problem = null;
     } catch (error) {
       if (this.isStopped) return;
       if (!isPassing(error)) return failAll(cursors, error);
       for (const { place } of cursors) this.connections.forget(place.topic);
+      this.problem = `the brokers cannot be read: ${messageOf(error)}`;
       await this.pause();
     }
   }
@@ -245,8 +259,11 @@ class FetchLoop {
     this.pauseMs = Math.min(this.pauseMs * 2, RETRY_LAST_MS);
   }
 
-  /** False when the leader has moved, or is to be asked again for another reason. */
-  private deliver(cursor: Cursor, result: FetchResult): boolean {
+  /**
+   * False when the leader has moved, or is to be asked again for another reason. `isNothing`: an
+   * empty answer means that nothing is there, not that other partitions took all the room.
+   */
+  private deliver(cursor: Cursor, result: FetchResult, isNothing: boolean): boolean {
     const { topic, partition } = cursor.place;
     const from = cursor.fetchOffset;
     switch (result.errorCode) {
@@ -255,40 +272,66 @@ class FetchLoop {
       case ErrorCode.offsetOutOfRange:
         cursor.fail(outOfRange(cursor.place, from, result));
         return true;
+      case ErrorCode.corruptMessage:
+      case ErrorCode.topicAuthorizationFailed:
+        cursor.fail(refused(cursor.place, from, result));
+        return true;
       default:
         this.connections.forget(topic);
         return false;
     }
-    try {
-      const { records, nextOffset } = decodeBatches(result.records, {
-        topic,
-        partition,
-        from,
-        aborted: result.aborted,
-      });
-      cursor.deliver(records, nextOffset, result.records.length);
-    } catch (error) {
-      cursor.fail(error instanceof LogError ? error : unreadable(cursor.place, from, error));
-    }
+    const { records, nextOffset, failure } = decodeBatches(result.records, {
+      topic,
+      partition,
+      from,
+      aborted: result.aborted,
+    });
+    const end = result.lastStableOffset; // compaction may leave nothing before it
+    const isGap = isNothing && end > nextOffset;
+    cursor.deliver(records, isGap ? end : nextOffset, result.records.length);
+    if (failure !== null) cursor.fail(failure); // once what stands before it is taken
     return true;
   }
 
-  private async leaderOf(cursor: Cursor): Promise<number | null> {
+  /** Has the cursor asked for at its leader, once there is one. */
+  private async findLeader(cursor: Cursor): Promise<void> {
     const { topic, partition } = cursor.place;
+    cursor.isAsked = true;
     try {
+      if (this.connections.known(topic) !== null) this.connections.forget(topic);
       const leader = (await this.connections.partitions(topic))[partition];
-      if (leader !== undefined && leader >= 0) return leader;
-      this.connections.forget(topic);
+      if (leader === undefined) throw unknownPartition(topic, partition);
+      if (leader === UNKNOWN_LEADER) await this.pause();
     } catch (error) {
-      if (!isPassing(error)) {
-        failAll([cursor], error);
-        return null;
-      }
+      if (this.isStopped) return;
+      if (!isPassing(error)) return failAll([cursor], error);
+      this.problem = `the brokers cannot be reached: ${messageOf(error)}`;
+      await this.pause();
+    } finally {
+      cursor.isAsked = false;
+      this.wake();
     }
-    await pause(this.pauseMs);
-    this.wake();
-    return null;
   }
+}
+
+const UNKNOWN_LEADER = -1;
+
+function keyOf({ topic, partition }: Place): string {
+  return `${partition}/${topic}`;
+}
+
+/**
+ * A request names a partition once: those that stand elsewhere in it wait for their turn. Those
+ * that have waited longest come first, since the first is sure to get something (KIP-74).
+ */
+function oneOffsetEach(cursors: readonly Cursor[]): readonly Cursor[] {
+  const offsets = new Map<string, bigint>();
+  const inTurn = cursors.toSorted((a, b) => a.askedMs - b.askedMs);
+  return inTurn.filter(({ place, fetchOffset }) => {
+    const key = keyOf(place);
+    if (!offsets.has(key)) offsets.set(key, fetchOffset);
+    return offsets.get(key) === fetchOffset;
+  });
 }
 
 function failAll(cursors: readonly Cursor[], error: unknown): void {
@@ -299,9 +342,12 @@ function failAll(cursors: readonly Cursor[], error: unknown): void {
   for (const cursor of cursors) cursor.fail(failure);
 }
 
-function unreadable({ topic, partition }: Place, from: bigint, cause: unknown): LogError {
-  const message = `what the broker has from offset ${from} of ${topic} partition ${partition} on`;
-  return new LogError("corrupt", `${message} cannot be read: ${String(cause)}`, { cause });
+function refused({ topic, partition }: Place, from: bigint, { errorCode }: FetchResult): LogError {
+  const place = `offset ${from} of ${topic} partition ${partition}`;
+  if (errorCode === ErrorCode.corruptMessage) {
+    return new LogError("corrupt", `the broker finds what it has from ${place} on damaged`);
+  }
+  return new LogError("unavailable", `the broker does not let this user read ${place}`);
 }
 
 function outOfRange({ topic, partition }: Place, from: bigint, result: FetchResult): LogError {

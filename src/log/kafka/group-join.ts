@@ -62,7 +62,7 @@ async function belong(
       openClaim(host, placeOf(options, partition), {
         signal: opening,
         released: (claim) => membership.released(claim),
-        fenced: () => membership.fenced(),
+        fenced: (claim) => membership.fenced(claim),
       }),
     yield: (claim) => queue.push(claim),
   });
@@ -101,13 +101,22 @@ async function claimAll(
   for (let partition = 0; partition < options.partitions; partition += 1) {
     const isWanted = options.wants?.(partition) ?? true;
     if (signal.aborted || held.has(partition) || !isWanted) continue;
-    const claim = await openClaim(options.host, placeOf(options, partition), {
-      signal,
-      released: () => held.delete(partition),
-      fenced: () => {}, // a member has come, or another stand-in
-    });
-    held.set(partition, claim);
-    queue.push(claim);
+    try {
+      const claim = await openClaim(options.host, placeOf(options, partition), {
+        signal,
+        released: () => held.delete(partition),
+        fenced: () => {}, // a member has come, or another stand-in
+      });
+      held.set(partition, claim);
+      queue.push(claim);
+    } catch (error) {
+      // It holds up no other.
+      logger.debug("{group} partition {partition}: not stood in for yet: {error}", {
+        group: options.group,
+        partition,
+        error,
+      });
+    }
   }
 }
 

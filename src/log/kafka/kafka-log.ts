@@ -27,13 +27,20 @@ import { Appender, type Step } from "./appender.ts";
 import { Connections, type KafkaAccess, unknownPartition } from "./connections.ts";
 import { Fetcher } from "./fetcher.ts";
 import { joinGroup } from "./group-join.ts";
-import { OPEN_WITHIN_MS, REQUEST_MS } from "./limits.ts";
-import { type LogIdentity, LogMeta } from "./log-meta.ts";
+import {
+  ABANDON_WITHIN_MS,
+  RELEASE_WITHIN_MS,
+  REQUEST_MS,
+  RETRY_LAST_MS,
+} from "./limits.ts";
+import { type LogIdentity, LogMeta, META_SPEC } from "./log-meta.ts";
 import { TopicNames } from "./names.ts";
 import { recordBounds } from "./offsets.ts";
 import { ProgressFollower, progressSpec } from "./progress-topic.ts";
+import { refuseUnfinishedMove } from "../moving.ts";
 import { checkTopicSpec } from "../topic-spec.ts";
-import { retrying } from "./retry.ts";
+import { reachCluster } from "./reaching.ts";
+import { atMost, pause, retrying } from "./retry.ts";
 import { declared, Topics } from "./topics.ts";
 
 const DEFAULT_MAX_RECORDS = 2_048;
@@ -49,46 +56,51 @@ export interface KafkaLogOptions extends KafkaAccess {
   readonly settings: Readonly<Record<string, string>>;
   /** Unix milliseconds, for records' timestamps until the broker sets its own. */
   readonly nowMs: () => number;
-  /** Ids under which this place was a member before, by group; see Membership. */
-  readonly members?: {
-    former(group: string): string | null;
-    remember(group: string, id: string | null): void;
-  };
+  /** Opened to move another log into this one: it may be half-way there. False unless told. */
+  readonly isMoving?: boolean;
   /** For tests: called between the steps of an append or a commit; a throw there is a failure. */
   readonly onStep?: Step;
+}
+
+/** Ids under which a place is a member of groups, kept where a restart finds them. */
+export interface MemberIds {
+  /** The one that an earlier process has left, dead or alive; null: none. Asked once. */
+  former(group: string): string | null;
+  /** The present one; null: left in order. Never throws. */
+  remember(group: string, id: string | null): void;
 }
 
 /**
  * Throws LogError: `unavailable` within OPEN_WITHIN_MS when no broker answers, `unusable_place`
  * when it refuses the credentials, `not_found`, `format_mismatch`, `settings_mismatch`,
- * `topic_mismatch`.
+ * `topic_mismatch`, `moved` while another log is being moved into it.
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> {
   const parts = new Parts(options);
   try {
-    const what = `reach a broker of ${options.brokers.join(", ")}`;
-    const { clusterId } = await retrying(() => parts.connections.metadata([]), {
-      withinMs: OPEN_WITHIN_MS,
-      what,
-    });
+    const { clusterId } = await reachCluster(parts.connections, options);
     const identity = await openIdentity(parts, options);
     return new KafkaLog(parts, options, { ...identity, clusterId: clusterId ?? "" });
   } catch (error) {
-    await parts.close();
+    await atMost(ABANDON_WITHIN_MS, parts.close());
     throw error;
   }
 }
 
-async function openIdentity(parts: Parts, options: KafkaLogOptions): Promise<LogIdentity> {
+async function openIdentity(
+  parts: Parts,
+  options: KafkaLogOptions,
+): Promise<LogIdentity & { readonly wasCreated: boolean }> {
   const { topics, names, meta } = parts;
-  const spec = { partitions: 1, cleanup: "compact", retentionMs: null } as const;
   const existing = await topics.describe([names.meta]);
   if (existing.size === 0 && !options.create) throw notFound(options);
-  await topics.ensure([declared(names.meta, { name: names.meta, ...spec })]);
+  await topics.ensure([declared(names.meta, { name: names.meta, ...META_SPEC })]);
+  let wasCreated = false;
   let identity = await meta.identity();
   if (identity === null) {
     if (!options.create) throw notFound(options);
     identity = await meta.create({ ...options.defaults, ...options.settings });
+    wasCreated = true;
   }
   for (const [name, value] of Object.entries(options.settings)) {
     const found = identity.settings[name];
@@ -99,7 +111,8 @@ async function openIdentity(parts: Parts, options: KafkaLogOptions): Promise<Log
         "setting out, or use another --prefix",
     );
   }
-  return identity;
+  if (options.isMoving !== true) await refuseUnfinishedMove({ meta: (key) => meta.get(key) });
+  return { ...identity, wasCreated };
 }
 
 /** What a log is made of; opened before it is known whether there is one. */
@@ -146,6 +159,7 @@ export class KafkaLog implements EventLog {
   readonly incarnation: string;
   readonly settings: Readonly<Record<string, string>>;
   readonly keepsChangelogs = true;
+  readonly wasCreated: boolean;
   /** The cluster's own id. */
   readonly clusterId: string;
   private readonly appender: Appender;
@@ -153,19 +167,29 @@ export class KafkaLog implements EventLog {
   private readonly listeners = new Set<() => void>();
   private readonly closing = new AbortController();
   private readonly joins = new Set<Promise<void>>();
+  private members: MemberIds | null = null;
   private readonly step: Step;
 
   constructor(
     private readonly parts: Parts,
     private readonly options: KafkaLogOptions,
-    identity: LogIdentity & { readonly clusterId: string },
+    identity: LogIdentity & { readonly clusterId: string; readonly wasCreated: boolean },
   ) {
     this.incarnation = identity.incarnation;
     this.settings = identity.settings;
     this.clusterId = identity.clusterId;
+    this.wasCreated = identity.wasCreated;
     this.step = options.onStep ?? (() => {});
     const { nowMs } = options;
     this.appender = new Appender({ connections: parts.connect(), nowMs, step: this.step });
+  }
+
+  /**
+   * Before the first `join`: where its ids are kept, so that a restart after a kill need not wait
+   * for a session to end. The place depends on the cluster's id, which opening finds out.
+   */
+  keepMemberIds(members: MemberIds): void {
+    this.members = members;
   }
 
   async ensureTopics(specs: readonly TopicSpec[]): Promise<void> {
@@ -229,8 +253,13 @@ export class KafkaLog implements EventLog {
 
   async *join(options: JoinOptions): AsyncGenerator<Claim> {
     this.assertOpen();
-    const partitions = await this.commonPartitions(options);
-    await this.ensureProgressTopic(options.group, partitions);
+    const signal = AbortSignal.any([options.signal, this.closing.signal]);
+    const partitions = await waitingOut(async () => {
+      const common = await this.commonPartitions(options);
+      await this.ensureProgressTopic(options.group, common);
+      return common;
+    }, signal);
+    if (partitions === null) return;
     const { parts } = this;
     const connections = parts.connect();
     const transactionConnections = parts.connect();
@@ -239,7 +268,7 @@ export class KafkaLog implements EventLog {
     try {
       yield* joinGroup({
         ...options,
-        signal: AbortSignal.any([options.signal, this.closing.signal]),
+        signal,
         connections,
         partitions,
         host: {
@@ -251,8 +280,8 @@ export class KafkaLog implements EventLog {
           step: this.step,
           check: (records) => this.check(records),
         },
-        formerMemberId: this.options.members?.former(options.group) ?? null,
-        onMemberId: (id) => this.options.members?.remember(options.group, id),
+        formerMemberId: this.members?.former(options.group) ?? null,
+        onMemberId: (id) => this.members?.remember(options.group, id),
         isServed: () => this.isServed(options.group),
       });
     } finally {
@@ -266,7 +295,9 @@ export class KafkaLog implements EventLog {
   async owners(group: string): Promise<readonly Owner[]> {
     this.assertOpen();
     const { connections, names } = this.parts;
-    const { topics } = await connections.metadata([names.progress(group)]);
+    const ask = () => connections.metadata([names.progress(group)]);
+    const what = `look up the partitions of ${group}`;
+    const { topics } = await retrying(ask, { withinMs: REQUEST_MS, what });
     const count = topics[0]?.leaders.length ?? 0;
     const owners = Array.from({ length: count }, (): string | null => null);
     if (count === 0) return [];
@@ -284,6 +315,11 @@ export class KafkaLog implements EventLog {
     const own = () => listener(); // the same function may listen twice
     this.listeners.add(own);
     return () => this.listeners.delete(own);
+  }
+
+  /** Why nothing can be written now, as far as is known; null when the log is well. */
+  get problem(): string | null {
+    return this.appender.problem ?? this.parts.fetcher.problem;
   }
 
   notify(): void {
@@ -305,7 +341,8 @@ export class KafkaLog implements EventLog {
     this.closing.abort();
     for (const follower of this.followers.values()) follower.stop();
     await this.appender.close();
-    await Promise.all(this.joins);
+    // One that nobody pulls any more never ends by itself.
+    await atMost(RELEASE_WITHIN_MS + REQUEST_MS, Promise.all(this.joins));
     await this.parts.close();
   }
 
@@ -381,6 +418,19 @@ export class KafkaLog implements EventLog {
     };
     return retrying(ask, { withinMs: REQUEST_MS, what: `ask who runs ${group}` });
   }
+}
+
+/** Until the log can be read and written; null when the signal fires first. */
+async function waitingOut<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | null> {
+  while (!signal.aborted) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof LogError) || error.code !== "unavailable") throw error;
+    }
+    await pause(RETRY_LAST_MS, signal);
+  }
+  return null;
 }
 
 function checkSize({ topic, key, value, headers = [] }: NewRecord): void {

@@ -37,6 +37,13 @@ declare module "kafkajs/src/broker/index.js" {
 
   export interface ConnectionPool {
     send<T>(request: ProtocolRequest<T>): Promise<T>;
+    isConnected(): boolean;
+    /** One for fetches, one for all else. */
+    readonly pool: readonly {
+      readonly socket?: { destroy(): void };
+      rejectRequests(error: Error): void;
+      disconnect(): Promise<unknown>;
+    }[];
   }
 
   /** One broker and the connections to it: one for fetches, one for all else. */
@@ -160,10 +167,6 @@ declare module "kafkajs/src/broker/index.js" {
       }[];
     }>;
   }
-}
-
-declare module "kafkajs/src/network/socketFactory.js" {
-  export default function socketFactory(): unknown;
 }
 
 declare module "kafkajs/src/loggers/index.js" {

@@ -5,12 +5,21 @@
 
 /** A TCP connection within a data centre takes milliseconds; a broker's start takes seconds. */
 export const CONNECT_MS = 3_000;
+/** With several brokers, the next is tried after so long without a connection to one. */
+export const CONNECT_NEXT_MS = 300;
+/** One that could not be reached is left alone for so long, however many ask for it. */
+export const CONNECT_AGAIN_MS = 200;
 /** SASL and TLS handshakes, with a key derivation of SCRAM in them. */
 export const AUTHENTICATE_MS = 5_000;
 /** A request that the broker answers at once. A paused broker is noticed after so long. */
 export const REQUEST_MS = 5_000;
 /** A client that finds no broker says so after this: an operator waits no longer. */
 export const OPEN_WITHIN_MS = 8_000;
+/** Between tries to reach a cluster that does not answer: a dozen at most, no storm. */
+export const REACH_AGAIN_FIRST_MS = 100;
+export const REACH_AGAIN_LAST_MS = 1_000;
+/** What a failed opening leaves is closed for so long, with a broker that may not answer. */
+export const ABANDON_WITHIN_MS = 500;
 
 /** Between tries: the first after a leader's change, the last while a broker is down. */
 export const RETRY_FIRST_MS = 5;

@@ -8,10 +8,13 @@ import { LogError, type NewRecord } from "../event-log.ts";
 import type { Connections } from "./connections.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { readRange, stableBounds } from "./offsets.ts";
+import { COMMIT_WITHIN_MS, RETRY_FIRST_MS } from "./limits.ts";
+import { pause } from "./retry.ts";
 import { openTransactions } from "./transaction.ts";
 
 /** Another one is refused. */
 export const FORMAT = "1";
+export const META_SPEC = { partitions: 1, cleanup: "compact", retentionMs: null } as const;
 const FORMAT_KEY = "format";
 const INCARNATION_KEY = "incarnation";
 const SETTING = "setting.";
@@ -76,10 +79,14 @@ export class LogMeta {
     } catch (error) {
       if (!(error instanceof LogError) || error.code !== "fenced") throw error;
     }
-    for (;;) {
+    const endMs = performance.now() + COMMIT_WITHIN_MS;
+    while (performance.now() < endMs) {
       const found = await this.identity(); // others see it soon, not at once
       if (found !== null) return found;
+      await pause(RETRY_FIRST_MS);
     }
+    const message = `who was to create the log in ${topic} did not finish: try again`;
+    throw new LogError("unavailable", message);
   }
 
   async get(key: string): Promise<string | null> {

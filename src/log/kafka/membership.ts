@@ -58,7 +58,13 @@ export class Membership {
   private generation = -1;
   private assigned: readonly number[] = [];
   private readonly held = new Map<number, KafkaClaim>();
-  private readonly opening = new Map<number, AbortController>();
+  private readonly opening = new Map<
+    number,
+    { readonly controller: AbortController; readonly ended: Promise<void> }
+  >();
+  /** Of which this member has not told the group that it is gone. */
+  private leftBehind: string | null = null;
+  private joining: Promise<void> | null = null;
   /** Something to tell the group, such as a partition that was let go of. */
   private rejoin = false;
   private heardMs = performance.now();
@@ -71,9 +77,12 @@ export class Membership {
     await this.endFormer();
     while (!signal.aborted) {
       try {
-        await this.join();
+        this.joining = this.join();
+        await this.joining;
+        this.joining = null;
         await this.stay();
       } catch (error) {
+        this.joining = null;
         this.recover(error);
         await pause(RETRY_LAST_MS, signal);
       }
@@ -90,13 +99,25 @@ export class Membership {
     else this.rejoin = true; // it is free for its next owner now
   }
 
-  /** Somebody began under its id: what this member knows of the group may be old. */
-  fenced(): void {
+  /**
+   * Somebody began under its id: what this member knows of the group may be old. One that was
+   * given back already tells nothing: its next owner has begun, perhaps this member itself.
+   */
+  fenced(claim: KafkaClaim): void {
+    if (this.held.get(claim.partition) !== claim || this.assigned.length === 0) return;
+    // The group would wait a session for the id that this member comes without.
+    this.leftBehind = this.memberId;
     this.lose();
   }
 
   private async join(): Promise<void> {
-    const { connections, groupId, topics } = this.options;
+    const { connections, groupId, topics, signal } = this.options;
+    if (this.leftBehind !== null) {
+      await this.end(this.leftBehind);
+      this.leftBehind = null;
+      this.memberId = ""; // a join that was under way may have brought it back
+      await pause(Math.random() * REJOIN_JITTER_MS, signal); // so that two do not fence in turns
+    }
     this.rejoin = false;
     const coordinator = await connections.coordinator("group", groupId);
     const owned = [...this.held.keys(), ...this.opening.keys()];
@@ -150,7 +171,7 @@ export class Membership {
     for (const [partition, claim] of this.held) {
       if (!partitions.includes(partition)) this.giveBack(claim);
     }
-    for (const [partition, controller] of this.opening) {
+    for (const [partition, { controller }] of this.opening) {
       if (!partitions.includes(partition)) controller.abort();
     }
     for (const partition of partitions) {
@@ -166,13 +187,13 @@ export class Membership {
 
   private openClaim(partition: number): void {
     const controller = new AbortController();
-    this.opening.set(partition, controller);
-    void this.keepOpening(partition, controller.signal).finally(() => {
+    const ended = this.keepOpening(partition, controller.signal).finally(() => {
       this.opening.delete(partition);
       const isWanted = this.assigned.includes(partition) && !this.options.signal.aborted;
       if (isWanted && !this.held.has(partition)) this.openClaim(partition);
       else if (!isWanted) this.rejoin = true;
     });
+    this.opening.set(partition, { controller, ended });
   }
 
   private async keepOpening(partition: number, signal: AbortSignal): Promise<void> {
@@ -184,7 +205,7 @@ export class Membership {
       try {
         const claim = await options.open(partition, any);
         // A late one has fenced the rightful owner: the group says who that is.
-        if (!isOver()) await this.heartbeat();
+        if (!isOver()) await this.confirm();
         if (isOver()) return await claim.release();
         this.held.set(partition, claim);
         return options.yield(claim);
@@ -194,9 +215,24 @@ export class Membership {
           group: options.groupId,
           error,
         });
-        if (isLost(error)) this.lose();
         await pause(RETRY_LAST_MS + Math.random() * REJOIN_JITTER_MS, any);
       }
+    }
+  }
+
+  /**
+   * Resolves once the group has said what this member is to run. A heartbeat would wait behind a
+   * join that is under way.
+   */
+  private async confirm(): Promise<void> {
+    while (this.joining !== null) await this.joining.catch(() => {}); // `run` sees to it
+    const { generation } = this;
+    try {
+      await this.heartbeat();
+    } catch (error) {
+      if (typeOf(error) === REBALANCE) return; // still a member, and its claims are still its own
+      if (isLost(error) && this.generation === generation) this.lose();
+      if (!isLost(error)) throw error;
     }
   }
 
@@ -248,38 +284,41 @@ export class Membership {
     this.generation = -1;
     this.assigned = [];
     this.options.onMemberId(null);
-    for (const controller of this.opening.values()) controller.abort();
+    for (const { controller } of this.opening.values()) controller.abort();
     for (const claim of this.held.values()) this.giveBack(claim);
     this.rejoin = true;
   }
 
   private async leave(): Promise<void> {
-    const { connections, groupId } = this.options;
     this.assigned = [];
     const held = [...this.held.values()];
     for (const claim of held) claim.revoke();
-    await atMost(RELEASE_WITHIN_MS, Promise.all(held.map(({ released }) => released)));
-    if (this.memberId === "") return;
-    try {
-      const coordinator = await connections.coordinator("group", groupId);
-      await coordinator.leaveGroup({ groupId, memberId: this.memberId });
-    } catch (error) {
-      logger.debug("{group}: not left: {error}", { group: groupId, error }); // its session ends
-    }
+    // One that still opens would fence its next owner once this member has left.
+    const opening = [...this.opening.values()].map(({ ended }) => ended);
+    const ends = [...held.map(({ released }) => released), ...opening];
+    await atMost(RELEASE_WITHIN_MS, Promise.all(ends));
+    const memberId = this.leftBehind ?? this.memberId;
+    if (memberId === "") return;
+    await this.end(memberId);
     this.options.onMemberId(null);
   }
 
   /** What a killed process of this place has left would hold its partitions for a session. */
   private async endFormer(): Promise<void> {
-    const { connections, groupId, formerMemberId } = this.options;
-    if (formerMemberId === null) return;
+    const { formerMemberId } = this.options;
+    if (formerMemberId !== null) await this.end(formerMemberId);
+  }
+
+  private async end(memberId: string): Promise<void> {
+    const { connections, groupId } = this.options;
     try {
       const coordinator = await connections.coordinator("group", groupId);
-      await coordinator.leaveGroup({ groupId, memberId: formerMemberId });
+      await coordinator.leaveGroup({ groupId, memberId });
     } catch (error) {
-      logger.debug("{group}: {member} is gone already: {error}", {
+      // It is gone already, or its session ends.
+      logger.debug("{group}: {member} not left: {error}", {
         group: groupId,
-        member: formerMemberId,
+        member: memberId,
         error,
       });
     }

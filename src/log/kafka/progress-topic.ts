@@ -12,14 +12,14 @@ import { LogError, type LogRecord, type Progress, type TopicSpec } from "../even
 import { decodeProgress, encodeProgress } from "../progress-text.ts";
 import type { Connections } from "./connections.ts";
 import type { Cursor, Fetcher } from "./fetcher.ts";
-import { RETRY_LAST_MS } from "./limits.ts";
+import { REQUEST_MS } from "./limits.ts";
 import { newestRecord, stableBounds } from "./offsets.ts";
-import { pause } from "./retry.ts";
+import { pause, retrying } from "./retry.ts";
 
 const KEY = new TextEncoder().encode("progress");
 const logger = getLogger(["log", "kafka"]);
 const decoder = new TextDecoder();
-/** How often a group that never ran is looked for. */
+/** How often a group that never ran is looked for, or a partition that cannot be followed. */
 const LOOK_AGAIN_MS = 1_000;
 
 export interface StoredProgress {
@@ -64,9 +64,11 @@ export async function newestProgress(
 export class ProgressFollower {
   private readonly newest: (Progress | null)[] = [];
   private readonly cursors: Cursor[] = [];
+  /** Why a partition is not followed at present. */
+  private readonly failures: unknown[] = [];
   private started: Promise<boolean> | null = null;
   private lookAgainMs = 0;
-  private isStopped = false;
+  private readonly stopping = new AbortController();
 
   constructor(
     private readonly options: {
@@ -86,18 +88,22 @@ export class ProgressFollower {
       });
     }
     if (!(await this.started)) this.started = null;
+    const failure = this.failures[partition];
+    if (failure !== undefined) throw failure;
     return this.newest[partition] ?? null;
   }
 
   stop(): void {
-    this.isStopped = true;
+    this.stopping.abort();
     for (const cursor of this.cursors) cursor.close();
   }
 
   /** False while there is no such topic. */
   private async start(): Promise<boolean> {
     const { connections, topic } = this.options;
-    const { topics } = await connections.metadata([topic]);
+    const what = `look up topic ${topic}`;
+    const ask = () => connections.metadata([topic]);
+    const { topics } = await retrying(ask, { withinMs: REQUEST_MS, what });
     const count = topics[0]?.leaders.length ?? 0;
     if (count === 0) {
       this.lookAgainMs = performance.now() + LOOK_AGAIN_MS;
@@ -114,15 +120,17 @@ export class ProgressFollower {
     const bounds = await stableBounds(connections, place);
     const newest = await newestRecord(fetcher, place, bounds);
     this.newest[partition] = newest === null ? null : decodeStored(newest).progress;
-    if (this.isStopped) return;
+    if (this.stopping.signal.aborted) return;
+    this.cursors[partition]?.close(); // of a start that another partition has failed
     const cursor = fetcher.open(place, bounds.end);
     this.cursors[partition] = cursor;
+    this.failures[partition] = undefined;
     void this.follow(partition, cursor);
   }
 
   private async follow(partition: number, cursor: Cursor): Promise<void> {
     try {
-      while (!this.isStopped) {
+      for (;;) {
         const last = cursor.take(Number.MAX_SAFE_INTEGER).at(-1);
         if (last !== undefined) {
           this.newest[partition] = decodeStored(last).progress;
@@ -131,17 +139,31 @@ export class ProgressFollower {
         await cursor.changed();
       }
     } catch (error) {
-      if (this.isStopped) return;
-      const { topic } = this.options;
-      logger.error("{topic} partition {partition} is not followed: {error}; looking again", {
-        topic,
-        partition,
-        error,
-      });
-      await pause(RETRY_LAST_MS);
-      this.stop();
-      this.isStopped = false;
-      this.started = null;
+      cursor.close();
+      await this.followAgain(partition, error);
+    }
+  }
+
+  /** Whoever waits for a change would wait for ever. */
+  private async followAgain(partition: number, error: unknown): Promise<void> {
+    const { topic, onChange } = this.options;
+    const { signal } = this.stopping;
+    if (signal.aborted) return;
+    logger.error("{topic} partition {partition} is not followed: {error}; looking again", {
+      topic,
+      partition,
+      error,
+    });
+    this.failures[partition] = error;
+    onChange();
+    while (!signal.aborted) {
+      await pause(LOOK_AGAIN_MS, signal);
+      try {
+        await this.open(partition);
+        return onChange();
+      } catch (cause) {
+        this.failures[partition] = cause;
+      }
     }
   }
 }

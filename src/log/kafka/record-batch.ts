@@ -96,6 +96,17 @@ function writeRecord(
   });
 }
 
+/** Lengths, offset and timestamp around one record, at most; and around a header. */
+const RECORD_FRAME_BYTES = 21;
+const HEADER_FRAME_BYTES = 10;
+
+/** At most, in a batch that is not compressed. */
+export function recordBytes({ key, value, headers = [] }: Omit<NewRecord, "topic">): number {
+  let bytes = RECORD_FRAME_BYTES + key.length + (value?.length ?? 0);
+  for (const [name, each] of headers) bytes += HEADER_FRAME_BYTES + name.length + each.length;
+  return bytes;
+}
+
 function sizeOfBytes(bytes: Uint8Array): number {
   return sizeOfVarint(bytes.length) + bytes.length;
 }
@@ -109,12 +120,11 @@ export interface Decoded {
   readonly records: LogRecord[];
   /** Behind the last whole batch, whatever it held; the asked offset where there is none. */
   readonly nextOffset: bigint;
+  /** `corrupt`, naming topic, partition and offset: what stands before it is good. */
+  readonly failure: LogError | null;
 }
 
-/**
- * The committed records at or behind an offset. Throws `corrupt`, naming topic, partition and
- * offset.
- */
+/** The committed records at or behind an offset. */
 export function decodeBatches(
   bytes: Buffer,
   place: {
@@ -127,15 +137,26 @@ export function decodeBatches(
   const records: LogRecord[] = [];
   const aborted = new AbortedProducers(place.aborted);
   let nextOffset = place.from;
-  for (let at = 0; bytes.length - at >= HEADER_BYTES; ) {
+  let at = 0;
+  while (bytes.length - at >= HEADER_BYTES) {
     const batch = readHeader(bytes, at);
     if (at + batch.size > bytes.length) break; // cut off: it comes whole with the next fetch
-    check(batch, bytes.subarray(at + CRC_COVERS_FROM, at + batch.size), place);
-    if (!aborted.skips(batch)) readRecords(batch, place, records);
+    const good = records.length;
+    try {
+      check(batch, bytes.subarray(at + CRC_COVERS_FROM, at + batch.size));
+      if (!aborted.skips(batch)) readRecords(batch, place, records);
+    } catch (cause) {
+      records.length = good;
+      const failure = corrupt(batch.baseOffset, place, cause as Error);
+      return { records, nextOffset, failure };
+    }
     if (batch.lastOffset >= nextOffset) nextOffset = batch.lastOffset + 1n;
     at += batch.size;
   }
-  return { records, nextOffset };
+  const isStuck = at === 0 && bytes.length > 0; // the broker sends the first one whole (KIP-74)
+  const cause = isStuck ? new Error("its length is wrong") : null;
+  const failure = cause && corrupt(place.from, place, cause);
+  return { records, nextOffset, failure };
 }
 
 interface BatchHeader {
@@ -183,17 +204,23 @@ function readHeader(bytes: Buffer, at: number): BatchHeader {
   };
 }
 
-function check(
-  batch: BatchHeader,
-  covered: Buffer,
+function check(batch: BatchHeader, covered: Buffer): void {
+  if (batch.magic !== MAGIC) throw new Error("it has a format before Kafka 0.11");
+  if (batch.size < HEADER_BYTES || crc32c(covered) !== batch.crc) {
+    throw new Error("it does not match its CRC");
+  }
+}
+
+function corrupt(
+  offset: bigint,
   { topic, partition }: { readonly topic: string; readonly partition: number },
-): void {
-  if (batch.magic === MAGIC && crc32c(covered) === batch.crc) return;
-  const what = batch.magic === MAGIC ? "does not match its CRC" : "has a format before Kafka 0.11";
-  throw new LogError(
+  cause: Error,
+): LogError {
+  return new LogError(
     "corrupt",
-    `the batch at offset ${batch.baseOffset} of ${topic} partition ${partition} ${what}: ` +
-      "restore the broker's copy from a replica",
+    `the batch at offset ${offset} of ${topic} partition ${partition} cannot be read: ` +
+      `${cause.message}; restore the broker's copy from a replica`,
+    { cause },
   );
 }
 
@@ -236,7 +263,7 @@ function readRecords(
   { topic, partition, from }: { readonly topic: string; partition: number; from: bigint },
   records: LogRecord[],
 ): void {
-  if (batch.lastOffset < from) return;
+  if (batch.lastOffset < from || batch.count === 0) return; // compaction leaves empty ones
   const reader = new ByteReader(decompress(batch.attributes & CODEC_MASK, batch.payload));
   const isAppendTime = (batch.attributes & LOG_APPEND_TIME) !== 0;
   for (let left = batch.count; left > 0; left -= 1) {

@@ -8,11 +8,13 @@ export interface RetryOptions {
   readonly signal?: AbortSignal;
   /** What it does, for the message: "look up events partition 3". */
   readonly what: string;
+  /** What an error that does not pass means; `unavailable` when left out. */
+  readonly refused?: (error: unknown) => Error;
 }
 
 /**
- * Throws the first error that `isPassing` does not call passing; `unavailable` with the last one
- * as its cause at the deadline or when the signal fires.
+ * Throws the first LogError; `refused`'s for any other that `isPassing` does not call passing;
+ * `unavailable` with the last one as its cause at the deadline or when the signal fires.
  */
 export async function retrying<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
   const endMs = performance.now() + options.withinMs;
@@ -20,7 +22,10 @@ export async function retrying<T>(attempt: () => Promise<T>, options: RetryOptio
     try {
       return await attempt();
     } catch (error) {
-      if (!isPassing(error)) throw error;
+      if (error instanceof LogError) throw error;
+      if (!isPassing(error)) {
+        throw options.refused?.(error) ?? unavailable(options.what, error);
+      }
       if (performance.now() + pauseMs > endMs || options.signal?.aborted === true) {
         throw unavailable(options.what, error);
       }
@@ -83,12 +88,28 @@ const PASSING = new Set([
 
 /** Whether the same may work in a moment, at another broker or at the same. */
 export function isPassing(error: unknown): boolean {
-  return !(error instanceof LogError) && PASSING.has(typeOf(error));
+  if (error instanceof LogError) return false;
+  const type = typeOf(error);
+  return PASSING.has(type) || (type === LOGIN_FAILED && !isLoginRefused(error));
+}
+
+const LOGIN_FAILED = "KafkaJSSASLAuthenticationError";
+/** kafkajs calls whatever goes wrong while it logs in a failed login. */
+const LOST_MEANWHILE =
+  /closed connection|connection (error|closed|timeout)|not connected|timed out/i;
+
+/** Whether every broker would refuse the login, now and in a moment. */
+export function isLoginRefused(error: unknown): boolean {
+  return typeOf(error) === LOGIN_FAILED && !LOST_MEANWHILE.test(messageOf(error));
 }
 
 export function unavailable(what: string, cause: unknown): LogError {
-  const why = (bottomOf(cause) as Error).message ?? String(cause);
-  return new LogError("unavailable", `cannot ${what}: ${why}`, { cause });
+  return new LogError("unavailable", `cannot ${what}: ${messageOf(cause)}`, { cause });
+}
+
+/** Of the error that lies at the bottom. */
+export function messageOf(error: unknown): string {
+  return (bottomOf(error) as Partial<Error>)?.message ?? String(error);
 }
 
 const WRAPPERS = new Set(["KafkaJSNumberOfRetriesExceeded", "KafkaJSNonRetriableError"]);

@@ -13,7 +13,7 @@ import type Broker from "kafkajs/src/broker/index.js";
 import { LogError } from "../event-log.ts";
 import type { Connections } from "./connections.ts";
 import { REPLICATE_WITHIN_MS } from "./limits.ts";
-import { isPassing } from "./retry.ts";
+import { isPassing, unavailable } from "./retry.ts";
 import { ErrorCode, type PartitionBatch, produce, type ProduceResult } from "./wire.ts";
 
 export type Sent =
@@ -31,14 +31,15 @@ export async function sendOnce(
 ): Promise<readonly Sent[]> {
   const outcomes = new Map<PartitionBatch, Sent>();
   const byLeader = new Map<Broker, PartitionBatch[]>();
-  for (const batch of batches) {
+  const find = async (batch: PartitionBatch) => {
     try {
       const leader = await connections.leader(batch.topic, batch.partition);
       byLeader.set(leader, [...(byLeader.get(leader) ?? []), batch]);
     } catch (error) {
-      outcomes.set(batch, notSent(error));
+      outcomes.set(batch, notSent(batch, error));
     }
-  }
+  };
+  await Promise.all(batches.map(find)); // all connect at once
   const requests = [...byLeader].map(([leader, own]) =>
     sendToLeader(leader, { batches: own, transactionalId, connections, outcomes }),
   );
@@ -78,13 +79,38 @@ async function sendToLeader(
   }
 }
 
-function notSent(error: unknown): Sent {
-  if (error instanceof LogError) {
-    return { kind: "refused", errorCode: ErrorCode.unknownTopicOrPartition, error };
-  }
+function notSent({ topic, partition }: PartitionBatch, error: unknown): Sent {
   if (isPassing(error)) return { kind: "again", mayBeWritten: false, error };
-  throw error;
+  const refused =
+    error instanceof LogError ? error : unavailable(`write ${topic} partition ${partition}`, error);
+  return { kind: "refused", errorCode: ErrorCode.unknownTopicOrPartition, error: refused };
 }
+
+/** The broker finds these before it writes; they may pass. */
+const NOT_WRITTEN_YET = new Set<number>([
+  ErrorCode.unknownTopicOrPartition,
+  ErrorCode.leaderNotAvailable,
+  ErrorCode.notEnoughReplicas,
+  ErrorCode.concurrentTransactions,
+]);
+/** These, too; they do not. */
+const NEVER_WRITTEN = new Set<number>([
+  ErrorCode.corruptMessage,
+  ErrorCode.topicAuthorizationFailed,
+  ErrorCode.clusterAuthorizationFailed,
+  ErrorCode.invalidTimestamp,
+  ErrorCode.unsupportedForMessageFormat,
+  ErrorCode.policyViolation,
+  ErrorCode.outOfOrderSequence,
+  ErrorCode.invalidProducerEpoch,
+  ErrorCode.invalidTxnState,
+  ErrorCode.invalidProducerIdMapping,
+  ErrorCode.transactionalIdAuthorizationFailed,
+  ErrorCode.unknownProducerId,
+  ErrorCode.unsupportedCompressionType,
+  ErrorCode.invalidRecord,
+  ErrorCode.producerFenced,
+]);
 
 function outcomeOf(batch: PartitionBatch, result: ProduceResult | undefined): Sent {
   const place = `${batch.topic} partition ${batch.partition}`;
@@ -93,27 +119,16 @@ function outcomeOf(batch: PartitionBatch, result: ProduceResult | undefined): Se
     return { kind: "again", mayBeWritten: true, error };
   }
   const { errorCode, baseOffset } = result;
-  switch (errorCode) {
-    case ErrorCode.none:
-      return { kind: "done", baseOffset };
-    case ErrorCode.requestTimedOut:
-    case ErrorCode.networkException:
-    case ErrorCode.notEnoughReplicasAfterAppend:
-    case ErrorCode.kafkaStorageError:
-      return { kind: "again", mayBeWritten: true, error: refusal(errorCode, place) };
-    case ErrorCode.leaderNotAvailable:
-    case ErrorCode.notLeader:
-    case ErrorCode.unknownTopicOrPartition:
-    case ErrorCode.notEnoughReplicas:
-      return { kind: "again", mayBeWritten: false, error: refusal(errorCode, place) };
-    case ErrorCode.messageTooLarge:
-    case ErrorCode.recordListTooLarge: {
-      const message = `the broker refuses a record for ${place} as too large`;
-      return { kind: "refused", errorCode, error: new LogError("record_too_large", message) };
-    }
-    default:
-      return { kind: "refused", errorCode, error: refusal(errorCode, place) };
+  if (errorCode === ErrorCode.none) return { kind: "done", baseOffset };
+  if (errorCode === ErrorCode.messageTooLarge || errorCode === ErrorCode.recordListTooLarge) {
+    const message = `the broker refuses a record for ${place} as too large`;
+    return { kind: "refused", errorCode, error: new LogError("record_too_large", message) };
   }
+  const error = refusal(errorCode, place);
+  if (NEVER_WRITTEN.has(errorCode)) return { kind: "refused", errorCode, error };
+  // A leader that is deposed while it waits for its replicas has written, and so may have one
+  // that failed in a way of its own: what is not known to be refused may be there.
+  return { kind: "again", mayBeWritten: !NOT_WRITTEN_YET.has(errorCode), error };
 }
 
 function refusal(errorCode: number, place: string): LogError {

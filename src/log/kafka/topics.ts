@@ -6,39 +6,29 @@
  * Imported history carries old timestamps, so records are kept by the broker's own append time.
  */
 
+import { getLogger } from "@logtape/logtape";
 import { LogError, type TopicSpec } from "../event-log.ts";
 import type { Connections } from "./connections.ts";
+import {
+  type ActualTopic,
+  type DeclaredTopic,
+  type Drift,
+  drifts,
+  driftText,
+  minInSync,
+  replicasFor,
+} from "./drift.ts";
 import { REQUEST_MS } from "./limits.ts";
-import { retrying, typeOf } from "./retry.ts";
+import { messageOf, retrying, typeOf } from "./retry.ts";
+import { changeTopicSettings, TOPIC_RESOURCE, type TopicSettings } from "./topic-settings.ts";
 
-const TOPIC_RESOURCE = 2;
-const MAX_REPLICAS = 3;
 const CREATE_WITHIN_MS = 10_000;
 /** A reader of the rows that belong to a progress finds them for so long (`verify`). */
 const MIN_COMPACTION_LAG_MS = 60 * 60 * 1_000;
 
-/** Of one topic: what its owner declared, and the settings that follow from it. */
-export interface DeclaredTopic {
-  /** As the cluster has it, with its prefix. */
-  readonly name: string;
-  readonly partitions: number;
-  readonly config: Readonly<Record<string, string>>;
-}
+const logger = getLogger(["log", "kafka"]);
 
-export interface ActualTopic {
-  readonly partitions: number;
-  readonly replicas: number;
-  readonly config: Readonly<Record<string, string>>;
-}
-
-/** A difference between them. `endangers`: data may be lost by it, so nothing starts. */
-export interface Drift {
-  readonly setting: string;
-  readonly declared: string;
-  readonly actual: string;
-  readonly endangers: boolean;
-}
-
+/** A declaration as the cluster is to have it. */
 export function declared(name: string, spec: TopicSpec): DeclaredTopic {
   const { partitions, cleanup, retentionMs } = spec;
   const common = {
@@ -63,44 +53,13 @@ export function declared(name: string, spec: TopicSpec): DeclaredTopic {
   return { name, partitions, config };
 }
 
-/** Whoever acknowledges must be more than one, where there are three. */
-export function minInSync(replicas: number): string {
-  return replicas >= MAX_REPLICAS ? "2" : "1";
-}
-
-/** Where they differ; empty when nothing does. */
-export function drifts(wanted: DeclaredTopic, actual: ActualTopic): readonly Drift[] {
-  const found: Drift[] = [];
-  if (wanted.partitions !== actual.partitions) {
-    found.push({
-      setting: "partitions",
-      declared: String(wanted.partitions),
-      actual: String(actual.partitions),
-      endangers: true,
-    });
-  }
-  const config = { ...wanted.config, "min.insync.replicas": minInSync(actual.replicas) };
-  for (const [setting, value] of Object.entries(config)) {
-    const now = actual.config[setting] ?? "";
-    if (now === value) continue;
-    const isDanger = endangers(setting, value, now);
-    found.push({ setting, declared: value, actual: now, endangers: isDanger });
-  }
-  return found;
-}
-
-/** Shorter retention, compaction of a stream, another clock: each loses records. */
-function endangers(setting: string, wanted: string, actual: string): boolean {
-  if (setting === "cleanup.policy" || setting === "message.timestamp.type") return true;
-  if (!setting.includes("retention")) return false;
-  if (actual === "-1") return false;
-  return wanted === "-1" || Number(actual) < Number(wanted);
-}
-
 export class Topics {
   constructor(private readonly connections: Connections) {}
 
-  /** Creates what is missing. Throws `topic_mismatch` for drift that endangers data. */
+  /**
+   * Creates what is missing. Throws `topic_mismatch` for drift that endangers data, and tells of
+   * any other.
+   */
   async ensure(wanted: readonly DeclaredTopic[]): Promise<void> {
     const actual = await this.describe(wanted.map(({ name }) => name));
     const missing = wanted.filter(({ name }) => !actual.has(name));
@@ -108,8 +67,14 @@ export class Topics {
     for (const topic of wanted) {
       const found = actual.get(topic.name);
       if (found === undefined) continue;
-      const danger = drifts(topic, found).filter(({ endangers: isDanger }) => isDanger);
+      const different = drifts(topic, found);
+      const danger = different.filter(({ endangers }) => endangers);
       if (danger.length > 0) throw mismatch(topic.name, danger);
+      if (different.length === 0) continue;
+      logger.warn("topic {topic} is not as declared: {what}; `topics sync` corrects it", {
+        topic: topic.name,
+        what: driftText(different),
+      });
     }
   }
 
@@ -133,7 +98,7 @@ export class Topics {
     if (topics.length === 0) return;
     await this.retrying("create topics", async () => {
       const { brokers } = await this.connections.metadata([]);
-      const replicas = Math.min(MAX_REPLICAS, brokers.length);
+      const replicas = replicasFor(brokers.length);
       const broker = await this.connections.any();
       try {
         await broker.createTopics({
@@ -150,6 +115,49 @@ export class Topics {
       }
     });
     for (const { name } of topics) await this.awaitLeaders(name);
+  }
+
+  /** All that begin so, without the brokers' own. */
+  async namesUnder(prefix: string): Promise<readonly string[]> {
+    return this.retrying("list topics", async () => {
+      const { topics } = await this.connections.metadata(null);
+      const own = topics.filter(({ name, isInternal }) => name.startsWith(prefix) && !isInternal);
+      return own.map(({ name }) => name).sort();
+    });
+  }
+
+  /** How many copies of a record this cluster is to have. */
+  async wantedReplicas(): Promise<number> {
+    const { brokers } = await this.retrying("count the brokers", () =>
+      this.connections.metadata([]),
+    );
+    return replicasFor(brokers.length);
+  }
+
+  /** These settings alone; the others of the topics stay. Throws `topic_mismatch` if refused. */
+  async correct(topics: readonly TopicSettings[]): Promise<void> {
+    if (topics.length === 0) return;
+    await this.retrying("change settings of topics", async () =>
+      changeTopicSettings(await this.connections.any(), topics),
+    );
+  }
+
+  /** With all that they hold. Resolves once they are gone. */
+  async remove(names: readonly string[]): Promise<void> {
+    if (names.length === 0) return;
+    await this.retrying("remove topics", async () => {
+      const broker = await this.connections.any();
+      try {
+        await broker.deleteTopics({ topics: names, timeout: CREATE_WITHIN_MS });
+      } catch (error) {
+        if (typeOf(error) !== "UNKNOWN_TOPIC_OR_PARTITION") throw error; // it is gone already
+      }
+      for (const name of names) this.connections.forget(name);
+      const left = await this.describe(names);
+      if (left.size === 0) return;
+      const message = `still there: ${[...left.keys()].join(", ")}`;
+      throw Object.assign(new Error(message), { type: "KafkaJSTopicMetadataNotLoaded" });
+    });
   }
 
   /** A topic's partitions get their leaders a moment after it was made. */
@@ -184,16 +192,10 @@ export class Topics {
   }
 
   private retrying<T>(what: string, attempt: () => Promise<T>): Promise<T> {
-    return retrying(attempt, { withinMs: REQUEST_MS, what });
+    const options = { withinMs: REQUEST_MS, what };
+    return retrying(attempt, { ...options, refused: (error) => refused(what, error) });
   }
 }
-
-/** What a topic's declaration calls it. */
-const FIELDS: Readonly<Record<string, string>> = {
-  "cleanup.policy": "cleanup",
-  "retention.ms": "retentionMs",
-  "delete.retention.ms": "retentionMs",
-};
 
 function entries(config: Readonly<Record<string, string>>) {
   return Object.entries(config).map(([name, value]) => ({ name, value }));
@@ -205,17 +207,17 @@ function isOnlyExisting(error: unknown): boolean {
 }
 
 function mismatch(name: string, found: readonly Drift[]): LogError {
-  const differences = found
-    .map(({ setting, declared: wanted, actual }) => {
-      const field = FIELDS[setting];
-      const what = field === undefined ? setting : `${field} (${setting})`;
-      return `${what} is ${actual}, not ${wanted}`;
-    })
-    .join("; ");
   const isCount = found.some(({ setting }) => setting === "partitions");
   const advice = isCount
     ? "A partition count can't change under existing data: keys would move."
     : "Data may be lost by it: correct it with `topics sync`.";
-  const message = `topic ${name} is not as declared: ${differences}. ${advice}`;
+  const message = `topic ${name} is not as declared: ${driftText(found)}. ${advice}`;
   return new LogError("topic_mismatch", message);
+}
+
+/** What will not pass by itself: rights that are missing, a policy of the cluster. */
+function refused(what: string, error: unknown): LogError {
+  const { errors = [error] } = error as { readonly errors?: readonly unknown[] };
+  const why = errors.map(messageOf).join("; ");
+  return new LogError("unusable_place", `the cluster refuses to ${what}: ${why}`, { cause: error });
 }

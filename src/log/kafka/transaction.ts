@@ -20,7 +20,7 @@ import {
   RETRY_LAST_MS,
   TRANSACTION_TIMEOUT_MS,
 } from "./limits.ts";
-import { encodeBatch } from "./record-batch.ts";
+import { encodeBatch, recordBytes } from "./record-batch.ts";
 import { isPassing, pause, typeOf, unavailable } from "./retry.ts";
 import { sendOnce } from "./sending.ts";
 import { ErrorCode, type PartitionBatch } from "./wire.ts";
@@ -33,11 +33,15 @@ export interface TransactionOptions {
   readonly connections: Connections;
   readonly transactionalId: string;
   readonly nowMs: () => number;
-  readonly signal?: AbortSignal;
 }
 
-/** Ends whatever another producer of this id has begun, and takes its place. */
-export async function openTransactions(options: TransactionOptions): Promise<Transactions> {
+/**
+ * Ends whatever another producer of this id has begun, and takes its place. The signal ends the
+ * tries to open, and no transaction later: a batch under way is finished.
+ */
+export async function openTransactions(
+  options: TransactionOptions & { readonly signal?: AbortSignal },
+): Promise<Transactions> {
   const { connections, transactionalId } = options;
   const init = async () => {
     const coordinator = await connections.coordinator("transaction", transactionalId);
@@ -45,7 +49,8 @@ export async function openTransactions(options: TransactionOptions): Promise<Tra
     return coordinator.initProducerId({ transactionalId, transactionTimeout });
   };
   const found = await withCoordinator(init, { ...options, withinMs: COMMIT_WITHIN_MS });
-  return new Transactions(options, {
+  const { nowMs } = options;
+  return new Transactions({ connections, transactionalId, nowMs }, {
     producerId: found.producerId,
     producerEpoch: found.producerEpoch,
   });
@@ -134,7 +139,7 @@ export class Transactions {
         throw unavailable(`write for ${transactionalId}`, cause);
       }
       open = again;
-      await pause(pauseMs, this.options.signal);
+      await pause(pauseMs);
     }
   }
 
@@ -187,8 +192,7 @@ function chunks<T extends { readonly record: NewRecord }>(items: readonly T[]): 
   const made: T[][] = [];
   let bytes = Infinity;
   for (const item of items) {
-    const { key, value } = item.record;
-    const size = key.length + (value?.length ?? 0);
+    const size = recordBytes(item.record);
     if (bytes + size > BATCH_BYTES) {
       made.push([]);
       bytes = 0;
@@ -202,7 +206,7 @@ function chunks<T extends { readonly record: NewRecord }>(items: readonly T[]): 
 /** Tries again while the coordinator moves, or is done with the last transaction in a moment. */
 async function withCoordinator<T>(
   attempt: () => Promise<T>,
-  options: TransactionOptions & { readonly withinMs: number },
+  options: TransactionOptions & { readonly withinMs: number; readonly signal?: AbortSignal },
 ): Promise<T> {
   const { connections, transactionalId, withinMs, signal } = options;
   const endMs = performance.now() + withinMs;

@@ -19,6 +19,7 @@ const READ_COMMITTED = 1;
 export const ErrorCode = {
   none: NO_ERROR,
   offsetOutOfRange: 1,
+  corruptMessage: 2,
   unknownTopicOrPartition: 3,
   leaderNotAvailable: 5,
   notLeader: 6,
@@ -28,14 +29,24 @@ export const ErrorCode = {
   recordListTooLarge: 18,
   notEnoughReplicas: 19,
   notEnoughReplicasAfterAppend: 20,
+  topicAuthorizationFailed: 29,
+  clusterAuthorizationFailed: 31,
+  invalidTimestamp: 32,
+  unsupportedForMessageFormat: 43,
+  policyViolation: 44,
   outOfOrderSequence: 45,
   invalidProducerEpoch: 47,
   invalidTxnState: 48,
+  invalidProducerIdMapping: 49,
+  concurrentTransactions: 51,
+  transactionalIdAuthorizationFailed: 53,
   kafkaStorageError: 56,
   unknownProducerId: 59,
   fencedLeaderEpoch: 74,
   unknownLeaderEpoch: 75,
+  unsupportedCompressionType: 76,
   offsetNotAvailable: 78,
+  invalidRecord: 87,
   producerFenced: 90,
 } as const;
 
@@ -49,6 +60,8 @@ export interface ClusterMetadata {
   readonly topics: readonly {
     readonly name: string;
     readonly errorCode: number;
+    /** The broker's own. */
+    readonly isInternal: boolean;
     /** The leader of each partition, by partition; -1 where there is none now. */
     readonly leaders: readonly number[];
     /** Copies of each record; the fewest of any partition. */
@@ -56,9 +69,13 @@ export interface ClusterMetadata {
   }[];
 }
 
-export function metadata(broker: Broker, topics: readonly string[]): Promise<ClusterMetadata> {
-  const body = new ByteWriter().int32(topics.length);
-  for (const topic of topics) body.string(topic);
+/** Of these topics, or with null of all. */
+export function metadata(
+  broker: Broker,
+  topics: readonly string[] | null,
+): Promise<ClusterMetadata> {
+  const body = new ByteWriter().int32(topics?.length ?? -1);
+  for (const topic of topics ?? []) body.string(topic);
   body.int8(0); // no topic is made by asking for it
   return send(broker, { apiKey: 3, apiVersion: 5, apiName: "Metadata", body }, (answer) => {
     answer.int32(); // throttle time: the broker has waited
@@ -76,7 +93,7 @@ export function metadata(broker: Broker, topics: readonly string[]): Promise<Clu
 function readTopic(answer: ByteReader): ClusterMetadata["topics"][number] {
   const errorCode = answer.int16();
   const name = answer.string() ?? "";
-  answer.int8(); // internal
+  const isInternal = answer.int8() !== 0;
   const leaders: number[] = [];
   const ids = () => answer.array(() => answer.int32());
   const replicas = answer.array(() => {
@@ -88,7 +105,7 @@ function readTopic(answer: ByteReader): ClusterMetadata["topics"][number] {
     ids(); // offline
     return copies;
   });
-  return { name, errorCode, leaders, replicas: Math.min(...replicas) };
+  return { name, errorCode, isInternal, leaders, replicas: Math.min(...replicas) };
 }
 
 export interface PartitionBatch {
@@ -233,23 +250,19 @@ interface Request {
   readonly body: ByteWriter;
 }
 
-async function send<T>(
+/** One request, and its answer as `read` takes it from the bytes. */
+export async function send<T>(
   broker: Broker,
   { body, ...request }: Request,
   read: (answer: ByteReader) => T,
 ): Promise<T> {
   const buffer = body.done();
-  try {
-    const { answer } = await broker.connectionPool.send<{ readonly answer: T }>({
-      request: { ...request, encode: async () => ({ buf: buffer, buffer }) },
-      response: {
-        decode: async (payload) => ({ answer: read(new ByteReader(payload)) }),
-        parse: async (decoded) => decoded,
-      },
-    });
-    return answer;
-  } catch (error) {
-    if ((error as Error).name === "KafkaJSConnectionClosedError") await broker.disconnect();
-    throw error;
-  }
+  const { answer } = await broker.connectionPool.send<{ readonly answer: T }>({
+    request: { ...request, encode: async () => ({ buf: buffer, buffer }) },
+    response: {
+      decode: async (payload) => ({ answer: read(new ByteReader(payload)) }),
+      parse: async (decoded) => decoded,
+    },
+  });
+  return answer;
 }

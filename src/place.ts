@@ -1,0 +1,95 @@
+/**
+ * Where a program's log and stores lie: in a data folder, or in a Kafka cluster with the stores
+ * of this process in a folder of their own. The only importer of the logs' adapters.
+ *
+ *   folder ──> embedded log, stores beside it        brokers ──> log in the cluster, own copies
+ */
+
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openEmbeddedLog } from "./log/embedded/embedded-log.ts";
+import type { EventLog } from "./log/event-log.ts";
+import type { KafkaAccess } from "./log/kafka/connections.ts";
+import { openKafkaLog } from "./log/kafka/kafka-log.ts";
+import { takePlace } from "./log/kafka/place.ts";
+import { Stores } from "./stream/store.ts";
+
+export interface PlaceOptions {
+  /** The data folder, or ":memory:". */
+  readonly folder: string;
+  /** Null: the log lies in the folder. */
+  readonly kafka: (KafkaAccess & { readonly prefix: string }) | null;
+  /** Make the log where there is none. */
+  readonly create: boolean;
+  /** For a log that is made now, and what the user said: an existing log must agree. */
+  readonly defaults: Readonly<Record<string, string>>;
+  readonly settings: Readonly<Record<string, string>>;
+  /** Unix milliseconds. */
+  readonly nowMs: () => number;
+  /** Another thread of this process moves the log's WAL. */
+  readonly leavesCheckpoints: boolean;
+}
+
+export interface PlacedLog extends EventLog {
+  readonly wasCreated: boolean;
+  /** Why nothing can be written now; null when the log is well. */
+  readonly problem: string | null;
+}
+
+export interface Place {
+  readonly log: PlacedLog;
+  /** Of the tasks that run here. */
+  readonly stores: Stores;
+  /** Of the views, kept up here, where the owners' stores lie on other hosts; null elsewhere. */
+  readonly copies: Stores | null;
+  readonly temporaryFolder: string;
+  /** Closes the log, too. */
+  close(): Promise<void>;
+}
+
+/** Throws LogError. */
+export async function openPlace(options: PlaceOptions): Promise<Place> {
+  return options.kafka === null ? openFolder(options) : openCluster(options, options.kafka);
+}
+
+function openFolder(options: PlaceOptions): Place {
+  const { folder } = options;
+  const isInMemory = folder === ":memory:";
+  const log = openEmbeddedLog(options);
+  const storesFolder = isInMemory ? folder : join(folder, "stores");
+  return {
+    log,
+    stores: new Stores(storesFolder, log.incarnation),
+    copies: null,
+    temporaryFolder: isInMemory ? tmpdir() : folder,
+    close: () => log.close(),
+  };
+}
+
+async function openCluster(
+  options: PlaceOptions,
+  kafka: NonNullable<PlaceOptions["kafka"]>,
+): Promise<Place> {
+  const { nowMs } = options;
+  const log = await openKafkaLog({ ...options, ...kafka });
+  try {
+    const { clusterId } = log;
+    const place = takePlace({ folder: options.folder, clusterId, prefix: kafka.prefix });
+    log.keepMemberIds(place);
+    const storesIn = (name: string) =>
+      new Stores(join(place.folder, name), log.incarnation, nowMs);
+    return {
+      log,
+      stores: storesIn("stores"),
+      copies: storesIn("views"),
+      temporaryFolder: place.folder,
+      close: async () => {
+        await log.close();
+        place.release();
+      },
+    };
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * What every service is made of: guard, tables of routes, what no route took, a server.
+ *
+ *   request ──Host and Origin──> first table that knows it ──> answer, HEAD without its body
+ */
+
+import { type Context, Hono } from "hono";
+import { createGuard } from "./host-guard.ts";
+import { problemResponse, ServiceError } from "./problem.ts";
+import { type RunningServer, type ServerOptions, startServer } from "./server.ts";
+
+export interface Service {
+  /** Answers one request; never rejects. */
+  fetch(request: Request): Response | Promise<Response>;
+  /** Runs while it is served, until the signal fires. */
+  watch(signal: AbortSignal): Promise<void>;
+  /** Ends what requests wait for, so that they are answered now. */
+  abandon(): void;
+  /** Throws ServerError. The server's `stop` answers what is under way, within 5 s. */
+  listen(options: Pick<ServerOptions, "host" | "port" | "portOption">): ServiceServer;
+}
+
+export interface ServiceServer extends RunningServer {
+  /** From now on another service answers. */
+  use(service: Service): void;
+}
+
+export interface AccessOptions {
+  /** Names or addresses in Host that are let in beside loopback ones; `*` for any. */
+  readonly allowHosts: readonly string[];
+}
+
+/** Paths are matched as they were sent: a wallet id may hold an encoded slash. */
+export function newRoutes(): Hono {
+  const routes = new Hono({ getPath: (request) => pathOf(request.url) });
+  routes.onError((error, c) => problemResponse(error, c.req.path));
+  return routes;
+}
+
+/** What the first of `tables` does not know goes to the next. */
+export function listening(
+  tables: readonly [Hono, ...Hono[]],
+  options: AccessOptions &
+    Pick<ServerOptions, "delay"> & {
+      /** Runs while it is served, until the signal fires. */
+      readonly watch: (signal: AbortSignal) => Promise<void>;
+      /** What is answered before the router; null for all the rest. */
+      readonly early?: (request: Request) => Response | null;
+      readonly abandon: () => void;
+    },
+): Service {
+  tables.forEach((routes, index) => {
+    const next = tables[index + 1];
+    routes.notFound((c) => (next === undefined ? unrouted(tables, c) : next.fetch(c.req.raw)));
+  });
+  const guard = createGuard(options.allowHosts);
+  const [first] = tables;
+  const answer = (request: Request) => {
+    const refusal = guard(request.headers);
+    if (refusal !== null) return problemResponse(refusal, pathOf(request.url));
+    return options.early?.(request) ?? first.fetch(request);
+  };
+  const fetch = (request: Request) =>
+    request.method === "HEAD" ? headOf(request, answer) : answer(request);
+  const { watch, abandon } = options;
+  const service: Service = {
+    fetch,
+    watch,
+    abandon,
+    listen: (address) => {
+      const stopping = new AbortController();
+      let current = service;
+      const use = (next: Service) => {
+        current = next;
+        void next.watch(stopping.signal);
+      };
+      const server = startServer({
+        ...options,
+        ...address,
+        fetch: (request) => current.fetch(request),
+        abandon: () => current.abandon(),
+      });
+      use(service);
+      const stop = () => {
+        stopping.abort();
+        return server.stop();
+      };
+      return { ...server, stop, use };
+    },
+  };
+  return service;
+}
+
+/** Answers that it is alive, and to all else why it cannot do more yet. */
+export function createStartingService(
+  options: AccessOptions & Pick<ServerOptions, "delay"> & { readonly problem: () => string },
+): Service {
+  const routes = newRoutes();
+  routes.get("/healthz", (c) => c.json({ status: "ok" }));
+  routes.all("*", (c) =>
+    problemResponse(new ServiceError("log_unavailable", options.problem()), c.req.path),
+  );
+  return listening([routes], { ...options, watch: async () => {}, abandon: () => {} });
+}
+
+/** What GET answers, less the body: the length stays the body's (RFC 9110, 9.3.2). */
+async function headOf(request: Request, answer: Service["fetch"]): Promise<Response> {
+  const { url, headers, signal } = request;
+  const response = await answer(new Request(url, { headers, signal }));
+  const length = (await response.bytes()).length;
+  const answered = new Headers(response.headers);
+  answered.set("content-length", String(length));
+  // Bun adds it to GET only.
+  answered.set("date", new Date().toUTCString());
+  return new Response(null, { status: response.status, headers: answered });
+}
+
+/** What no route took: another method, or nothing there. */
+function unrouted(tables: readonly Hono[], c: Context): Response {
+  const { method, path } = c.req;
+  const takes = (each: string) =>
+    tables.some(({ router }) => router.match(each, path)[0].length > 0);
+  const known = ["GET", "POST"].filter(takes);
+  if (known.length === 0) {
+    return problemResponse(new ServiceError("not_found", `nothing is at ${path}`), path);
+  }
+  const allow = [...known, ...(known.includes("GET") ? ["HEAD"] : []), "OPTIONS"];
+  const headers = { allow: allow.join(", ") };
+  if (method === "OPTIONS") return new Response(null, { status: 204, headers });
+  const message = `${method} is not possible here: use ${known.join(" or ")}`;
+  return problemResponse(new ServiceError("method_not_allowed", message), path, headers);
+}
+
+/** The path of a URL as it was sent, without query. */
+function pathOf(url: string): string {
+  const start = url.indexOf("/", "https://".length);
+  if (start === -1) return "/";
+  const query = url.indexOf("?", start);
+  return query === -1 ? url.slice(start) : url.slice(start, query);
+}

@@ -1,0 +1,165 @@
+/** Copies of stores for views on other hosts: what a follower keeps up, from where, and when not. */
+
+import { afterEach, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { type EmbeddedLog, openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
+import { createEmitter } from "../../src/stream/emitter.ts";
+import { Follower } from "../../src/stream/follower.ts";
+import { tableName } from "../../src/stream/group.ts";
+import { startProcessor } from "../../src/stream/processor.ts";
+import { Stores } from "../../src/stream/store.ts";
+import { defineTopology, TOMBSTONE_RETENTION_MS, topicSpecs } from "../../src/stream/topology.ts";
+import { View } from "../../src/stream/view.ts";
+import { removeFoldersAfterEach, temporaryFolder } from "./temporary-folder.ts";
+import { eventually } from "./members.ts";
+import { keyIn, numbers, sums, tallyGroup } from "./tally.ts";
+
+removeFoldersAfterEach();
+
+const PARTITIONS = 4;
+const group = tallyGroup();
+const ends: (() => Promise<unknown> | void)[] = [];
+
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+/** A log that keeps changelogs, with a processor whose stores no view can read. */
+async function startOwner() {
+  const log = openEmbeddedLog({
+    folder: ":memory:",
+    create: true,
+    nowMs: () => 0,
+    keepsChangelogs: true,
+  });
+  ends.push(() => log.close());
+  const topology = defineTopology([group]);
+  await log.ensureTopics(topicSpecs(topology, { partitions: PARTITIONS, keepsChangelogs: true }));
+  const stores = new Stores(":memory:", log.incarnation);
+  const processor = startProcessor({ log, group, stores, partitions: PARTITIONS, delay });
+  ends.push(() => processor.stop());
+  const emitter = createEmitter({ log, stream: numbers, partitions: PARTITIONS });
+  const send = (partition: number, ...messages: number[]) =>
+    emitter.emitAll(messages.map((message) => ({ key: keyIn(partition), message })));
+  return { log, send };
+}
+
+function startView(log: EmbeddedLog, folder: string, nowMs: () => number = () => 0) {
+  const stores = new Stores(join(folder, "views"), log.incarnation, nowMs);
+  const follower = new Follower({ log, group, stores, partitions: PARTITIONS, delay });
+  const view = new View({ log, group, stores, partitions: PARTITIONS });
+  ends.push(() => view.close());
+  ends.push(() => follower.stop());
+  const total = (partition: number) => view.get(keyIn(partition), sums)?.total ?? null;
+  return { follower, stores, view, total };
+}
+
+describe("a follower", () => {
+  test("keeps a view of followed partitions up to date, and of no others", async () => {
+    const { log, send } = await startOwner();
+    const { follower, total } = startView(log, temporaryFolder());
+    follower.follow(1);
+    await send(1, 2, 3);
+    await send(2, 10);
+    await eventually("the sum of partition 1", () => total(1) === 5);
+    await send(1, 4);
+    await eventually("the next sum", () => total(1) === 9);
+    expect(total(2)).toBeNull();
+    follower.followAll();
+    await eventually("the sum of partition 2", () => total(2) === 10);
+  });
+
+  test("shows the progress that belongs to the rows, so that settled means readable", async () => {
+    const { log, send } = await startOwner();
+    const { follower, view, total } = startView(log, temporaryFolder());
+    follower.followAll();
+    for (let n = 1; n <= 20; n += 1) {
+      const [position] = await send(0, 1);
+      const isBeyond = () => (view.progress(0)?.inputs[0]?.nextOffset ?? 0n) > position!.offset;
+      await eventually(`progress beyond ${n}`, isBeyond);
+      expect(total(0)).toBe(n);
+    }
+  });
+
+  test("says what is not in step yet, and nothing once all has been", async () => {
+    const { log, send } = await startOwner();
+    await send(3, 1);
+    const { follower } = startView(log, temporaryFolder());
+    expect(follower.behind).toBeNull(); // nothing is followed
+    follower.follow(3);
+    expect(follower.behind).toBe(3);
+    await eventually("the first step", () => follower.behind === null);
+  });
+
+  test("goes on from where its copy stood", async () => {
+    const { log, send } = await startOwner();
+    const folder = temporaryFolder();
+    const first = startView(log, folder);
+    first.follower.follow(0);
+    await send(0, 1, 2);
+    await eventually("the first sum", () => first.total(0) === 3);
+    await first.follower.stop();
+    const read: bigint[] = [];
+    const watched = Object.assign(Object.create(log) as EmbeddedLog, {
+      read: (options: Parameters<EmbeddedLog["read"]>[0]) => {
+        read.push(options.from);
+        return log.read(options);
+      },
+    });
+    await send(0, 4);
+    const again = startView(watched, folder);
+    again.follower.follow(0);
+    await eventually("the next sum", () => again.total(0) === 7);
+    expect(read.length).toBeGreaterThan(0);
+    expect(read.every((from) => from > 0n)).toBe(true);
+  });
+
+  test("builds a copy anew that was away for half the time that tombstones are kept", async () => {
+    const { log, send } = await startOwner();
+    const folder = temporaryFolder();
+    let nowMs = 1_000_000;
+    const first = startView(log, folder, () => nowMs);
+    first.follower.follow(0);
+    await send(0, 1);
+    await eventually("the sum", () => first.total(0) === 1);
+    await first.follower.stop();
+    const stale = first.stores.open(tableName(group), 0);
+    const place = stale.progress();
+    const rows = [["\0\0\0\x01x\x01", new Uint8Array([1])]] as const;
+    stale.apply({ epoch: 0, before: place, after: place!, rows }); // its tombstone was dropped
+    stale.close();
+    const rowsOf = (view: View) => [...view.scan(0, sums)].length;
+    await send(0, 2);
+    nowMs += TOMBSTONE_RETENTION_MS / 2;
+    const soon = startView(log, folder, () => nowMs);
+    soon.follower.follow(0);
+    await eventually("the next sum", () => soon.total(0) === 3);
+    await soon.follower.stop();
+    nowMs += TOMBSTONE_RETENTION_MS / 2 + 1;
+    await send(0, 3);
+    const late = startView(log, folder, () => nowMs);
+    late.follower.follow(0);
+    await eventually("the last sum", () => late.total(0) === 6);
+    expect(rowsOf(late.view)).toBe(1);
+  });
+
+  test("tries again when the log cannot be read for a while", async () => {
+    const { log, send } = await startOwner();
+    let isBroken = true;
+    const faulty = Object.assign(Object.create(log) as EmbeddedLog, {
+      progress: (...place: Parameters<EmbeddedLog["progress"]>) =>
+        isBroken ? Promise.reject(new Error("away")) : log.progress(...place),
+    });
+    const { follower, total } = startView(faulty, temporaryFolder());
+    follower.follow(0);
+    await send(0, 1);
+    expect(total(0)).toBeNull();
+    isBroken = false;
+    await eventually("the sum", () => total(0) === 1);
+  });
+});
+
+/** Between tries: a turn of the event loop. */
+function delay(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

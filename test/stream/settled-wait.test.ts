@@ -1,0 +1,78 @@
+/** Waiting for others to settle: what is followed, when it ends, who is named. */
+
+import { expect, test } from "bun:test";
+import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
+import type { Progress } from "../../src/log/event-log.ts";
+import { createEmitter } from "../../src/stream/emitter.ts";
+import { SettledWait } from "../../src/stream/settled-wait.ts";
+import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
+import { keyIn, numbers, tallyGroup } from "./tally.ts";
+
+const PARTITIONS = 2;
+const group = tallyGroup();
+
+/** A log with one record in partition 1, and a clock that the test sets. */
+async function start() {
+  const log = openEmbeddedLog({ folder: ":memory:", create: true, nowMs: () => 0 });
+  const topology = defineTopology([group]);
+  await log.ensureTopics(topicSpecs(topology, { partitions: PARTITIONS, keepsChangelogs: false }));
+  const emitter = createEmitter({ log, stream: numbers, partitions: PARTITIONS });
+  const position = await emitter.emit({ key: keyIn(1, PARTITIONS), message: 1 });
+  const clock = { ms: 0 };
+  const progress: (Progress | null)[] = [null, null];
+  const followed: number[] = [];
+  const interrupt = new AbortController();
+  let waits = 0;
+  const wait = new SettledWait({
+    log,
+    topology,
+    progressOf: (_, partition) => progress[partition] ?? null,
+    delay: async () => {
+      clock.ms += 100;
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+    monotonicMs: () => clock.ms,
+    signal: interrupt.signal,
+    onWait: () => {
+      waits += 1;
+    },
+    follow: (partition) => followed.push(partition),
+  });
+  const settle = () => wait.settle([{ topic: numbers.topic, ...position }]);
+  return { log, clock, progress, followed, interrupt, settle, waits: () => waits };
+}
+
+test("follows what it waits for, and ends when it is settled", async () => {
+  const { log, progress, followed, settle } = await start();
+  const settling = settle();
+  expect(followed).toEqual([1]);
+  progress[1] = {
+    inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }],
+    outputs: [],
+    changelogOffset: null,
+  };
+  log.notify();
+  await settling;
+  await log.close();
+});
+
+test("gives up after 10 s without a move, naming position, group and who is missing", async () => {
+  const { log, clock, settle, waits } = await start();
+  const error = await settle().catch((reason: unknown) => reason as Error);
+  expect(error).toMatchObject({ code: "not_settled" });
+  expect((error as Error).message).toBe(
+    "numbers 1-0 is not settled after 10 s: tally stands at offset 0 of partition 1; tally has " +
+      "no owner for it: start `process`",
+  );
+  expect(clock.ms).toBeLessThan(11_000);
+  expect(waits()).toBeGreaterThan(90);
+  await log.close();
+});
+
+test("ends when it is interrupted", async () => {
+  const { log, interrupt, settle } = await start();
+  const settling = settle();
+  interrupt.abort();
+  expect(await settling.catch((reason: unknown) => reason)).toMatchObject({ code: "not_settled" });
+  await log.close();
+});
