@@ -2,7 +2,9 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PROJECT_ROOT, sourceFiles } from "./house/source-files.ts";
-import { readmeBlocks, showsOutput } from "./readme/readme-blocks.ts";
+import { freshPrefix, testBrokers, whyNoBroker } from "./kafka/broker.ts";
+import { missingForBroker } from "./kafka/java.ts";
+import { type ReadmeBlock, readmeBlocks, showsOutput } from "./readme/readme-blocks.ts";
 import { BLOCK_DEADLINE_MS, ReadmeWorkspace } from "./readme/readme-workspace.ts";
 
 const readmePath = join(PROJECT_ROOT, "README.md");
@@ -10,6 +12,8 @@ const readme = existsSync(readmePath) ? readFileSync(readmePath, "utf8") : "";
 const { packageManager, scripts } = JSON.parse(
   readFileSync(join(PROJECT_ROOT, "package.json"), "utf8"),
 ) as { packageManager: string; scripts: Record<string, string> };
+/** The README's own broker is started where it can be. */
+const whyNoOwnBroker = await missingForBroker();
 const testCommand = `npx -y ${packageManager} run test`;
 
 describe("the README", () => {
@@ -37,26 +41,32 @@ describe("the README's blocks do what it says", () => {
 
   afterAll(() => workspace?.close());
 
+  const open = async () =>
+    ReadmeWorkspace.open({
+      projectRoot: PROJECT_ROOT,
+      files: sourceFiles("{src,test,bench,proto,patches}/**/*", "*").map(({ path }) => path),
+      bunVersion: packageManager.replace("bun@", ""),
+      ...(whyNoBroker === null && whyNoOwnBroker !== null
+        ? { cluster: { brokers: await testBrokers(), prefix: freshPrefix() } }
+        : {}),
+    });
+
   for (const block of readmeBlocks(readme)) {
     const [firstLine] = block.text.trim().split("\n");
     const title = `line ${block.line}: ${firstLine}`;
     if (block.kind === "no-run") continue;
     if (block.kind === "output") {
       const shown = block.text;
-      test(`${title} (shown as output)`, () => {
+      testOf(block)(`${title} (shown as output)`, () => {
         const isShown = showsOutput(shown, printed);
         expect(isShown ? shown.trim() : printed.trim()).toBe(shown.trim());
       });
       continue;
     }
-    test(
+    testOf(block)(
       title,
       async () => {
-        workspace ??= await ReadmeWorkspace.open({
-          projectRoot: PROJECT_ROOT,
-          files: sourceFiles("{src,test,bench,proto,patches}/**/*", "*").map(({ path }) => path),
-          bunVersion: packageManager.replace("bun@", ""),
-        });
+        workspace ??= await open();
         printed = await workspace.run(block);
       },
       // A block's own deadline first, then that of its process.
@@ -64,3 +74,8 @@ describe("the README's blocks do what it says", () => {
     );
   }
 });
+
+function testOf({ needsBroker }: ReadmeBlock) {
+  // Skipped: blocks of the Kafka session, where there is no broker and none can be started.
+  return test.skipIf(needsBroker && whyNoBroker !== null);
+}

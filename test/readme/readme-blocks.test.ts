@@ -26,9 +26,35 @@ describe("README blocks", () => {
     ]);
   });
 
-  test.each(["sh no-run", "sh later", "bash", "console", "ts", "ts file=../a.ts", "json shown"])(
-    "refuse the mark %s",
-    (mark) => expect(() => readmeBlocks(block(mark))).toThrow("line 1"),
+  test("say what a service prints once it stands, and what needs a broker, output included", () => {
+    const markdown = [
+      block('sh service="Ctrl-C" kafka'),
+      block('sh service="it stands"'),
+      block("sh service kafka"),
+      block("sh kafka"),
+      block("text output"),
+      block("sh"),
+      block("text output"),
+    ].join("\n");
+    const marks = readmeBlocks(markdown).map(({ kind, readyText, needsBroker }) => [
+      kind,
+      readyText,
+      needsBroker,
+    ]);
+    expect(marks).toEqual([
+      ["service", "Ctrl-C", true],
+      ["service", "it stands", false],
+      ["service", null, true],
+      ["run", null, true],
+      ["output", null, true],
+      ["run", null, false],
+      ["output", null, false],
+    ]);
+  });
+
+  const unknown = ["sh no-run", "sh later", "sh servicekafka", "bash", "console", "ts"];
+  test.each([...unknown, "ts file=../a.ts", "json shown"])("refuse the mark %s", (mark) =>
+    expect(() => readmeBlocks(block(mark))).toThrow("line 1"),
   );
 
   test("refuse a block that is never closed", () => {

@@ -20,18 +20,24 @@ afterEach(async () => {
   for (const project of projects.splice(0)) rmSync(project, { recursive: true });
 });
 
-async function open(): Promise<ReadmeWorkspace> {
+async function open(
+  more: Partial<Parameters<typeof ReadmeWorkspace.open>[0]> = {},
+): Promise<ReadmeWorkspace> {
   const projectRoot = mkdtempSync(join(tmpdir(), "depositaja-project-"));
   projects.push(projectRoot);
   writeFileSync(join(projectRoot, "server.ts"), SERVER);
-  const options = { projectRoot, files: ["server.ts"], bunVersion: "1.2.3" };
+  const options = { projectRoot, files: ["server.ts"], bunVersion: "1.2.3", ...more };
   const workspace = await ReadmeWorkspace.open(options);
   workspaces.push(workspace);
   return workspace;
 }
 
-function block(kind: BlockKind, text: string): ReadmeBlock {
-  return { kind, line: 1, text, file: null };
+function block(
+  kind: BlockKind,
+  text: string,
+  readyText: string | null = null,
+): ReadmeBlock {
+  return { kind, line: 1, text, file: null, readyText, needsBroker: false };
 }
 
 describe("a README workspace", () => {
@@ -62,5 +68,31 @@ describe("a README workspace", () => {
     const workspace = await open();
     const run = workspace.run(block("service", "echo no data folder; exit 1"));
     await expect(run).rejects.toThrow("no data folder");
+  });
+
+  test("waits for what a service prints, where the README says so", async () => {
+    const workspace = await open();
+    const script = "echo begun; echo it stands; exec sleep 600"; // ended by the close
+    expect(await workspace.run(block("service", script, "it stands"))).toBe("begun\nit stands\n");
+    const ended = workspace.run(block("service", "echo begun; exit 1", "it stands"));
+    await expect(ended).rejects.toThrow('no "it stands" came');
+  });
+
+  test("gives the README's broker a port of its own, which later blocks reach", async () => {
+    const workspace = await open();
+    // In the place of the script: says how it was called.
+    const said = await workspace.run(block("run", "bun() { echo \"$@\"; }\nbun run kafka"));
+    const [, port] = /^run kafka --port (\d+)\n$/.exec(said) ?? [];
+    expect(port).not.toBe("9092");
+    const flags = await workspace.run(block("run", "echo --brokers localhost:9092 | tr : /"));
+    expect(flags).toBe(`--brokers localhost/${port}\n`);
+  });
+
+  test("puts a cluster that runs in the place of the README's broker", async () => {
+    const cluster = { brokers: "10.0.0.1:2001,10.0.0.2:2001", prefix: "t-" };
+    const workspace = await open({ cluster });
+    expect(await workspace.run(block("service", "bun run kafka", "Ctrl-C"))).toBe("");
+    const flags = await workspace.run(block("run", "echo check --brokers localhost:9092 --json"));
+    expect(flags).toBe(`check --brokers ${cluster.brokers} --prefix t- --json\n`);
   });
 });

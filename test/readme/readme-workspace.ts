@@ -31,6 +31,8 @@ export class ReadmeWorkspace {
   private constructor(
     readonly folder: string,
     private readonly programs: string,
+    /** Flags of a cluster that stands in for the README's broker; null: that one is started. */
+    private readonly cluster: string | null,
   ) {}
 
   /** `bunVersion` is the one that the README's npx command must name. */
@@ -38,9 +40,16 @@ export class ReadmeWorkspace {
     readonly projectRoot: string;
     readonly files: readonly string[];
     readonly bunVersion: string;
+    /** Where no broker can be started: a cluster that runs, and a prefix that nobody else has. */
+    readonly cluster?: { readonly brokers: string; readonly prefix: string };
   }): Promise<ReadmeWorkspace> {
     const folder = await mkdtemp(join(tmpdir(), "depositaja-readme-"));
-    const workspace = new ReadmeWorkspace(join(folder, "clone"), join(folder, "programs"));
+    const { cluster } = options;
+    const workspace = new ReadmeWorkspace(
+      join(folder, "clone"),
+      join(folder, "programs"),
+      cluster === undefined ? null : `--brokers ${cluster.brokers} --prefix ${cluster.prefix}`,
+    );
     for (const file of options.files) {
       cpSync(join(options.projectRoot, file), join(workspace.folder, file), { recursive: true });
     }
@@ -92,18 +101,22 @@ export class ReadmeWorkspace {
   }
 
   private async start(block: ReadmeBlock): Promise<string> {
+    if (this.cluster !== null && block.text.includes(BROKER_COMMAND)) return "";
     const child = this.spawn(await this.withOwnPorts(block.text));
     const service: Service = { child, printed: "" };
     this.services.push(service);
     for (const stream of [child.stdout, child.stderr]) void collect(stream, service);
     const port = await this.ownPort(servicePort(block.text));
+    const { readyText } = block;
     const isReady = await holds(async () => {
       if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
+      if (readyText !== null) return service.printed.includes(readyText);
       const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
       return answer?.status === 200;
     }, BLOCK_DEADLINE_MS).catch((error: unknown) => String(error));
     if (isReady === true) return this.withReadmePorts(service.printed);
-    throw new Error(`/readyz did not answer 200 (${isReady})\n${service.printed}`);
+    const wanted = readyText === null ? "/readyz did not answer 200" : `no "${readyText}" came`;
+    throw new Error(`${wanted} (${isReady})\n${service.printed}`);
   }
 
   private spawn(script: string): Bun.Subprocess<"ignore", "pipe", "pipe"> {
@@ -127,9 +140,14 @@ export class ReadmeWorkspace {
   private async withOwnPorts(text: string): Promise<string> {
     await this.ownPort(8080);
     for (const [, port] of text.matchAll(PORT)) await this.ownPort(Number(port));
-    return text.replace(PORT, (whole, port: string) =>
-      whole.replace(port, String(this.ports.get(Number(port)))),
-    );
+    const brokerPort = await this.ownPort(BROKER_PORT);
+    return text
+      .replaceAll(README_BROKERS, this.cluster ?? README_BROKERS)
+      .replace(BROKER_COMMAND, `${BROKER_COMMAND} --port ${brokerPort}`)
+      .replace(PORT, (whole, port: string) => {
+        const own = this.ports.get(Number(port));
+        return own === undefined ? whole : whole.replace(port, String(own));
+      });
   }
 
   private withReadmePorts(text: string): string {
@@ -144,6 +162,11 @@ export class ReadmeWorkspace {
     return own;
   }
 }
+
+/** What the README calls its broker. */
+const BROKER_COMMAND = "bun run kafka";
+const BROKER_PORT = 9092;
+const README_BROKERS = `--brokers localhost:${BROKER_PORT}`;
 
 /** Where a port can stand in a command. */
 const PORT = /(?:(?:localhost|127\.0\.0\.1):|--(?:port|health)[ =])(\d{4,5})\b/g;
