@@ -44,13 +44,29 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
   proof: { mayImport: ["@event-log", "@port", "@stream", "@gen", "@money"], mayUseBuiltIns: true },
   /** What commands need of several domains at once. */
   wallets: { mayImport: ["@domain", "@deposits", "@stream", "@gen"], mayUseBuiltIns: false },
-  cli: {
-    mayImport: ["@app", "@money", "commander", "cli-progress", "@logtape/pretty", ...LOGTAPE],
+  /** What looks after a log as a whole: its topics, and moving it to another place. */
+  administration: {
+    mayImport: ["@app", "@event-log", "@port", "@embedded-log", "@kafka-log", "@stream"].concat(
+      ["@domain", "@deposits"],
+      LOGTAPE,
+    ),
     mayUseBuiltIns: true,
   },
-  /** Everything but the two that stand on it. */
+  cli: {
+    mayImport: ["@app", "@administration", "@money"].concat(
+      ["commander", "cli-progress", "@logtape/pretty"],
+      LOGTAPE,
+    ),
+    mayUseBuiltIns: true,
+  },
+  /** Opens the logs, so that nothing above knows which one it has. */
+  place: {
+    mayImport: ["@event-log", "@port", "@embedded-log", "@kafka-log", "@stream"],
+    mayUseBuiltIns: true,
+  },
+  /** Everything but what stands on it. */
   app: {
-    mayImport: ["@event-log", "@port", "@embedded-log", "@kafka-log", "@stream", "@gen"].concat(
+    mayImport: ["@event-log", "@port", "@place", "@stream", "@gen"].concat(
       ["@money", "@domain", "@deposits", "@wallets", "@service", "@proof"],
       ["@logtape/pretty", PROTOBUF],
       LOGTAPE,
@@ -70,7 +86,7 @@ export function layerOf(path: string): string | null {
   }
   if (second === undefined) {
     const name = first.replace(/\.ts$/, "");
-    return ["main", "app", "wallets", "money"].includes(name) ? name : null;
+    return ["main", "app", "place", "wallets", "money"].includes(name) ? name : null;
   }
   return first in LAYERS ? first : "domain";
 }

@@ -1,11 +1,13 @@
-/** Copies of stores for views on other hosts: what a follower keeps up, from where, and when not. */
+/** Copies of stores for views: what a follower keeps up, from where, and when not. */
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { type EmbeddedLog, openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
+import type { Progress } from "../../src/log/event-log.ts";
 import { createEmitter } from "../../src/stream/emitter.ts";
 import { Follower } from "../../src/stream/follower.ts";
 import { tableName } from "../../src/stream/group.ts";
+import type { Position } from "../../src/stream/position.ts";
 import { startProcessor } from "../../src/stream/processor.ts";
 import { Stores } from "../../src/stream/store.ts";
 import { defineTopology, TOMBSTONE_RETENTION_MS, topicSpecs } from "../../src/stream/topology.ts";
@@ -74,8 +76,8 @@ describe("a follower", () => {
     const { follower, view, total } = startView(log, temporaryFolder());
     follower.followAll();
     for (let n = 1; n <= 20; n += 1) {
-      const [position] = await send(0, 1);
-      const isBeyond = () => (view.progress(0)?.inputs[0]?.nextOffset ?? 0n) > position!.offset;
+      const [{ offset }] = (await send(0, 1)) as [Position];
+      const isBeyond = () => (view.progress(0)?.inputs[0]?.nextOffset ?? 0n) > offset;
       await eventually(`progress beyond ${n}`, isBeyond);
       expect(total(0)).toBe(n);
     }
@@ -126,7 +128,8 @@ describe("a follower", () => {
     const stale = first.stores.open(tableName(group), 0);
     const place = stale.progress();
     const rows = [["\0\0\0\x01x\x01", new Uint8Array([1])]] as const;
-    stale.apply({ epoch: 0, before: place, after: place!, rows }); // its tombstone was dropped
+    const after = place as Progress;
+    stale.apply({ epoch: 0, before: place, after, rows }); // its tombstone was dropped
     stale.close();
     const rowsOf = (view: View) => [...view.scan(0, sums)].length;
     await send(0, 2);
