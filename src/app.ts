@@ -18,7 +18,7 @@ import { flaggerGroup } from "./flagger/flagger.ts";
 import type { Deposit } from "./gen/depositaja/v1/deposit_pb.ts";
 import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
 import { openPlace, type Place, type PlacedLog, type PlaceOptions } from "./place.ts";
-import type { AccessOptions, Service } from "./service/listening.ts";
+import { type AccessOptions, createStartingService, type Service } from "./service/listening.ts";
 import { createHealthService, createService } from "./service/service.ts";
 import { createDeadLetters, type DeadLetters } from "./stream/dead-letters.ts";
 import { createEmitter, type Emitter } from "./stream/emitter.ts";
@@ -128,6 +128,13 @@ export async function openApp(options: AppOptions): Promise<App> {
     await place.close();
     throw error;
   }
+}
+
+/** Serves before there is an app: alive, and why it cannot do more yet. */
+export function createWaitingService(
+  options: AccessOptions & Pick<AppOptions, "delay"> & { readonly problem: () => string },
+): Service {
+  return createStartingService(options);
 }
 
 async function assemble(place: Place, options: AppOptions): Promise<App> {
