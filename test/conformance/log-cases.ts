@@ -145,6 +145,25 @@ export function logCases(fixture: Fixture): void {
     },
   );
 
+  fixture.sharedCase(
+    "tells of a group's first commit whoever has asked for its progress before it ever ran",
+    "calls back after a commit and after notify, until told to stop",
+    async () => {
+      const [log, other] = [await fixture.open(), await fixture.open()];
+      const topic = await newTopic(log);
+      const group = freshName("group");
+      expect(await other.progress(group, 0)).toBeNull();
+      let wasMoved = false;
+      other.onChange(async () => {
+        if ((await other.progress(group, 0)) !== null) wasMoved = true;
+      });
+      const { commitNext, member } = await committer(log, topic, group);
+      await commitNext();
+      await until("the call that shows the progress", () => wasMoved);
+      await member.leave();
+    },
+  );
+
   fixture.case(
     "closes more than once, writes what was queued, and then refuses everything",
     async () => {
@@ -192,8 +211,9 @@ export function logCases(fixture: Fixture): void {
 }
 
 /** A member that does one record at a time, and is asked for its progress. */
-async function committer(log: EventLog, topic: string) {
-  const { member, claim, group } = await claimOne(log, [topic]);
+async function committer(log: EventLog, topic: string, group = freshName("group")) {
+  const member = new Member(log, { group, topics: [topic] });
+  const claim = await member.claim();
   await log.progress(group, 0);
   const commitNext = async () => {
     await log.append([record(topic, "x")]);

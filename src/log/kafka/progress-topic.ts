@@ -66,8 +66,7 @@ export class ProgressFollower {
   private readonly cursors: Cursor[] = [];
   /** Why a partition is not followed at present. */
   private readonly failures: unknown[] = [];
-  private started: Promise<boolean> | null = null;
-  private lookAgainMs = 0;
+  private started: Promise<void> | null = null;
   private readonly stopping = new AbortController();
 
   constructor(
@@ -81,13 +80,13 @@ export class ProgressFollower {
 
   /** As last heard of; at the first call as of now. Null where the group never ran. */
   async progress(partition: number): Promise<Progress | null> {
-    if (this.started === null && performance.now() >= this.lookAgainMs) {
+    if (this.started === null) {
       this.started = this.start();
       this.started.catch(() => {
         this.started = null;
       });
     }
-    if (!(await this.started)) this.started = null;
+    await this.started;
     const failure = this.failures[partition];
     if (failure !== undefined) throw failure;
     return this.newest[partition] ?? null;
@@ -98,17 +97,33 @@ export class ProgressFollower {
     for (const cursor of this.cursors) cursor.close();
   }
 
+  private async start(): Promise<void> {
+    if (!(await this.startNow())) void this.startLater();
+  }
+
+  /** Who has asked before the group ever ran waits to be told. */
+  private async startLater(): Promise<void> {
+    const { topic, onChange } = this.options;
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      await pause(LOOK_AGAIN_MS, signal);
+      try {
+        if (signal.aborted || !(await this.startNow())) continue;
+        return onChange();
+      } catch (error) {
+        logger.debug("{topic} is not there yet: {error}", { topic, error });
+      }
+    }
+  }
+
   /** False while there is no such topic. */
-  private async start(): Promise<boolean> {
+  private async startNow(): Promise<boolean> {
     const { connections, topic } = this.options;
     const what = `look up topic ${topic}`;
     const ask = () => connections.metadata([topic]);
     const { topics } = await retrying(ask, { withinMs: REQUEST_MS, what });
     const count = topics[0]?.leaders.length ?? 0;
-    if (count === 0) {
-      this.lookAgainMs = performance.now() + LOOK_AGAIN_MS;
-      return false;
-    }
+    if (count === 0) return false;
     const partitions = Array.from({ length: count }, (_, partition) => partition);
     await Promise.all(partitions.map((partition) => this.open(partition)));
     return true;
