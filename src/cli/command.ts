@@ -5,6 +5,7 @@
  */
 
 import { Command, Option } from "commander";
+import { kafkaOptions } from "./kafka-options.ts";
 import { note } from "./output.ts";
 import {
   DEFAULT_DATA,
@@ -12,6 +13,7 @@ import {
   DEFAULT_PORT,
   type Flags,
   type LogLevel,
+  type LogSettings,
   readSettings,
   type SettingName,
   type Settings,
@@ -22,7 +24,7 @@ import { stopSignal } from "./stopping.ts";
 
 /** What an action works with. */
 export interface Run<Name extends SettingName> {
-  readonly settings: Pick<Settings, Name>;
+  readonly settings: Pick<Settings, Name> & LogSettings;
   readonly logLevel: LogLevel;
   /** Fires when the process is asked to end. */
   readonly stopping: AbortSignal;
@@ -47,7 +49,6 @@ const OPTIONS: { readonly [Name in SettingName]: () => Option } = {
   decimals: () => new Option("--decimals <count>", "decimals of amounts of a new log (default: 2)"),
   health: () => new Option("--health <port>", "serve /healthz and /readyz on 127.0.0.1"),
   logLevel: () => new Option("--log-level <level>", "debug, info, warning or error"),
-  brokers: () => new Option("--brokers <list>", "Apache Kafka; comes with a later version"),
 };
 
 /** Names that commander makes of flags and that differ from the settings'. */
@@ -70,7 +71,7 @@ export function newCommand<Name extends SettingName>(options: CommandOptions<Nam
   const command = new Command(options.name).description(options.description);
   for (const name of options.settings) command.addOption(OPTIONS[name]());
   command.option("--config <file>", "settings file (default: ./config.env if there is one)");
-  command.addOption(OPTIONS.brokers());
+  for (const option of kafkaOptions()) command.addOption(option);
   const remarks = options.remarks === undefined ? "" : `\n${options.remarks}\n`;
   command.addHelpText("after", () => `${remarks}\nExample:\n${exampleLines(options.examples)}`);
   return command;

@@ -9,6 +9,8 @@
 
 import { UsageError } from "./usage-error.ts";
 
+/** What such a line holds is not shown, even where it cannot be understood. */
+const SECRET = /passw|secret/i;
 const LINE = /^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/;
 
 /** Throws UsageError that names file and line. */
@@ -22,21 +24,24 @@ export function parseConfig(text: string, path: string): Map<string, string> {
       if (line === "" || line.startsWith("#")) return;
       const place = `${path} line ${index + 1}`;
       const match = LINE.exec(line);
-      if (match === null) throw new UsageError(`${place}: write KEY=VALUE, not "${line}"`);
+      if (match === null) {
+        const shown = SECRET.test(line) ? "what stands there" : `"${line}"`;
+        throw new UsageError(`${place}: write KEY=VALUE, not ${shown}`);
+      }
       const [, key = "", value = ""] = match;
       if (entries.has(key)) throw new UsageError(`${place}: ${key} is set a second time`);
-      entries.set(key, unquote(value, place));
+      entries.set(key, unquote(value, `${place}: the quotes around the value of ${key}`));
     });
   return entries;
 }
 
-function unquote(value: string, place: string): string {
+function unquote(value: string, quotes: string): string {
   const quote = value[0];
   if (quote !== '"' && quote !== "'") return value.replace(/\s+#.*$/, "");
   const end = value.indexOf(quote, 1);
   const rest = value.slice(end + 1).trim();
   if (end < 0 || (rest !== "" && !rest.startsWith("#"))) {
-    throw new UsageError(`${place}: the quotes around ${value} do not match`);
+    throw new UsageError(`${quotes} do not match`);
   }
   return value.slice(1, end);
 }

@@ -1,11 +1,12 @@
 /**
  * A command's way to the data: opens the folder, stands in where nobody processes, waits, leaves.
  *
- *   settings.data ──> app ──> read or write ──> settled ──> closed
+ *   settings.data, settings.kafka ──> app ──> read or write ──> settled ──> closed
  */
 
 import { accessSync, constants, statSync } from "node:fs";
 import type { App } from "../app.ts";
+import type { KafkaSettings } from "./kafka-settings.ts";
 import { note } from "./output.ts";
 import { quote, startedAs } from "./started-as.ts";
 import { delay } from "./stopping.ts";
@@ -23,6 +24,8 @@ const LINES_EVERY_MS = 5_000;
 
 export interface DataSettings {
   readonly data: string;
+  /** Null: the log lies in the folder. Else it need not be there. */
+  readonly kafka: KafkaSettings | null;
   readonly partitions?: number | null;
   readonly decimals?: number | null;
 }
@@ -42,7 +45,7 @@ export async function withData<T>(
 
 /** Opens the folder; says so when it was made. Throws CommandError when it is not there. */
 export async function openData(
-  { data, partitions = null, decimals = null }: DataSettings,
+  { data, kafka, partitions = null, decimals = null }: DataSettings,
   options: { readonly create: boolean; readonly leavesCheckpoints?: boolean },
 ): Promise<App> {
   const problem = folderProblem(data);
@@ -54,6 +57,7 @@ export async function openData(
   try {
     return await openApp({
       folder: data,
+      kafka,
       ...options,
       ...(partitions === null ? {} : { partitions }),
       ...(decimals === null ? {} : { decimals }),
@@ -66,7 +70,7 @@ export async function openData(
       // Of the system, about a file in the folder, which it names.
       throw new CommandError(`${data} cannot be used for a log (${message})`, { cause: error });
     }
-    if (code !== "not_found") throw error;
+    if (code !== "not_found" || kafka !== null) throw error;
     throw new CommandError(
       `there is no data in ${data}: name its folder with --data, or make it with ` +
         `\`${startedAs()} up --data ${quote(data)}\``,
@@ -157,10 +161,15 @@ class WaitNotice {
   }
 }
 
-/** Says what opening made. */
-export function describeData(app: App, folder: string): string {
+/** Where the log is, and what opening made. */
+export function describeData(app: App, { data, kafka }: DataSettings): string {
   const { partitions, decimals } = app;
+  const where = kafka === null ? data : describeCluster(kafka);
   const made = `created, ${partitions} partitions, ${decimals} decimals`;
-  return app.log.wasCreated ? `${folder} (${made})` : folder;
+  return app.log.wasCreated ? `${where} (${made})` : where;
+}
+
+function describeCluster({ brokers, prefix }: KafkaSettings): string {
+  return `Kafka at ${brokers.join(",")}${prefix === "" ? "" : `, prefix ${prefix}`}`;
 }
 

@@ -53,7 +53,7 @@ export function importCommand() {
         const app = await openData(settings, { create: true });
         try {
           const bar = newImportBar();
-          if (app.log.wasCreated) bar.note(`data: ${describeData(app, settings.data)}`);
+          if (app.log.wasCreated) bar.note(`data: ${describeData(app, settings)}`);
           await importInto(app, { path, flags, bar, stopping });
         } finally {
           await app.close();

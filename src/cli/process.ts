@@ -44,7 +44,7 @@ export function processCommand() {
         }
         const app = await openData(settings, { create: true });
         try {
-          announceData(app, settings.data);
+          announceData(app, settings);
           const { health } = settings;
           const service = health === null ? null : app.createHealthService({ allowHosts: [] });
           const place = { host: HEALTH_HOST, port: health ?? 0, portOption: "--health" };

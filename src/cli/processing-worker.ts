@@ -3,17 +3,19 @@
  *
  *   up (main thread: HTTP) ──"stop"──> this thread ──"ready"──> up
  *
- * It opens the data folder by itself. When a processor can't go on at all the thread ends, and
+ * It opens the log by itself. When a processor can't go on at all the thread ends, and
  * `up` with it.
  */
 
 import { parentPort, workerData } from "node:worker_threads";
 import { openData } from "./data.ts";
+import type { KafkaSettings } from "./kafka-settings.ts";
 import { setUpLogging } from "./logging.ts";
 import type { LogLevel } from "./settings.ts";
 
 export interface WorkerSettings {
   readonly data: string;
+  readonly kafka: KafkaSettings | null;
   readonly logLevel: LogLevel;
 }
 
@@ -27,10 +29,10 @@ export async function runProcessingWorker(): Promise<void> {
   if (port === null) throw new Error("the processing worker has no parent: start `up` instead");
   const tell = (message: WorkerMessage) => port.postMessage(message);
   try {
-    const { data, logLevel } = workerData as WorkerSettings;
+    const { data, kafka, logLevel } = workerData as WorkerSettings;
     await setUpLogging(logLevel);
     const { allProcessors } = await import("./processor-names.ts");
-    const app = await openData({ data }, { create: false });
+    const app = await openData({ data, kafka }, { create: false });
     const processors = app.startProcessors(allProcessors);
     const stopped = new Promise<void>((resolve) => port.once("message", () => resolve()));
     tell({ kind: "ready" });

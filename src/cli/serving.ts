@@ -5,9 +5,9 @@
  */
 
 import type { App } from "../app.ts";
-import { describeData } from "./data.ts";
+import { type DataSettings, describeData } from "./data.ts";
 import { OutputClosed, print } from "./output.ts";
-import type { Settings } from "./settings.ts";
+import type { LogSettings, Settings } from "./settings.ts";
 import { quote, startedAs } from "./started-as.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -23,9 +23,16 @@ export function checkAccess({ host, allowHosts }: ServingSettings): void {
   );
 }
 
-/** Throws ServerError when it cannot listen. */
-export function startServing(app: App, { host, port, allowHosts }: ServingSettings) {
-  return app.createService({ allowHosts }).listen({ host, port });
+/** On a server that listens already, or on one of its own. Throws ServerError. */
+export function startServing(
+  app: App,
+  { host, port, allowHosts }: ServingSettings,
+  server?: ReturnType<ReturnType<App["createService"]>["listen"]>,
+) {
+  const service = app.createService({ allowHosts });
+  if (server === undefined) return service.listen({ host, port });
+  server.use(service);
+  return server;
 }
 
 /** What a service says once it stands; a reader that has gone away is no reason to stop. */
@@ -38,19 +45,20 @@ export function announce(lines: readonly string[]): void {
 }
 
 /** At once when it is open: a folder that was made is named, whatever goes wrong afterwards. */
-export function announceData(app: App, folder: string): void {
-  announce([`data        ${describeData(app, folder)}`]);
+export function announceData(app: App, settings: DataSettings): void {
+  announce([`data        ${describeData(app, settings)}`]);
 }
 
-/** What a command to type next needs to find this data: nothing, or ` --data FOLDER`. */
-export function dataOption({ data, defaultData }: Omit<NextOptions, "url">): string {
-  return data === defaultData ? "" : ` --data ${quote(data)}`;
+/** What a command to type next needs to find this data: nothing, ` --data FOLDER`, ... */
+export function dataOption({ data, typedKafka, defaultData }: Omit<NextOptions, "url">): string {
+  const folder = data === defaultData ? [] : ["--data", data];
+  return [...folder, ...typedKafka].map((argument) => ` ${quote(argument)}`).join("");
 }
 
 /** Commands to type next, with this data and this address. */
-export function nextLines({ data, defaultData, url }: NextOptions): string[] {
+export function nextLines({ url, ...place }: NextOptions): string[] {
   const program = startedAs();
-  const named = dataOption({ data, defaultData });
+  const named = dataOption(place);
   return [
     "",
     "next, in another terminal:",
@@ -71,7 +79,7 @@ export function stopLine(): string {
   return `Ctrl-C stops it, or from elsewhere: kill ${process.pid}`;
 }
 
-export interface NextOptions {
+export interface NextOptions extends Pick<LogSettings, "typedKafka"> {
   readonly data: string;
   /** Where a command looks that is not told. */
   readonly defaultData: string;

@@ -10,7 +10,15 @@
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseConfig } from "./config-file.ts";
+import {
+  KAFKA_SETTINGS,
+  kafkaNotes,
+  type KafkaSettings,
+  kafkaSettingsOf,
+  type KafkaValues,
+} from "./kafka-settings.ts";
 import { nearest } from "./nearest-name.ts";
+import type { SettingTable } from "./setting.ts";
 import { UsageError } from "./usage-error.ts";
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -29,13 +37,13 @@ export interface Settings {
   readonly health: number | null;
   /** Null: a service tells what it does, other commands only what goes wrong. */
   readonly logLevel: LogLevel | null;
-  readonly brokers: null;
 }
 
 export type SettingName = keyof Settings;
+type AnyName = SettingName | keyof KafkaValues;
 
-/** What commander has of the flags; a repeatable one as an array. */
-export type Flags = Readonly<Partial<Record<SettingName | "config", string | string[]>>>;
+/** What commander has of the flags; a repeatable one as an array, one without a value as true. */
+export type Flags = Readonly<Partial<Record<AnyName | "config", string | string[] | true>>>;
 
 export interface SettingsSources {
   readonly flags: Flags;
@@ -44,24 +52,19 @@ export interface SettingsSources {
   readonly folder: string;
 }
 
+/** Which log; every command takes them. */
+export interface LogSettings {
+  /** Null for the embedded log: nobody names brokers. */
+  readonly kafka: KafkaSettings | null;
+  /** What of it was typed, for a command to type next: "--brokers", "kafka:9092". */
+  readonly typedKafka: readonly string[];
+}
+
 export interface ReadSettings<Name extends SettingName> {
-  readonly settings: Pick<Settings, Name>;
+  readonly settings: Pick<Settings, Name> & LogSettings;
   /** Sentences for stderr: what was read from which file, what was not understood. */
   readonly notes: readonly string[];
 }
-
-interface Definition<T> {
-  readonly flag: string;
-  readonly variable: string;
-  /** Another name for it in a settings file. */
-  readonly fileKey?: string;
-  /** Null when the text is no such value. */
-  readonly parse: (text: string, folder: string) => T | null;
-  readonly wanted: string;
-  readonly fallback: T;
-}
-
-type Definitions = { readonly [Name in SettingName]: Definition<Settings[Name]> };
 
 export const DEFAULT_DATA = "./depositaja-data";
 export const DEFAULT_HOST = "127.0.0.1";
@@ -70,7 +73,7 @@ const CONFIG_FILE = "config.env";
 const MAX_PORT = 65_535;
 const LOG_LEVELS = ["debug", "info", "warning", "error"] as const;
 
-const DEFINITIONS: Definitions = {
+const OWN_SETTINGS: SettingTable<Settings> = {
   data: {
     flag: "--data",
     variable: "DEPOSITAJA_DATA",
@@ -131,15 +134,10 @@ const DEFINITIONS: Definitions = {
     wanted: "debug, info, warning or error",
     fallback: null,
   },
-  brokers: {
-    flag: "--brokers",
-    variable: "DEPOSITAJA_BROKERS",
-    fileKey: "BROKER",
-    parse: () => null,
-    wanted: "left out: Apache Kafka comes with a later version, until then the log is embedded",
-    fallback: null,
-  },
 };
+
+const SETTINGS: SettingTable<Settings & KafkaValues> = { ...OWN_SETTINGS, ...KAFKA_SETTINGS };
+const KAFKA_NAMES = Object.keys(KAFKA_SETTINGS) as (keyof KafkaValues)[];
 
 /** Throws UsageError that names the setting, its source and what is wanted. */
 export function readSettings<Name extends SettingName>(
@@ -147,12 +145,41 @@ export function readSettings<Name extends SettingName>(
   sources: SettingsSources,
 ): ReadSettings<Name> {
   const file = readFile(sources);
-  const notes = [...file.notes, ...unknownVariables(sources.environment)];
-  const settings: Record<string, unknown> = {};
-  for (const name of ["brokers" as const, ...names]) {
-    settings[name] = readOne(name, sources, file);
-  }
-  return { settings: settings as Pick<Settings, Name>, notes };
+  const read = (wanted: readonly AnyName[]) =>
+    Object.fromEntries(wanted.map((name) => [name, readOne(name, sources, file)]));
+  const own = read(names) as { readonly [Each in Name]: Said<Each> };
+  const ofKafka = read(KAFKA_NAMES) as { readonly [Each in keyof KafkaValues]: Said<Each> };
+  const kafka = kafkaSettingsOf({
+    values: valuesOf(ofKafka) as unknown as KafkaValues,
+    sourceOf: (name) => ofKafka[name].source,
+  });
+  return {
+    settings: { ...(valuesOf(own) as Pick<Settings, Name>), kafka, typedKafka: typed(sources) },
+    notes: [
+      ...file.notes,
+      ...unknownVariables(sources.environment),
+      ...(kafka === null ? [] : kafkaNotes(kafka)),
+    ],
+  };
+}
+
+function typed({ flags }: SettingsSources): string[] {
+  return KAFKA_NAMES.flatMap((name) => {
+    const { flag } = KAFKA_SETTINGS[name];
+    const value = flags[name];
+    if (flag === null || value === undefined) return [];
+    return value === true ? [flag] : [flag, String(value)];
+  });
+}
+
+/** A value and who says it; null: nobody, and it is the default. */
+interface Said<Name extends AnyName> {
+  readonly value: (Settings & KafkaValues)[Name];
+  readonly source: string | null;
+}
+
+function valuesOf(said: Readonly<Record<string, { readonly value: unknown }>>) {
+  return Object.fromEntries(Object.entries(said).map(([name, { value }]) => [name, value]));
 }
 
 interface SettingsFile {
@@ -161,11 +188,15 @@ interface SettingsFile {
   readonly notes: readonly string[];
 }
 
-function readOne(name: SettingName, sources: SettingsSources, file: SettingsFile): unknown {
-  const { flag, variable, fileKey, parse, wanted, fallback } = DEFINITIONS[name];
+function readOne(
+  name: AnyName,
+  sources: SettingsSources,
+  file: SettingsFile,
+): { readonly value: unknown; readonly source: string | null } {
+  const { flag, variable, fileKey, parse, wanted, fallback, isSecret } = SETTINGS[name];
   const found = sources.flags[name];
-  const candidates: [string, string | undefined][] = [
-    [flag, Array.isArray(found) ? found.join(",") : found],
+  const candidates: [string | null, string | undefined][] = [
+    [flag, Array.isArray(found) ? found.join(",") : found?.toString()],
     [variable, sources.environment[variable] || undefined], // set to nothing is not set
     [`${variable} in ${file.path}`, file.entries.get(variable)],
     [`${fileKey} in ${file.path}`, fileKey === undefined ? undefined : file.entries.get(fileKey)],
@@ -173,10 +204,12 @@ function readOne(name: SettingName, sources: SettingsSources, file: SettingsFile
   for (const [source, text] of candidates) {
     if (text === undefined) continue;
     const value = parse(text, sources.folder);
-    if (value === null) throw new UsageError(`${source} is "${text}": it must be ${wanted}`);
-    return value;
+    if (value !== null) return { value, source };
+    const shown = isSecret === true ? "" : ` is "${text}": it`;
+    throw new UsageError(`${source}${shown} must be ${wanted}`);
   }
-  return typeof fallback === "string" ? parse(fallback, sources.folder) : fallback;
+  const isText = typeof fallback === "string" && fallback !== "";
+  return { value: isText ? parse(fallback, sources.folder) : fallback, source: null };
 }
 
 function readFile({ flags, folder }: SettingsSources): SettingsFile {
@@ -197,18 +230,22 @@ function readFile({ flags, folder }: SettingsSources): SettingsFile {
     if (KNOWN_KEYS.includes(key)) continue;
     throw new UsageError(`${path}: ${key} is no setting${nearest(key, KNOWN_KEYS)}`);
   }
-  for (const { variable, fileKey } of Object.values(DEFINITIONS)) {
+  for (const { variable, fileKey } of Object.values(SETTINGS)) {
     if (fileKey !== undefined && entries.has(variable) && entries.has(fileKey)) {
       throw new UsageError(`${path}: ${fileKey} and ${variable} are one setting: keep one of them`);
     }
   }
-  const said = [...entries].map(([key, value]) => `${key}=${value}`).join(" ");
+  const shown = (key: string, value: string) => (SECRET_KEYS.has(key) ? "***" : value);
+  const said = [...entries].map(([key, value]) => `${key}=${shown(key, value)}`).join(" ");
   return { path, entries, notes: [`settings from ${full}: ${said === "" ? "none" : said}`] };
 }
 
-const VARIABLES = Object.values(DEFINITIONS).map(({ variable }) => variable);
-const KNOWN_KEYS = Object.values(DEFINITIONS).flatMap(({ variable, fileKey }) =>
+const VARIABLES = Object.values(SETTINGS).map(({ variable }) => variable);
+const KNOWN_KEYS = Object.values(SETTINGS).flatMap(({ variable, fileKey }) =>
   fileKey === undefined ? [variable] : [variable, fileKey],
+);
+const SECRET_KEYS = new Set(
+  Object.values(SETTINGS).flatMap(({ variable, isSecret }) => (isSecret ? [variable] : [])),
 );
 
 /** What the test command reads. */

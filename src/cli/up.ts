@@ -1,9 +1,9 @@
 /**
- * `up`: the service and all processors in one process, on an embedded log.
+ * `up`: the service and all processors in one process.
  *
  *   main thread: HTTP ──> log <── worker thread: collector, detector, flagger
  *
- * The worker opens the same folder by itself, so that no answer waits for processing. Neither
+ * The worker opens the same log by itself, so that no answer waits for processing. Neither
  * goes on without the other: a worker that ends ends the process.
  */
 
@@ -34,9 +34,9 @@ export function upCommand() {
       checkAccess(settings);
       const app = await openData(settings, { create: true, leavesCheckpoints: true });
       try {
-        announceData(app, settings.data);
+        announceData(app, settings);
         const server = startServing(app, settings);
-        const worker = startWorker({ data: settings.data, logLevel });
+        const worker = startWorker({ data: settings.data, kafka: settings.kafka, logLevel });
         try {
           await Promise.race([worker.ready, worker.failed]);
           const { url } = server;
@@ -45,7 +45,7 @@ export function upCommand() {
           announce([
             `processors  ${listOf(allProcessors)}`,
             `serving     ${url}`,
-            ...nextLines({ data: settings.data, defaultData, url }),
+            ...nextLines({ ...settings, defaultData, url }),
           ]);
           await Promise.race([whenAborted(stopping), worker.failed]);
         } finally {

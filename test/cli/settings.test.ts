@@ -78,8 +78,11 @@ describe("settings", () => {
       { files: { "config.env": "PORT=1\nDEPOSITAJA_PORT=1" } },
       "PORT and DEPOSITAJA_PORT are one setting",
     ],
-    ["BROKER", { files: { "config.env": "BROKER=a:1" } }, "Kafka comes with a later version"],
-    ["--brokers", { flags: { brokers: "a:1" } }, "Apache Kafka comes with a later version"],
+    [
+      "brokers by both names",
+      { files: { "config.env": "BROKER=a:1\nDEPOSITAJA_BROKERS=a:1" } },
+      "BROKER and DEPOSITAJA_BROKERS are one setting",
+    ],
   ];
   for (const [what, sources, message] of wrong) {
     test(`refuse ${what} that is wrong, and name it`, () => {

@@ -33,7 +33,12 @@ const SERVICE: readonly Mistake[] = [
 ];
 
 const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
-  up: [...SERVICE, [["--brokers", "kafka:9092"], 2, "Apache Kafka comes with a later version"]],
+  up: [
+    ...SERVICE,
+    [["--brokers", "kafka;9092"], 2, "it must be host:port,... such as"],
+    [["--prefix", "a"], 2, "--prefix is for a Kafka cluster: name its brokers with --brokers"],
+    [["--sasl-password=x"], 2, "a password is no flag, for every user of the machine sees"],
+  ],
   serve: [...SERVICE, [["alice"], 2, "too many arguments"]],
   process: [
     [[], 2, "say which processors: collector (balance), detector (threshold), flagger, or --all"],

@@ -1,0 +1,17 @@
+/** What one setting is: its names, what its text means, and what it is when nobody says it. */
+
+export interface Setting<T> {
+  /** Null: it has none, and is said otherwise. */
+  readonly flag: string | null;
+  readonly variable: string;
+  /** Another name for it in a settings file. */
+  readonly fileKey?: string;
+  /** Null when the text is no such value. */
+  readonly parse: (text: string, folder: string) => T | null;
+  readonly wanted: string;
+  readonly fallback: T;
+  /** Never shown, whatever is wrong with it. */
+  readonly isSecret?: true;
+}
+
+export type SettingTable<Values> = { readonly [Name in keyof Values]: Setting<Values[Name]> };
