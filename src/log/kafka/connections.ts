@@ -72,8 +72,8 @@ export class Connections {
       socketFactory: openSocket,
       brokers: access.brokers,
       clientId: access.clientId,
-      ssl: access.tls ?? undefined,
-      sasl: access.sasl === null ? undefined : { ...access.sasl }, // kafkajs writes into it
+      ssl: access.tls,
+      sasl: access.sasl === null ? null : { ...access.sasl }, // kafkajs writes into it
       connectionTimeout: CONNECT_MS,
       reauthenticationThreshold: AUTHENTICATE_MS,
       requestTimeout: REQUEST_MS,
@@ -152,10 +152,10 @@ export class Connections {
       const made = usable();
       if (made !== undefined) return made.opened;
       // The next broker would refuse it, too, and a user with too many failures may be locked.
-      if (isLoginRefused(failure)) throw failure;
+      if (failure !== undefined && isLoginRefused(failure)) throw failure;
     }
     return Promise.any(attempts).catch((error: AggregateError) => {
-      throw error.errors.at(-1);
+      throw error.errors.find(isWord) ?? error.errors.at(-1);
     });
   }
 
@@ -265,6 +265,12 @@ function addressOf(name: string): Address {
 
 function closed(): LogError {
   return new LogError("closed", "the log is closed: open it again");
+}
+
+/** Of a peer, on TLS: it says more than that nobody is at the address of another broker. */
+function isWord(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown };
+  return typeof code === "string" && !/^E(AI_)?[A-Z]+$/.test(code);
 }
 
 /** With a type that `isPassing` knows. */

@@ -99,8 +99,7 @@ async function openIdentity(
   let identity = await meta.identity();
   if (identity === null) {
     if (!options.create) throw notFound(options);
-    identity = await meta.create({ ...options.defaults, ...options.settings });
-    wasCreated = true;
+    [identity, wasCreated] = await meta.create({ ...options.defaults, ...options.settings });
   }
   for (const [name, value] of Object.entries(options.settings)) {
     const found = identity.settings[name];

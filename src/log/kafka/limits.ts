@@ -55,8 +55,11 @@ export const RELEASE_WITHIN_MS = 3_000;
 /** How often a stand-in looks whether a member serves its group. */
 export const STAND_IN_LOOKS_EVERY_MS = 500;
 
-/** A fetch waits so long for records; one that comes new to a partition waits behind it. */
-export const FETCH_WAIT_MS = 250;
+/** A fetch waits so long for records. */
+export const FETCH_WAIT_MS = 1_000;
+/** Between looks at a partition that came too late for such a fetch. */
+export const LOOK_FIRST_MS = 1;
+export const LOOK_LAST_MS = 64;
 /** Of one partition, in one fetch. A larger batch comes whole all the same (KIP-74). */
 export const FETCH_PARTITION_BYTES = 1_048_576;
 /** Of one fetch. */
