@@ -5,6 +5,7 @@
  */
 
 import { checkCommand } from "./cli/check.ts";
+import { deadLettersCommand } from "./cli/dead-letters.ts";
 import { depositCommand } from "./cli/deposit.ts";
 import { flagCommand } from "./cli/flag.ts";
 import { flagsCommand } from "./cli/flags.ts";
@@ -26,6 +27,7 @@ async function main(): Promise<void> {
     flagCommand(),
     flagsCommand(),
     importCommand(),
+    deadLettersCommand(),
   ];
   process.exit(await runProgram(commands, process.argv.slice(2)));
 }

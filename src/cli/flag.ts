@@ -7,7 +7,6 @@
  * newer event: the wallet then stays flagged, and the command says so with exit code 1.
  */
 
-import { spawnSync } from "node:child_process";
 import { createInterface } from "node:readline/promises";
 import type { App } from "../app.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
@@ -15,6 +14,7 @@ import { type Settler, withData, withStandIn } from "./data.ts";
 import { summaryJson } from "./evidence-json.ts";
 import { episodeLines } from "./evidence-text.ts";
 import { note, print, printJson } from "./output.ts";
+import { systemUser } from "./system-user.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 
 const OPTIONS = {
@@ -138,16 +138,6 @@ async function act({ app, settler, walletId }: Operation, action: NewAction): Pr
   const position = await app.wallets.act({ ...action, walletId, id: crypto.randomUUID() });
   const { partition, offset } = position;
   await settler.settle([position], `the operator's record ${partition}-${offset}`);
-}
-
-/**
- * As the system has it. Bun's `userInfo` takes the name from USER, which anyone can set and which
- * is unset in containers and under cron: the record of who removed a flag must not say "unknown".
- */
-function systemUser(): string {
-  const { status, stdout } = spawnSync("id", ["-un"], { encoding: "utf8" });
-  // A container may run as a user that has no name.
-  return (status === 0 && stdout.trim()) || `uid ${process.getuid?.()}`;
 }
 
 /** Throws UsageError. */

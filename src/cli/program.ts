@@ -41,10 +41,10 @@ export async function runProgram(commands: readonly Command[], argv: string[]): 
     .helpOption("-h, --help", "how to use it")
     .helpCommand("help [command]", "how to use a command")
     .addHelpText("after", () => `\nExample:\n  ${startedAs()} up`);
-  for (const command of commands) {
-    program.addCommand(command.helpOption("-h, --help", "how to use it"));
-  }
-  for (const command of [program, ...commands]) {
+  for (const command of commands) program.addCommand(command);
+  const all = [...commands, ...commands.flatMap((command) => command.commands)];
+  for (const command of all) command.helpOption("-h, --help", "how to use it");
+  for (const command of [program, ...all]) {
     command.exitOverride().showSuggestionAfterError().configureOutput({
       writeOut: (text) => print(text.trimEnd()),
       writeErr: (text) => note(text.trimEnd()),

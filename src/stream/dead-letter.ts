@@ -44,19 +44,22 @@ const ADDED_BYTES = 3 * MAX_DETAIL_CHARACTERS + 1_024;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+const ADDED_NAMES = ["topic", "partition", "offset", "reason", "detail"] as const;
+type AddedName = (typeof ADDED_NAMES)[number];
+
 export function toDeadLetter(
   group: { readonly name: string },
   record: LogRecord,
   why: { readonly reason: DeadLetterReason; readonly detail: string },
 ): NewRecord {
-  const added: [string, string][] = [
-    ["topic", record.topic],
-    ["partition", String(record.partition)],
-    ["offset", String(record.offset)],
-    ["reason", why.reason],
-    ["detail", why.detail.slice(0, MAX_DETAIL_CHARACTERS)],
-  ];
-  const headers: Headers = added.map(([name, text]) => [PREFIX + name, encoder.encode(text)]);
+  const added: Record<AddedName, string> = {
+    topic: record.topic,
+    partition: String(record.partition),
+    offset: String(record.offset),
+    reason: why.reason,
+    detail: why.detail.slice(0, MAX_DETAIL_CHARACTERS),
+  };
+  const headers: Headers = ADDED_NAMES.map((name) => [PREFIX + name, encoder.encode(added[name])]);
   const place = { topic: deadLetterTopic(group), partition: record.partition };
   // With the headers it would be larger than a record may be: the record itself is kept for good.
   if (sizeOf(record) + ADDED_BYTES > MAX_RECORD_BYTES) {
@@ -68,10 +71,7 @@ export function toDeadLetter(
 
 /** Reads what `toDeadLetter` added; the last header of a name counts. */
 export function readDeadLetter({ headers = [] }: Pick<NewRecord, "headers">): DeadLetter {
-  const text = (name: string) => {
-    const found = headers.findLast(([each]) => each === PREFIX + name);
-    return found === undefined ? "" : decoder.decode(found[1]);
-  };
+  const text = (name: AddedName) => addedText(headers, name);
   return {
     reason: text("reason") as DeadLetterReason,
     detail: text("detail"),
@@ -79,6 +79,36 @@ export function readDeadLetter({ headers = [] }: Pick<NewRecord, "headers">): De
     partition: Number(text("partition")),
     offset: BigInt(text("offset") || "0"),
   };
+}
+
+/**
+ * Whether a record is a dead letter: marks stand beside them (dead-letter-mark.ts), and other
+ * clients may write there.
+ */
+export function isDeadLetter({ headers = [] }: Pick<NewRecord, "headers">): boolean {
+  const text = (name: AddedName) => addedText(headers, name);
+  return (
+    text("topic") !== "" &&
+    text("reason") !== "" &&
+    /^\d{1,4}$/.test(text("partition")) &&
+    /^\d{1,19}$/.test(text("offset"))
+  );
+}
+
+/** The record's own headers: a dead letter's without those that `toDeadLetter` added. */
+export function ownHeaders(headers: Headers): Headers {
+  const added = new Set(ADDED_NAMES.map((name) => PREFIX + name));
+  // The last of each name: the record may have had headers of such names itself.
+  return headers
+    .toReversed()
+    .filter(([name]) => !added.delete(name))
+    .toReversed();
+}
+
+/** The last of a name; "" when there is none. */
+function addedText(headers: Headers, name: AddedName): string {
+  const found = headers.findLast(([each]) => each === PREFIX + name);
+  return found === undefined ? "" : decoder.decode(found[1]);
 }
 
 function sizeOf({ key, value, headers }: LogRecord): number {

@@ -1,12 +1,13 @@
 /**
  * Runs a group's callbacks over records, one after the other.
  *
- *   record ──partition? decodable? valid? id counted?──> callback ──> rows and outputs
- *                 └── no: dead letter, or skipped as a repeat
+ *   record ──for this group? partition? decodable? valid? id counted?──> callback ──> rows, outputs
+ *                 └── no: passed by, dead letter, or skipped as a repeat
  */
 
 import { type LogRecord, MAX_RECORD_BYTES, type NewRecord } from "../log/event-log.ts";
 import { type DeadLetterReason, toDeadLetter } from "./dead-letter.ts";
+import { isFor } from "./for-group.ts";
 import type { Context, Group, Input, RangeOptions, RecordInfo, RowKind, Stream } from "./group.ts";
 import { ID_HEADER, idCodec, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
@@ -25,7 +26,7 @@ export interface RunFailure {
   readonly error: Error;
 }
 
-interface Refusal {
+export interface Refusal {
   readonly reason: DeadLetterReason;
   readonly detail: string;
 }
@@ -82,6 +83,7 @@ export class RecordRunner {
   private runOne(record: LogRecord): void {
     const input = this.inputs.get(record.topic);
     if (input === undefined) throw new Error(`no input for topic ${record.topic}`);
+    if (record.headers.length > 0 && !isFor(this.options.group, record.headers)) return;
     if (partitionOf(record.key, this.options.partitions) !== this.options.partition) {
       const home = partitionOf(record.key, this.options.partitions);
       return this.refuse(record, {
@@ -89,7 +91,7 @@ export class RecordRunner {
         detail: `its key belongs to partition ${home}`,
       });
     }
-    const decoded = decode(record, input);
+    const decoded = decodeRecord(record, input);
     if ("reason" in decoded) return this.refuse(record, decoded);
     const { info, message } = decoded;
     const problem = input.stream.validate(message, info);
@@ -139,7 +141,8 @@ export class RecordRunner {
   }
 }
 
-function decode(
+/** The record's message and what is told of it; not validated yet. */
+export function decodeRecord(
   record: LogRecord,
   input: Input<unknown>,
 ): Refusal | { info: RecordInfo; message: unknown } {

@@ -10,7 +10,7 @@
  */
 
 import type { EventLog, LogRecord, NewRecord } from "../log/event-log.ts";
-import { type DeadLetter, readDeadLetter } from "./dead-letter.ts";
+import { type DeadLetter, isDeadLetter, readDeadLetter } from "./dead-letter.ts";
 import { createEmitter, type Emission } from "./emitter.ts";
 import { deadLetterTopic, type Group, type RowKind, type Stream } from "./group.ts";
 import { ID_HEADER } from "./ids.ts";
@@ -143,7 +143,8 @@ export class Tester {
   }
 
   async deadLetters(group: Group): Promise<DeadLetter[]> {
-    return (await this.records(deadLetterTopic(group))).map(readDeadLetter);
+    const records = await this.records(deadLetterTopic(group));
+    return records.filter(isDeadLetter).map(readDeadLetter);
   }
 
   /** Ends every task and starts them again; `losesStores`: on a new disk, from the log alone. */
