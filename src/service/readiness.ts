@@ -15,10 +15,10 @@ import {
 } from "../stream/standing.ts";
 
 /**
- * Between two looks at the groups: a standstill, and a heartbeat that stops, show over time. Half
- * of the first; a look costs about a millisecond, and an idle server should cost nothing.
+ * Between two looks at the groups: a standstill, and a heartbeat that stops, show over time. Not
+ * more often: an idle server should cost nothing.
  */
-const LOOK_EVERY_MS = STANDSTILL_MS / 2;
+const LOOK_EVERY_MS = STANDSTILL_MS;
 
 export interface ReadinessOptions extends Omit<StandingOptions, "monotonicMs"> {
   readonly log: StandingOptions["log"] & {
