@@ -7,18 +7,13 @@
  * away. Views decide only where they are copies, which are loaded first.
  */
 
-import {
-  type GroupStanding,
-  STANDSTILL_MS,
-  type StandingOptions,
-  Standings,
-} from "../stream/standing.ts";
+import { type GroupStanding, type StandingOptions, Standings } from "../stream/standing.ts";
 
 /**
  * Between two looks at the groups: a standstill, and a heartbeat that stops, show over time. Not
- * more often: an idle server should cost nothing.
+ * more often than needed: an idle server should cost nothing.
  */
-const LOOK_EVERY_MS = STANDSTILL_MS;
+const LOOK_EVERY_MS = 4_000;
 
 export interface ReadinessOptions extends Omit<StandingOptions, "monotonicMs"> {
   readonly log: StandingOptions["log"] & {

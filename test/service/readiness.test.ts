@@ -90,7 +90,7 @@ describe("readiness", () => {
     });
   });
 
-  test("looks every 2.5 s while it is served, whether anybody asks or not", async () => {
+  test("looks every 4 s while it is served, whether anybody asks or not", async () => {
     const { app, timers } = await run({ processors: [] });
     let looks = 0;
     const owners = async () => {
@@ -101,13 +101,13 @@ describe("readiness", () => {
     const service = createHealthService({ ...app, log, processorNames: {} }, access);
     const server = service.listen({ host: "127.0.0.1", port: 0 });
     for (const expected of [3, 6]) {
-      await timers.whenWaiting(2_500);
+      await timers.whenWaiting(4_000);
       expect(looks).toBe(expected);
-      timers.pass(2_500);
+      timers.pass(4_000);
     }
-    await timers.whenWaiting(2_500);
+    await timers.whenWaiting(4_000);
     await server.stop();
-    expect(timers.count(2_500)).toBe(0);
+    expect(timers.count(4_000)).toBe(0);
   });
 
   test("is lost while the log cannot be written, and says why", async () => {
