@@ -229,16 +229,20 @@ function passwordIn(path: string, source: string | null): string {
 
 function certificateIn(path: string, source: string | null): string {
   const text = textOf(path, source);
-  const message =
-    `${source}: ${path} holds no certificate: it must be PEM text, ` +
-    '"-----BEGIN CERTIFICATE-----"';
-  if (!/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(text)) throw new UsageError(message);
+  if (isCertificate(text)) return text;
+  throw new UsageError(
+    `${source}: ${path} holds no certificate: it must be PEM text, "-----BEGIN CERTIFICATE-----"`,
+  );
+}
+
+/** The first of them, as an authority's file may hold several. */
+function isCertificate(text: string): boolean {
+  if (!/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(text)) return false;
   try {
-    new X509Certificate(text);
-  } catch (error) {
-    throw new UsageError(message, { cause: error });
+    return new X509Certificate(text).raw.length > 0;
+  } catch {
+    return false; // the parser's own words say nothing of the file
   }
-  return text;
 }
 
 function privateKeyIn(path: string, source: string | null): string {

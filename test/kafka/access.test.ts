@@ -3,9 +3,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect, createServer } from "node:net";
 import { configureSync, type LogRecord, resetSync } from "@logtape/logtape";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { LogError } from "../../src/log/event-log.ts";
 import type { KafkaAccess } from "../../src/log/kafka/connections.ts";
 import { type KafkaLog, openKafkaLog } from "../../src/log/kafka/kafka-log.ts";
+import { Running, run, temporaryFolder } from "../end-to-end/program.ts";
 import type { ListenerName } from "./broker-settings.ts";
 import { freshPrefix } from "./broker.ts";
 import type { Certificates } from "./certificates.ts";
@@ -291,4 +294,64 @@ describe("who is not let in is told what to check, at once and without a secret"
     },
     CASE_MS,
   );
+});
+
+describe("commands", () => {
+  const said = (mechanism: Mechanism) =>
+    [
+      `BROKER=${running().addresses("SASL_SSL")}`,
+      "DEPOSITAJA_TLS=true",
+      `DEPOSITAJA_TLS_CA=${running().certificates.clientPaths.ca}`,
+      `DEPOSITAJA_SASL=${mechanism}`,
+      "DEPOSITAJA_SASL_USERNAME=alice\n",
+    ].join("\n");
+
+  const services: [string, string[], number][] = [
+    ["process", ["process", "--all"], 1],
+    ["up", ["up", "--port", "0"], 2], // its two threads have one each
+  ];
+  // Skipped: without Java 17 and Maven no broker can be started.
+  test.skipIf(missing !== null).each(services)(
+    "work on it by their settings beside `%s`, each in its place",
+    async (name, service, places) => {
+      using folder = temporaryFolder();
+      const options = { folder: folder.path };
+      const settings =
+        `${said("scram-sha-512")}DEPOSITAJA_PREFIX=${name}-\n` +
+        "DEPOSITAJA_SASL_PASSWORD_FILE=password\n";
+      writeFileSync(join(folder.path, "config.env"), settings);
+      writeFileSync(join(folder.path, "password"), `${PASSWORD}\n`);
+      await using program = new Running(options, ...service, "--partitions", "1");
+      await program.says(/^process(ing|ors) /m);
+      const made = `^data +Kafka at 127\\.0\\.0\\.1:\\d+, prefix ${name}- \\(created, 1 partitions`;
+      expect(program.out).toMatch(new RegExp(made, "m"));
+      const deposited = await run(options, "deposit", "alice", "5", "--id", "a");
+      expect(deposited).toMatchObject({ code: 0, out: "deposited as 0-0: 5.00 into alice\n" });
+      const checked = await run(options, "check", "alice", "--json");
+      expect(JSON.parse(checked.out)).toMatchObject({ balance: "5.00" });
+      const [clusterId = ""] = readdirSync(join(folder.path, "depositaja-data/kafka"));
+      const taken = join(folder.path, "depositaja-data/kafka", clusterId, `${name}-`);
+      // The commands came one after the other, and the second found the first one's place free.
+      expect(readdirSync(taken)).toHaveLength(places + 1);
+      const hasMembers = (place: number) => existsSync(join(taken, `${place}/members.json`));
+      expect(hasMembers(places - 1)).toBe(true);
+      expect(hasMembers(places)).toBe(false);
+    },
+    CLUSTER_MS,
+  );
+
+  // Skipped: without Java 17 and Maven no broker can be started.
+  test.skipIf(missing !== null)("say why they are not let in, and no secret", async () => {
+    using folder = temporaryFolder();
+    writeFileSync(join(folder.path, "config.env"), said("scram-sha-256"));
+    const environment = { DEPOSITAJA_SASL_PASSWORD: WRONG_PASSWORD };
+    const options = { folder: folder.path, environment };
+    for (const command of [["check", "alice"], ["process", "--all"], ["serve", "--port", "0"]]) {
+      const { code, err } = await run(options, ...command, "--log-level", "debug");
+      expect(err).toContain("error: the cluster at 127.0.0.1:");
+      expect(err).toContain("refuses the login of alice (SASL SCRAM-SHA-256): check");
+      expect(err).not.toContain(WRONG_PASSWORD);
+      expect(code).toBe(1);
+    }
+  }, CLUSTER_MS);
 });

@@ -25,7 +25,7 @@ const UNTRUSTED = new Set([
   "INVALID_CA",
 ]);
 const OTHER_NAME = new Set(["ERR_TLS_CERT_ALTNAME_INVALID", "HOSTNAME_MISMATCH"]);
-/** What the broker says of this client's, as an alert (RFC 8446, section 6.2); BoringSSL's names. */
+/** Of this client's: the broker's alerts (RFC 8446, section 6.2), as BoringSSL names them. */
 const CLIENT_REFUSED =
   /ALERT_(BAD|UNSUPPORTED)_CERTIFICATE|ALERT_CERTIFICATE_|ALERT_UNKNOWN_CA|ALERT_ACCESS_DENIED/i;
 const NOTHING_IN_COMMON = /ALERT_(PROTOCOL_VERSION|HANDSHAKE_FAILURE|INSUFFICIENT_SECURITY)/i;
