@@ -173,6 +173,7 @@ export function crashCases(fixture: Fixture): void {
       stdin: "pipe",
       stdout: "pipe",
       stderr: "inherit",
+      env: { ...globalThis.process.env }, // with what was set since the start
     });
     fixture.atEnd(() => process.kill("SIGKILL"));
     const ended = (async () => {

@@ -3,6 +3,8 @@
  * cluster; a child process imports this module to open the same one.
  */
 
+import { Glob } from "bun";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import type { Claim, EventLog } from "../../src/log/event-log.ts";
 import { Connections, type KafkaAccess } from "../../src/log/kafka/connections.ts";
 import { SESSION_MS } from "../../src/log/kafka/limits.ts";
@@ -11,7 +13,7 @@ import type Broker from "kafkajs/src/broker/index.js";
 import type { ProtocolRequest } from "kafkajs/src/broker/index.js";
 import { ErrorCode } from "../../src/log/kafka/wire.ts";
 import { openTransactions } from "../../src/log/kafka/transaction.ts";
-import { freshPrefix, testBrokers } from "../kafka/broker.ts";
+import { brokerFolder, freshPrefix, hasBrokerFolder, testBrokers } from "../kafka/broker.ts";
 import type { LogUnderTest, OpenOptions } from "./log-under-test.ts";
 
 async function access(): Promise<KafkaAccess> {
@@ -59,9 +61,23 @@ export const logUnderTest: LogUnderTest = {
     },
     loseNextAnswer,
     clean: null,
-    damage: null,
+    damage: hasBrokerFolder ? damage : null,
   },
 };
+
+/** In the file of whichever partition holds them; the broker reads it anew for each fetch. */
+function damage(place: string, bytes: Uint8Array): void {
+  const folder = brokerFolder();
+  for (const path of new Glob(`data-*/${place}*/*.log`).scanSync({ cwd: folder, absolute: true })) {
+    const at = readFileSync(path).indexOf(bytes);
+    if (at < 0) continue;
+    const file = openSync(path, "r+");
+    writeSync(file, new Uint8Array([(bytes[0] as number) ^ 1]), 0, 1, at);
+    closeSync(file);
+    return;
+  }
+  throw new Error(`no log of ${place} in ${folder} holds the bytes to damage`);
+}
 
 /**
  * The answer to the next append, or to the next transaction's end, never comes; when it is asked
@@ -88,7 +104,8 @@ function loseNextAnswer(log: EventLog, isWritten: boolean): void {
               () => forgottenBy(topic, partition) as T,
             )
           : broker.connectionPool.send(request);
-      return wrapped(broker, { connectionPool: { send } });
+      const connectionPool = Object.assign(Object.create(broker.connectionPool), { send });
+      return wrapped(broker, { connectionPool });
     };
     const coordinator = connections.coordinator.bind(connections);
     connections.coordinator = async (of, id) => {

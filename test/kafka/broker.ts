@@ -8,7 +8,7 @@
 import { test } from "bun:test";
 import { missingForBroker } from "./java.ts";
 import { KafkaCluster } from "./kafka-cluster.ts";
-import { BROKERS_VARIABLE, skippedNotice } from "./test-brokers.ts";
+import { BROKERS_VARIABLE, brokersOf, FOLDER_VARIABLE, skippedNotice } from "./test-brokers.ts";
 
 const given = process.env[BROKERS_VARIABLE] ?? "";
 /** Why no case can run on a real broker here; null when they can. */
@@ -23,9 +23,18 @@ export async function testBrokers(): Promise<string> {
   if (given !== "") return given;
   if (whyNoBroker !== null) throw new Error(whyNoBroker);
   shared.kafkaOfThisProcess ??= KafkaCluster.start();
-  const brokers = (await shared.kafkaOfThisProcess).addresses();
-  process.env[BROKERS_VARIABLE] = brokers; // for the processes that a case starts
-  return brokers;
+  const { environment } = brokersOf(await shared.kafkaOfThisProcess);
+  Object.assign(process.env, environment); // for the processes that a case starts
+  return environment[BROKERS_VARIABLE];
+}
+
+/** Whether the brokers' files are at hand. */
+export const hasBrokerFolder =
+  whyNoBroker === null && (given === "" || process.env[FOLDER_VARIABLE] !== undefined);
+
+/** Where they keep their data, once they run. */
+export function brokerFolder(): string {
+  return process.env[FOLDER_VARIABLE] ?? "";
 }
 
 /** A prefix for the topics, groups and ids of one case: the cluster is everybody's. */

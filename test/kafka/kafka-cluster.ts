@@ -166,7 +166,9 @@ export class KafkaCluster implements AsyncDisposable {
       ]),
     );
     const command = ["java", ...JVM_FOR_TESTS, "-cp", await brokerClassPath()].concat(
-      ["kafka.tools.StorageTool", "format", "-t", clusterId.toString("base64url")],
+      ["kafka.tools.StorageTool", "format"],
+      // Joined by "=": an id may begin with a dash.
+      [`--cluster-id=${clusterId.toString("base64url")}`],
       ["-c", this.node(broker).propertiesPath, ...scram],
     );
     const child = Bun.spawn(command, { stdio: ["ignore", "pipe", "pipe"] });

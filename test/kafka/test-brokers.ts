@@ -10,6 +10,9 @@ import { KafkaCluster } from "./kafka-cluster.ts";
 /** `host:port,...` of a cluster without TLS or SASL whose topics may be made and removed. */
 export const BROKERS_VARIABLE = "DEPOSITAJA_TEST_BROKERS";
 
+/** Their folder, where they are the test run's own. */
+export const FOLDER_VARIABLE = "DEPOSITAJA_TEST_BROKERS_FOLDER";
+
 export interface BrokersOfRun extends AsyncDisposable {
   readonly environment: Readonly<Record<string, string>>;
   /** What is left out and why, to be shown at the end; null when nothing is. */
@@ -26,11 +29,17 @@ export async function brokersForRun(): Promise<BrokersOfRun> {
     return { environment: {}, missing: skippedNotice(why), [Symbol.asyncDispose]: nothing };
   }
   const cluster = await KafkaCluster.start();
-  return {
-    environment: { [BROKERS_VARIABLE]: cluster.addresses() },
-    missing: null,
-    [Symbol.asyncDispose]: () => cluster.close(),
+  const { environment } = brokersOf(cluster);
+  return { environment, missing: null, [Symbol.asyncDispose]: () => cluster.close() };
+}
+
+/** What tests and the processes that they start are told of a cluster. */
+export function brokersOf(cluster: KafkaCluster) {
+  const environment = {
+    [BROKERS_VARIABLE]: cluster.addresses(),
+    [FOLDER_VARIABLE]: cluster.folder,
   };
+  return { environment };
 }
 
 /** What a run says about the cases that it leaves out. */

@@ -9,7 +9,7 @@ import { retrying, typeOf } from "./retry.ts";
 const EARLIEST = -2;
 const LATEST = -1;
 const READ_COMMITTED = 1;
-/** How far before the end the newest record is looked for; four times further each time. */
+/** The newest record is looked for at the very end, then so many times further back each time. */
 const LOOK_BACK = 4n;
 
 /** `end` is the last stable offset: it counts markers, and hides what is not yet committed. */
@@ -38,7 +38,7 @@ export async function newestRecord(
   place: Place,
   { start, end }: Bounds,
 ): Promise<LogRecord | null> {
-  for (let lookBack = LOOK_BACK; ; lookBack *= LOOK_BACK) {
+  for (let lookBack = 1n; ; lookBack *= LOOK_BACK) {
     const from = end - lookBack > start ? end - lookBack : start;
     const records = await readRange(fetcher, place, { from, until: end });
     const newest = records.at(-1);

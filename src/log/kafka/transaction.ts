@@ -27,6 +27,8 @@ import { ErrorCode, type PartitionBatch } from "./wire.ts";
 
 const CONCURRENT = "CONCURRENT_TRANSACTIONS";
 const FENCED = new Set(["INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED"]);
+/** Answers to the end of a transaction by which it has surely not been taken. */
+const NOT_ENDED = new Set([...FENCED, CONCURRENT, "GROUP_LOAD_IN_PROGRESS"]);
 const FENCED_CODES = new Set<number>([ErrorCode.invalidProducerEpoch, ErrorCode.producerFenced]);
 
 export interface TransactionOptions {
@@ -98,16 +100,20 @@ export class Transactions {
   /** Throws `fenced` (nothing is written), `outcome_unknown`. */
   async commit(): Promise<void> {
     const { connections, transactionalId } = this.options;
-    let tries = 0;
+    let mayBeDone = false;
     try {
       await this.run(async () => {
         const coordinator = await connections.coordinator("transaction", transactionalId);
-        tries += 1;
-        return coordinator.endTxn({ ...this.identity, transactionalId, transactionResult: true });
+        try {
+          await coordinator.endTxn({ ...this.identity, transactionalId, transactionResult: true });
+        } catch (error) {
+          if (!NOT_ENDED.has(typeOf(error))) mayBeDone = true;
+          throw error;
+        }
       });
     } catch (error) {
       // After a lost answer, "fenced" may come from a successor that found it committed.
-      if (tries === 0 || (tries === 1 && isFenced(error))) throw error;
+      if (!mayBeDone) throw error;
       const message = `the broker did not say whether ${transactionalId} has committed`;
       throw new LogError("outcome_unknown", message, { cause: error });
     }
@@ -224,10 +230,6 @@ async function withCoordinator<T>(
       if (!isConcurrent) pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS);
     }
   }
-}
-
-function isFenced(error: unknown): boolean {
-  return error instanceof LogError && error.code === "fenced";
 }
 
 function unique<T extends { readonly topic: string; readonly partition: number }>(

@@ -1,0 +1,204 @@
+/** The fetcher against brokers that answer as a test says. */
+
+import { afterEach, expect, test } from "bun:test";
+import type { LogError } from "../../../src/log/event-log.ts";
+import { ByteReader, ByteWriter } from "../../../src/log/kafka/bytes.ts";
+import type { Connections } from "../../../src/log/kafka/connections.ts";
+import { type Cursor, Fetcher } from "../../../src/log/kafka/fetcher.ts";
+import { READ_AHEAD_BYTES } from "../../../src/log/kafka/limits.ts";
+import { ErrorCode } from "../../../src/log/kafka/wire.ts";
+import { storedBatch } from "./stored-batch.ts";
+
+interface Asked {
+  readonly broker: number;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+interface Answer {
+  readonly errorCode?: number;
+  readonly bytes?: Buffer;
+  readonly start?: number;
+  /** The last stable offset. */
+  readonly end: number;
+}
+
+const TOPIC = "events";
+const open: Fetcher[] = [];
+
+afterEach(() => {
+  for (const fetcher of open.splice(0)) fetcher.close();
+});
+
+test("readers of one partition get what each stands before, however many they are", async () => {
+  const values = Array.from({ length: 40 }, (_, index) => `${index}`);
+  const { fetcher } = brokersOf(({ offset }) => holding(values, offset));
+  const cursors = [0, 7, 7, 20, 39].map((from) => fetcher.open(placeOf(0), BigInt(from)));
+  for (const [index, from] of [0, 7, 7, 20, 39].entries()) {
+    const found = await taken(cursors[index] as Cursor, values.length - from);
+    expect(found).toEqual(values.slice(from));
+  }
+});
+
+test("what compaction has left nothing of is passed, when no partition had anything", async () => {
+  const { fetcher } = brokersOf(({ offset }) =>
+    offset < 50 ? { end: 50 } : { ...holding([], 0), end: 50 },
+  );
+  const cursor = fetcher.open(placeOf(0), 3n);
+  await until(cursor, () => cursor.nextOffset === 50n);
+});
+
+test("an empty answer beside a full one moves nobody", async () => {
+  const asked: Asked[] = [];
+  const { fetcher } = brokersOf((question, all) => {
+    asked.push(question);
+    // The other partition's batch took the room, as long as it is asked for in the same fetch.
+    const isCrowded = question.partition === 1 && all.length > 1;
+    return isCrowded ? { end: 3 } : holding(["a", "b", "c"], question.offset);
+  });
+  const [first, second] = [0, 1].map((partition) => fetcher.open(placeOf(partition), 0n));
+  expect(await taken(first as Cursor, 3)).toEqual(["a", "b", "c"]);
+  expect(await taken(second as Cursor, 3)).toEqual(["a", "b", "c"]);
+});
+
+test("a leader that moves is followed, and nothing is read twice or left out", async () => {
+  const values = ["a", "b", "c", "d"];
+  const leaders = { now: 1 };
+  const { fetcher } = brokersOf(({ broker, offset }) => {
+    if (broker !== leaders.now) return { errorCode: ErrorCode.notLeader, end: -1 };
+    if (offset === 2) leaders.now = 2;
+    return holding(values.slice(0, offset === 0 ? 2 : 4), offset);
+  }, leaders);
+  const cursor = fetcher.open(placeOf(0), 0n);
+  expect(await taken(cursor, 4)).toEqual(values);
+});
+
+test("a position outside the partition is an error that names it, and not moved", async () => {
+  const outside = { errorCode: ErrorCode.offsetOutOfRange, start: 10, end: 20 };
+  const { fetcher } = brokersOf(() => outside);
+  const error = await taken(fetcher.open(placeOf(0), 7n), 1).catch((thrown: unknown) => thrown);
+  expect((error as LogError).code).toBe("position_out_of_range");
+  expect((error as LogError).message).toBe(
+    "offset 7 of events partition 0 is not there: it holds 10 to 20",
+  );
+});
+
+test("what stands before a damaged batch is read first", async () => {
+  const damaged = storedBatch({ at: 1, values: ["bad"] });
+  damaged[70] = (damaged[70] as number) ^ 1;
+  const bytes = Buffer.concat([storedBatch({ at: 0, values: ["good"] }), damaged]);
+  const { fetcher } = brokersOf(() => ({ bytes, end: 2 }));
+  const cursor = fetcher.open(placeOf(0), 0n);
+  expect(await taken(cursor, 1)).toEqual(["good"]);
+  const error = await taken(cursor, 1).catch((thrown: unknown) => thrown);
+  expect((error as LogError).code).toBe("corrupt");
+});
+
+test("one who does not read is read ahead for so far, and then left out", async () => {
+  const large = "x".repeat(300_000);
+  let fetches = 0;
+  const { fetcher } = brokersOf(({ offset }) => {
+    fetches += 1;
+    return { bytes: storedBatch({ at: offset, values: [large] }), end: 1_000 };
+  });
+  const cursor = fetcher.open(placeOf(0), 0n);
+  const ahead = Math.ceil(READ_AHEAD_BYTES / large.length);
+  await until(cursor, () => cursor.mode === "full");
+  expect(fetches).toBe(ahead);
+  expect(cursor.take(1_000)).toHaveLength(ahead);
+  await until(cursor, () => fetches > ahead);
+});
+
+function placeOf(partition: number) {
+  return { topic: TOPIC, partition };
+}
+
+/** One batch a record, from an offset on; the end is behind the last. */
+function holding(values: readonly string[], from: number): Answer {
+  const batches = values.slice(from).map((value, index) =>
+    storedBatch({ at: from + index, values: [value] }),
+  );
+  return { bytes: Buffer.concat(batches), end: values.length };
+}
+
+function brokersOf(
+  answer: (asked: Asked, all: readonly { partition: number }[]) => Answer,
+  leaders: { now: number } = { now: 1 },
+): { readonly fetcher: Fetcher } {
+  const connect = () => {
+    let known: number[] | null = null;
+    const find = async () => (known = Array.from({ length: 4 }, () => leaders.now));
+    return {
+      known: () => known,
+      forget: () => (known = null),
+      partitions: find,
+      leader: async () => brokerOf(((await find())[0] as number) + 0, answer),
+    } as unknown as Connections;
+  };
+  const fetcher = new Fetcher({ quick: connect(), waiting: connect() });
+  open.push(fetcher);
+  return { fetcher };
+}
+
+function brokerOf(
+  broker: number,
+  answer: (asked: Asked, all: readonly { partition: number }[]) => Answer,
+) {
+  const send = async ({ request, response }: {
+    readonly request: { encode(): Promise<{ readonly buffer: Buffer }> };
+    readonly response: { decode(payload: Buffer): Promise<unknown> };
+  }) => {
+    const { waitMs, asked } = readFetch((await request.encode()).buffer);
+    const answers = asked.map((each) => ({ ...each, ...answer({ ...each, broker }, asked) }));
+    const isIdle = answers.every(({ bytes = "", errorCode = 0 }) => bytes.length + errorCode === 0);
+    if (waitMs > 0 && isIdle) await Bun.sleep(5); // as a broker waits for the first byte
+    return response.decode(writeFetched(answers));
+  };
+  return { connectionPool: { send } };
+}
+
+function readFetch(bytes: Buffer) {
+  const reader = new ByteReader(bytes);
+  reader.int32();
+  const waitMs = reader.int32();
+  reader.bytes(4 + 4 + 1 + 4 + 4);
+  const asked = reader
+    .array(() => {
+      reader.string();
+      return reader.array(() => {
+        const partition = reader.int32();
+        reader.int32();
+        const offset = Number(reader.int64());
+        reader.bytes(8 + 4);
+        return { partition, offset };
+      });
+    })
+    .flat();
+  const partitions = asked.map(({ partition }) => partition);
+  expect(new Set(partitions).size).toBe(partitions.length); // a broker keeps one of them only
+  return { waitMs, asked };
+}
+
+function writeFetched(answers: readonly (Answer & { readonly partition: number })[]): Buffer {
+  const writer = new ByteWriter().int32(0).int16(0).int32(0).int32(1).string(TOPIC);
+  writer.int32(answers.length);
+  for (const { partition, errorCode = 0, bytes = Buffer.alloc(0), start = 0, end } of answers) {
+    writer.int32(partition).int16(errorCode).int64(BigInt(end)).int64(BigInt(end));
+    writer.int64(BigInt(start)).int32(0).int32(-1).int32(bytes.length).bytes(bytes);
+  }
+  return writer.done();
+}
+
+async function taken(cursor: Cursor, count: number): Promise<string[]> {
+  const found: string[] = [];
+  await until(cursor, () => {
+    found.push(...cursor.take(count - found.length).map(({ value }) => String(value)));
+    return found.length >= count;
+  });
+  return found;
+}
+
+/** Looked at with each change; the test's own limit ends it. */
+async function until(cursor: Cursor, isSo: () => boolean): Promise<void> {
+  while (!isSo()) await Promise.race([cursor.changed(), Bun.sleep(5)]);
+}
