@@ -10,10 +10,12 @@ import { depositCommand } from "./cli/deposit.ts";
 import { flagCommand } from "./cli/flag.ts";
 import { flagsCommand } from "./cli/flags.ts";
 import { importCommand } from "./cli/import.ts";
+import { migrateCommand } from "./cli/migrate.ts";
 import { processCommand } from "./cli/process.ts";
 import { runProcessingWorker } from "./cli/processing-worker.ts";
 import { runProgram } from "./cli/program.ts";
 import { serveCommand } from "./cli/serve.ts";
+import { topicsCommand } from "./cli/topics.ts";
 import { upCommand } from "./cli/up.ts";
 
 async function main(): Promise<void> {
@@ -28,6 +30,8 @@ async function main(): Promise<void> {
     flagsCommand(),
     importCommand(),
     deadLettersCommand(),
+    topicsCommand(),
+    migrateCommand(),
   ];
   process.exit(await runProgram(commands, process.argv.slice(2)));
 }

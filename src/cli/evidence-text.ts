@@ -163,12 +163,20 @@ function timeText(timeMs: number): string {
   return `${localText(timeMs)} (${utcText(timeMs)})`;
 }
 
+const NUMBERS: ReadonlySet<string> = new Set([
+  "nr",
+  "amount",
+  "total",
+  "partitions",
+  "replicas",
+]);
+
 /** Columns as wide as their widest cell; numbers of the house stand to the right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => Bun.stringWidth(row[column] ?? ""))),
   );
-  const isRight = (title: string) => ["nr", "amount", "total"].includes(title);
+  const isRight = (title: string) => NUMBERS.has(title);
   const line = (cells: readonly string[]) =>
     cells
       .map((cell, column) => {

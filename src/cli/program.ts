@@ -22,6 +22,7 @@ const SPOKEN: Readonly<Record<string, "all" | "invalid_*" | "none">> = {
   MoneyError: "all",
   DepositError: "invalid_*",
   OperatorError: "invalid_*",
+  AdministrationError: "none",
   CommandError: "none",
   ImportError: "none",
   LogError: "none",

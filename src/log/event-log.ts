@@ -195,7 +195,8 @@ export interface EventLog {
   /**
    * Resolves with each record's offset, in order, once all are durable; records of one call stand
    * in the order given within a partition. Rejects with nothing written: `busy` (queue full),
-   * `unavailable`, `record_too_large`, `unknown_topic` (a partition that the topic lacks, too); or
+   * `unavailable`, `moved`, `record_too_large`, `unknown_topic` (a partition that the topic lacks,
+   * too); or
    * `outcome_unknown`, which is also the word where a part of the call was written: a call over
    * several partitions is not promised to be atomic.
    */
@@ -270,6 +271,8 @@ export type LogErrorCode =
   | "settings_mismatch"
   /** The place cannot hold a log: read-only, a network file system, no permission. */
   | "unusable_place"
+  /** The log was moved elsewhere, or is being moved here: the message says where, or what to do. */
+  | "moved"
   | "closed";
 
 /** The one error of this layer. The message gives fact, value and what to do. */

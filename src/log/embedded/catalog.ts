@@ -71,6 +71,11 @@ export class Catalog {
     return this.topics.get(topic)?.spec ?? null;
   }
 
+  specs(): readonly TopicSpec[] {
+    const all = [...this.topics.values()].map(({ spec }) => spec);
+    return all.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
   /** Those of which compaction or retention may take records. */
   cleanable(): { spec: TopicSpec; refs: readonly PartitionRef[] }[] {
     return [...this.topics.values()].filter(

@@ -32,6 +32,7 @@ import { decodeProgress, encodeProgress } from "../progress-text.ts";
 import { DEFAULT_MAX_RECORDS, Reader } from "./reader.ts";
 import { recordBytes, RecordRows } from "./record-rows.ts";
 import { type OpenDatabaseOptions, openDatabase } from "./schema.ts";
+import { type Seal, sealedError, Seals } from "./seal.ts";
 import { openWal, type Wal } from "./wal.ts";
 import { type Step, Writer } from "./writer.ts";
 
@@ -55,9 +56,16 @@ export interface EmbeddedLogOptions extends Partial<OpenDatabaseOptions> {
   readonly onStep?: Step;
 }
 
-/** Throws LogError: `not_found`, `format_mismatch`, `settings_mismatch`, `unusable_place`. */
+/**
+ * Throws LogError: `not_found`, `format_mismatch`, `settings_mismatch`, `unusable_place`; `moved`
+ * for a sealed log with `create`: who would make one is about to write to it.
+ */
 export function openEmbeddedLog(options: EmbeddedLogOptions): EmbeddedLog {
-  return new EmbeddedLog(options);
+  const log = new EmbeddedLog(options);
+  const { seal } = log;
+  if (seal === null || options.create !== true) return log;
+  void log.close();
+  throw sealedError(seal, options.folder);
 }
 
 export class EmbeddedLog implements EventLog {
@@ -68,6 +76,9 @@ export class EmbeddedLog implements EventLog {
   private readonly database;
   private readonly catalog: Catalog;
   private readonly reader: Reader;
+  private readonly seals: Seals;
+  /** As of the running transaction. */
+  private sealInForce: Seal | null = null;
   private readonly records: RecordRows;
   private readonly wal: Wal;
   private readonly writer: Writer;
@@ -89,11 +100,13 @@ export class EmbeddedLog implements EventLog {
     const monotonicMs = () => performance.now();
     this.catalog = new Catalog(database);
     this.reader = new Reader(database);
+    this.seals = new Seals(database);
     this.records = new RecordRows({ database, catalog: this.catalog, nowMs: options.nowMs });
     this.wal = openWal(options.folder);
     this.writer = new Writer({
       database,
       sync: () => this.wal.sync(),
+      afterBegin: () => (this.sealInForce = this.seals.read()),
       beforeCommit: () => this.catalog.flush(),
       afterRollback: () => this.catalog.reset(),
       afterCommit: () => {
@@ -134,8 +147,12 @@ export class EmbeddedLog implements EventLog {
     }
     return this.writer.enqueue({
       bytes,
-      run: () =>
-        records.map((record, i) => BigInt(this.records.insert(refs[i] as PartitionRef, record))),
+      run: () => {
+        if (this.sealInForce !== null) throw sealedError(this.sealInForce, this.options.folder);
+        return records.map((record, i) =>
+          BigInt(this.records.insert(refs[i] as PartitionRef, record)),
+        );
+      },
     });
   }
 
@@ -239,8 +256,40 @@ export class EmbeddedLog implements EventLog {
     });
   }
 
+  /** All that `setMeta` has set, by key. */
+  async allMeta(): Promise<ReadonlyMap<string, string>> {
+    this.assertOpen();
+    const rows = this.database
+      .query("SELECT key, value FROM meta WHERE key GLOB 'user.*' ORDER BY key")
+      .all() as { readonly key: string; readonly value: string }[];
+    return new Map(rows.map(({ key, value }) => [key.slice("user.".length), value]));
+  }
+
+  /** As they were declared, by name. */
+  async topics(): Promise<readonly TopicSpec[]> {
+    this.assertOpen();
+    this.catalog.refresh();
+    return this.catalog.specs();
+  }
+
+  /** Where the log was moved to; null when it was not. */
+  get seal(): Seal | null {
+    this.assertOpen();
+    return this.seals.read();
+  }
+
+  /** From here on every append of any process is refused with `moved`. */
+  async setSeal(seal: Seal): Promise<void> {
+    await this.transact(0, () => {
+      this.seals.write(seal);
+      this.sealInForce = seal;
+    });
+  }
+
   /** Why nothing can be written now; null when the log is well. */
   get problem(): string | null {
+    const seal = this.closing.signal.aborted ? null : this.seal;
+    if (seal !== null) return sealedError(seal, this.options.folder).message;
     return this.writer.problem;
   }
 
@@ -258,6 +307,7 @@ export class EmbeddedLog implements EventLog {
     this.wal.close();
     this.changes.close();
     this.reader.close();
+    this.seals.close();
     this.records.close();
     this.catalog.close();
     // With one statement left open SQLite would keep the connection, and the WAL beside it.

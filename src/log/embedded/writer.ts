@@ -54,6 +54,8 @@ export class Writer {
   constructor(
     private readonly options: {
       readonly database: Database;
+      /** Called inside the transaction before the jobs, to read what they share. */
+      readonly afterBegin: () => void;
       /** Called inside the transaction after the jobs, to write what they share. */
       readonly beforeCommit: () => void;
       /** Called when the jobs' transaction was undone, to forget what they shared. */
@@ -127,6 +129,7 @@ export class Writer {
     const results: { value?: unknown; error?: LogError }[] = [];
     try {
       this.options.step("transaction begun");
+      this.options.afterBegin();
       for (const { job } of batch) results.push(attempt(job));
       this.options.step("records written");
       this.options.beforeCommit();

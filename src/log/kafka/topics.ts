@@ -134,12 +134,24 @@ export class Topics {
     return replicasFor(brokers.length);
   }
 
-  /** These settings alone; the others of the topics stay. Throws `topic_mismatch` if refused. */
+  /**
+   * These settings alone; the others of the topics stay. Resolves once a broker shows them, which
+   * is a moment after they were taken. Throws `topic_mismatch` if they are refused.
+   */
   async correct(topics: readonly TopicSettings[]): Promise<void> {
     if (topics.length === 0) return;
-    await this.retrying("change settings of topics", async () =>
+    const what = "change settings of topics";
+    await this.retrying(what, async () =>
       changeTopicSettings(await this.connections.any(), topics),
     );
+    await this.retrying(what, async () => {
+      const actual = await this.describe(topics.map(({ name }) => name));
+      for (const { name, settings } of topics) {
+        const shown = actual.get(name)?.config ?? {};
+        const late = Object.entries(settings).find(([key, value]) => shown[key] !== value);
+        if (late !== undefined) throw notYet(`${name} is still shown with ${late[0]} as it was`);
+      }
+    });
   }
 
   /** With all that they hold. Resolves once they are gone. */
@@ -155,8 +167,7 @@ export class Topics {
       for (const name of names) this.connections.forget(name);
       const left = await this.describe(names);
       if (left.size === 0) return;
-      const message = `still there: ${[...left.keys()].join(", ")}`;
-      throw Object.assign(new Error(message), { type: "KafkaJSTopicMetadataNotLoaded" });
+      throw notYet(`${[...left.keys()].join(", ")} still there`);
     });
   }
 
@@ -164,13 +175,13 @@ export class Topics {
   private async awaitLeaders(name: string): Promise<void> {
     const ask = async () => {
       this.connections.forget(name);
-      const leaders = await this.connections.partitions(name);
-      if (leaders.every((leader) => leader >= 0)) return;
-      throw Object.assign(new Error(`${name} has no leaders yet`), {
-        type: "LEADER_NOT_AVAILABLE",
-      });
+      // A busy broker calls a topic unknown for seconds after it was made.
+      const { topics } = await this.connections.metadata([name]);
+      const leaders = topics[0]?.leaders ?? [];
+      if (leaders.length > 0 && leaders.every((leader) => leader >= 0)) return;
+      throw notYet(`${name} has no leaders yet`);
     };
-    await this.retrying(`see topic ${name}`, ask);
+    await retrying(ask, { withinMs: CREATE_WITHIN_MS, what: `see topic ${name}` });
   }
 
   private async configs(
@@ -204,6 +215,11 @@ function entries(config: Readonly<Record<string, string>>) {
 function isOnlyExisting(error: unknown): boolean {
   const { errors } = error as { readonly errors?: readonly unknown[] };
   return (errors ?? [error]).every((each) => typeOf(each) === "TOPIC_ALREADY_EXISTS");
+}
+
+/** Comes true in a moment: `isPassing` knows the type. */
+function notYet(message: string): Error {
+  return Object.assign(new Error(message), { type: "LEADER_NOT_AVAILABLE" });
 }
 
 function mismatch(name: string, found: readonly Drift[]): LogError {

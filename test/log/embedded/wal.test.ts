@@ -24,6 +24,7 @@ function newWriter(sync: () => void = () => {}) {
       happened.push(database.inTransaction ? "synced too early" : "synced");
       sync();
     },
+    afterBegin: () => {},
     beforeCommit: () => happened.push("commit"),
     afterRollback: () => {},
     afterCommit: () => happened.push("told"),

@@ -1,0 +1,123 @@
+/**
+ * The topics of a log: as the topology declares them, and as they are.
+ *
+ *   topology ──> declared, and what each holds ──with what is there──> one line a topic
+ */
+
+import { topologyOf } from "../app.ts";
+import { openEmbeddedLog } from "../log/embedded/embedded-log.ts";
+import type { TopicSpec } from "../log/event-log.ts";
+import type { Drift } from "../log/kafka/drift.ts";
+import { TopicNames } from "../log/kafka/names.ts";
+import type { TopicComparison } from "../log/kafka/topic-admin.ts";
+import { deadLetterTopic, tableName } from "../stream/group.ts";
+import { type Topology, topicSpecs } from "../stream/topology.ts";
+
+export interface ReportedTopic {
+  /** As the log has it: in a cluster with its prefix. */
+  readonly name: string;
+  /** The message type of a stream; what else it is for; null for an unknown one. */
+  readonly holds: string | null;
+  readonly state: "as declared" | "drifted" | "missing" | "unknown";
+  /** Null for one that is not there, or not declared. */
+  readonly partitions: number | null;
+  readonly declaredPartitions: number | null;
+  /** Copies of each record; null where it is not there, or not in a cluster. */
+  readonly replicas: number | null;
+  readonly drifts: readonly Drift[];
+}
+
+/** Of the log in a data folder. Throws LogError. */
+export async function embeddedTopics(options: {
+  readonly folder: string;
+  readonly nowMs: () => number;
+}): Promise<readonly ReportedTopic[]> {
+  const log = openEmbeddedLog(options);
+  try {
+    const topology = topologyOf(Number(log.settings["decimals"]));
+    const partitions = Number(log.settings["partitions"]);
+    const specs = topicSpecs(topology, { partitions, keepsChangelogs: log.keepsChangelogs });
+    return reportOfFolder(topology, specs, await log.topics());
+  } finally {
+    await log.close();
+  }
+}
+
+/** Of a cluster's. */
+export function reportOfCluster(
+  topology: Topology,
+  prefix: string,
+  { topics, unknown }: TopicComparison,
+): readonly ReportedTopic[] {
+  const contents = contentsOf(topology);
+  const known = topics.map(({ declared, actual, drifts }): ReportedTopic => {
+    const isDrifted = drifts.length > 0;
+    return {
+      name: declared.name,
+      holds: contents.get(declared.name.slice(prefix.length)) ?? null,
+      state: actual === null ? "missing" : isDrifted ? "drifted" : "as declared",
+      partitions: actual?.partitions ?? null,
+      declaredPartitions: declared.partitions,
+      replicas: actual?.replicas ?? null,
+      drifts,
+    };
+  });
+  return [...known, ...unknown.map((name) => unknownTopic(name))];
+}
+
+function reportOfFolder(
+  topology: Topology,
+  specs: readonly TopicSpec[],
+  existing: readonly TopicSpec[],
+): readonly ReportedTopic[] {
+  const contents = contentsOf(topology);
+  const actual = new Map(existing.map((spec) => [spec.name, spec]));
+  const known = specs.map((spec): ReportedTopic => {
+    const found = actual.get(spec.name);
+    const drifts = found === undefined ? [] : folderDrifts(spec, found);
+    return {
+      name: spec.name,
+      holds: contents.get(spec.name) ?? null,
+      state: found === undefined ? "missing" : drifts.length > 0 ? "drifted" : "as declared",
+      partitions: found?.partitions ?? null,
+      declaredPartitions: spec.partitions,
+      replicas: null,
+      drifts,
+    };
+  });
+  const declared = new Set(specs.map(({ name }) => name));
+  const unknown = existing.filter(({ name }) => !declared.has(name));
+  return [...known, ...unknown.map(({ name, partitions }) => unknownTopic(name, partitions))];
+}
+
+function folderDrifts(declared: TopicSpec, actual: TopicSpec): readonly Drift[] {
+  const fields = ["partitions", "cleanup", "retentionMs"] as const;
+  return fields
+    .filter((field) => declared[field] !== actual[field])
+    .map((field) => ({
+      setting: field,
+      declared: String(declared[field]),
+      actual: String(actual[field]),
+      endangers: true,
+      isCorrectable: false,
+    }));
+}
+
+function unknownTopic(name: string, partitions: number | null = null): ReportedTopic {
+  const nothing = { holds: null, declaredPartitions: null, replicas: null, drifts: [] };
+  return { ...nothing, name, partitions, state: "unknown" };
+}
+
+/** By the name without prefix. */
+function contentsOf(topology: Topology): ReadonlyMap<string, string> {
+  const names = new TopicNames("");
+  return new Map([
+    ...topology.streams.map(({ topic, codec }) => [topic, codec.name] as const),
+    ...topology.groups.flatMap((group) => [
+      [deadLetterTopic(group), `dead letters of ${group.name}`] as const,
+      [tableName(group), `changelog of ${group.name}`] as const,
+      [names.progress(group.name), `progress of ${group.name}`] as const,
+    ]),
+    [names.meta, "values of the whole log"],
+  ]);
+}

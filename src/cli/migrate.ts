@@ -1,0 +1,119 @@
+/**
+ * `migrate --from DATA --to-brokers ...`: the log moves from its data folder to a cluster.
+ *
+ *   folder ──sealed, copied──> cluster ──> what to type next
+ */
+
+import { resolve } from "node:path";
+import type { MigrationResult } from "../administration/migration.ts";
+import { newCommand, runWith } from "./command.ts";
+import { note, print, printJson } from "./output.ts";
+import { quote, startedAs } from "./started-as.ts";
+import { CommandError, UsageError } from "./usage-error.ts";
+
+const OPTIONS = {
+  name: "migrate",
+  description: "Move the log from a data folder to a Kafka cluster.",
+  settings: ["logLevel"],
+  examples: [
+    "migrate --from ./depositaja-data --to-brokers kafka1:9092,kafka2:9092",
+    "migrate --from ./depositaja-data --to-brokers kafka:9092 --prefix live- --json",
+  ],
+  remarks:
+    "The target must be empty. The folder is sealed first: from then on it takes nothing. Each\n" +
+    "deposit keeps its position, its id and its answer; operators' records come along, and what\n" +
+    "processors have made is made again by `process` on the cluster. If it is interrupted, run\n" +
+    "it again: it goes on where it ended.",
+} as const;
+
+/** Between two words on how far it is. */
+const TELL_EVERY_MS = 5_000;
+
+interface Flags {
+  readonly from: string;
+  readonly toBrokers?: string;
+  readonly brokers?: string;
+  readonly json?: true;
+}
+
+export function migrateCommand() {
+  return newCommand(OPTIONS)
+    .requiredOption("--from <folder>", "the data folder")
+    .option("--to-brokers <list>", "host:port,... of the cluster")
+    .option("--json", "print JSON")
+    .action((flags: Flags) => {
+      const brokers = brokersOf(flags);
+      const known = { ...flags, ...(brokers === undefined ? {} : { brokers }) };
+      return runWith(OPTIONS, known, async ({ settings: { kafka }, stopping }) => {
+        if (kafka === null) {
+          throw new UsageError("name the brokers of the cluster to move to with --to-brokers");
+        }
+        const folder = resolve(flags.from);
+        const { migrate } = await import("../administration/migration.ts");
+        const progress = new ProgressNotes();
+        const result = await migrate({
+          folder,
+          kafka,
+          signal: stopping,
+          nowMs: Date.now,
+          onProgress: (each) => progress.tell(each),
+        }).catch((error: unknown) => {
+          throw isNotThere(error) ? noData(folder, error) : error;
+        });
+        if (flags.json) return printJson(resultJson(folder, result));
+        print(resultLines({ folder, result, kafka }).join("\n"));
+      });
+    });
+}
+
+function resultJson(folder: string, { movedTo, deposits, wasDone }: MigrationResult): object {
+  return { from: folder, moved_to: movedTo, deposits: Number(deposits), was_done: wasDone };
+}
+
+function resultLines(options: {
+  readonly folder: string;
+  readonly result: MigrationResult;
+  readonly kafka: { readonly brokers: readonly string[]; readonly prefix: string };
+}): string[] {
+  const { folder, result, kafka } = options;
+  const { movedTo, deposits, wasDone } = result;
+  const before = wasDone ? " before: nothing was left to do" : "";
+  const named = kafka.prefix === "" ? "" : ` --prefix ${quote(kafka.prefix)}`;
+  const cluster = `--brokers ${kafka.brokers.join(",")}${named}`;
+  return [
+    `${deposits.toLocaleString("en")} deposits moved to ${movedTo}${before}`,
+    `${folder} is sealed: it takes nothing any more`,
+    "",
+    "next, wherever it is to run:",
+    `  ${startedAs()} process --all ${cluster}`,
+    `  ${startedAs()} serve ${cluster}`,
+  ];
+}
+
+/** Throws UsageError. */
+function brokersOf({ toBrokers, brokers }: Flags): string | undefined {
+  if (toBrokers === undefined || brokers === undefined) return toBrokers ?? brokers;
+  if (toBrokers === brokers) return brokers;
+  throw new UsageError("--to-brokers and --brokers name two clusters: leave --brokers out");
+}
+
+function isNotThere(error: unknown): boolean {
+  return (error as { readonly code?: unknown }).code === "not_found";
+}
+
+function noData(folder: string, cause: unknown): CommandError {
+  const message = `there is no data in ${folder}: name its folder with --from`;
+  return new CommandError(message, { cause });
+}
+
+/** One line now and then, for copies that take longer. */
+class ProgressNotes {
+  private lastMs = performance.now();
+
+  tell({ done, total }: { readonly done: bigint; readonly total: bigint }): void {
+    const nowMs = performance.now();
+    if (nowMs - this.lastMs < TELL_EVERY_MS) return;
+    this.lastMs = nowMs;
+    note(`copied ${done.toLocaleString("en")} of ${total.toLocaleString("en")} records`);
+  }
+}

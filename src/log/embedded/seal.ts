@@ -1,0 +1,53 @@
+/**
+ * The seal of a log that was moved elsewhere: nothing is appended to it any more.
+ *
+ *   migration ──seal──> meta ──read in every transaction──> appends refused: "moved to ..."
+ *
+ * It stands in the log's file, so that it holds for every process that has the log open, also for
+ * one that opened it before. Groups may go on with what is there already, so that what the old
+ * place says can still be compared with the new one.
+ */
+
+import type { Database, Statement } from "bun:sqlite";
+import { LogError } from "../event-log.ts";
+
+const KEY = "seal";
+
+export interface Seal {
+  /** In words, for whoever comes to the old place. */
+  readonly movedTo: string;
+  /** The new log's. */
+  readonly incarnation: string;
+  /** False while it is being moved: then it may still be moved to another place instead. */
+  readonly isDone: boolean;
+}
+
+export class Seals {
+  private readonly select: Statement;
+
+  constructor(private readonly database: Database) {
+    this.select = database.prepare("SELECT value FROM meta WHERE key = ?");
+  }
+
+  /** Null: the log was not moved. About a microsecond. */
+  read(): Seal | null {
+    const row = this.select.get(KEY) as { readonly value: string } | null;
+    return row === null ? null : (JSON.parse(row.value) as Seal);
+  }
+
+  /** In a transaction. */
+  write(seal: Seal): void {
+    const insert = this.database.query("INSERT OR REPLACE INTO meta VALUES (?, ?)");
+    insert.run(KEY, JSON.stringify(seal));
+  }
+
+  close(): void {
+    this.select.finalize();
+  }
+}
+
+export function sealedError({ movedTo, isDone }: Seal, place: string): LogError {
+  const where = place === ":memory:" ? "this log" : `the log in ${place}`;
+  const what = isDone ? "was moved" : "is being moved";
+  return new LogError("moved", `${where} ${what} to ${movedTo}: write there instead`);
+}
