@@ -64,10 +64,10 @@ export function startProgram(args: readonly string[], options: ProgramOptions = 
 /** `up` or `serve` on a port that was free a moment ago. Resolves when it answers. */
 export async function startServer(
   command: "up" | "serve",
-  { folder }: { readonly folder: string },
+  { folder, args = [] }: { readonly folder: string; readonly args?: readonly string[] },
 ): Promise<Server> {
   const port = freePort();
-  const child = startProgram([command, "--data", folder, "--port", String(port)]);
+  const child = startProgram([command, "--data", folder, ...args, "--port", String(port)]);
   await firstAnswer(child, port, "/healthz");
   return Object.assign(child, { port });
 }
@@ -84,16 +84,21 @@ export async function startBareServer(): Promise<Server> {
 
 /** Runs a load to its end. */
 export async function generateLoad(plan: LoadPlan): Promise<LoadReport> {
-  const program = join(import.meta.dir, "load-generator.ts");
+  const report = await runToReport<LoadReport>("load-generator.ts", plan);
+  if (report.requests === 0) throw new Error(`nothing was answered: ${report.firstFailure}`);
+  return report;
+}
+
+/** Runs a program of bench/ that takes a plan and prints a report, one JSON text each. */
+export async function runToReport<Report>(name: string, plan: object): Promise<Report> {
+  const program = join(import.meta.dir, name);
   const process_ = Bun.spawn([process.execPath, program, JSON.stringify(plan)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const child = follow(process_);
   const text = await new Response(process_.stdout).text();
-  if ((await child.exited) !== 0) throw new Error("the load generator failed");
-  const report = JSON.parse(text) as LoadReport;
-  if (report.requests === 0) throw new Error(`nothing was answered: ${report.firstFailure}`);
-  return report;
+  if ((await child.exited) !== 0) throw new Error(`bench/${name} failed`);
+  return JSON.parse(text) as Report;
 }
 
 /** Resolves when a GET of the path is answered 200. Rejects when the child ends before. */

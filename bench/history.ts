@@ -23,7 +23,10 @@ export interface History {
   readonly hasIds: boolean;
   /** Event times are spread evenly over so long, up to now. */
   readonly spanMs: number;
-  /** One deposit in so many is of more than the limit by itself; the others are 0.01 to 9.99. */
+  /**
+   * One deposit in so many is of more than the limit by itself, none for Infinity; the others are
+   * 0.01 to 9.99.
+   */
   readonly exceedingEvery: number;
 }
 
@@ -50,7 +53,7 @@ export async function appendHistory(app: App, history: History): Promise<void> {
   for (let index = 0; index < history.deposits; index += 1) {
     const isFirst = index < history.wallets;
     const wallet = isFirst ? index : below(random, history.wallets);
-    const isExceeding = below(random, history.exceedingEvery) === 0;
+    const isExceeding = random() * history.exceedingEvery < 1;
     const amountMinor = isExceeding ? 1_000_001n : BigInt(1 + below(random, 999));
     const acceptedAtMs = Math.floor(startMs + (index / history.deposits) * history.spanMs);
     batch.push({

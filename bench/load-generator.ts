@@ -29,6 +29,7 @@ class Run {
   requests = 0;
   failures = 0;
   firstFailure: string | null = null;
+  private keys = 0;
   private readonly random: Random;
   readonly startMs: number;
   readonly measureFromMs: number;
@@ -49,7 +50,10 @@ class Run {
     if (this.plan.kind === "check") return get(`/check/${wallet}`);
     const cents = 1 + below(this.random, 9_999);
     const amount = `${Math.floor(cents / 100)}.${String(cents % 100).padStart(2, "0")}`;
-    return post("/deposit", `{"wallet_id":"${wallet}","amount":"${amount}"}`);
+    const body = `{"wallet_id":"${wallet}","amount":"${amount}"}`;
+    if (this.plan.kind !== "keyed") return post("/deposit", body);
+    this.keys += 1;
+    return post("/deposit", body, `Idempotency-Key: load-${this.plan.seed}-${this.keys}\r\n`);
   }
 
   /** Counts what was asked or due within the measured time. */
@@ -138,9 +142,9 @@ function get(path: string): string {
   return `GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`;
 }
 
-function post(path: string, body: string): string {
+function post(path: string, body: string, header = ""): string {
   return (
-    `POST ${path} HTTP/1.1\r\nHost: ${HOST}\r\nContent-Type: application/json\r\n` +
+    `POST ${path} HTTP/1.1\r\nHost: ${HOST}\r\nContent-Type: application/json\r\n${header}` +
     `Content-Length: ${body.length}\r\n\r\n${body}`
   );
 }

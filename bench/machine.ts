@@ -1,8 +1,9 @@
 /**
- * The machine, so that a figure can be read: what it is, and folders on its real disk.
+ * The machine, so that a figure can be read: what it is, what a process takes of it, and folders
+ * on its real disk.
  */
 
-import { existsSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statfsSync } from "node:fs";
 import { availableParallelism, cpus, release, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 
@@ -17,6 +18,9 @@ export interface Machine {
 /** Linux's numbers of file systems that live in memory: an fsync there costs nothing. */
 const MEMORY_FILE_SYSTEMS = new Set([0x01021994, 0x858458f6]);
 
+/** Linux counts a process's time in hundredths of a second, whatever the kernel's own tick. */
+const MS_PER_TICK = 10;
+
 export function thisMachine(): Machine {
   return {
     cores: availableParallelism(),
@@ -25,6 +29,13 @@ export function thisMachine(): Machine {
     kernel: release(),
     bun: Bun.version,
   };
+}
+
+/** What a process has used of a core since it was started. */
+export function cpuMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
 }
 
 const folders = new Set<string>();

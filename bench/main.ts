@@ -1,7 +1,8 @@
 /**
- * The benchmarks: `bun run bench [--only NAME,NAME] [--runs N] [--quick] [--out FILE]`.
+ * The benchmarks: `bun run bench [--brokers HOST:PORT] [--only NAME,NAME] [--runs N] [--quick]
+ * [--out FILE]`. With `--brokers` those on a Kafka cluster; `own` starts a broker for the run.
  *
- *   bench/rows ──figures──> the README's table on stdout, JSON in bench/results
+ *   bench/rows, bench/kafka ──figures──> the README's table on stdout, JSON in bench/results
  *
  * Medians of several runs with their spread. What is a ratio has its baseline measured in the same
  * run, in turns, for a machine's speed drifts. Folders are on a real disk and are removed.
@@ -10,6 +11,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
+import { JVM_FOR_LOAD, KafkaCluster } from "../test/kafka/kafka-cluster.ts";
+import { kafkaBenchmarks } from "./kafka/benchmarks.ts";
 import { thisMachine } from "./machine.ts";
 import type { Benchmark, Figure } from "./measurement.ts";
 import { jsonReport, markdownTable } from "./report.ts";
@@ -37,37 +40,51 @@ const BENCHMARKS: readonly Benchmark[] = [
 ];
 
 const DEFAULT_RUNS = 5;
+/** In the place of addresses: a broker of this run's own. */
+const OWN_BROKER = "own";
 
 await main();
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
+      brokers: { type: "string" },
       only: { type: "string" },
       runs: { type: "string" },
       quick: { type: "boolean", default: false },
       out: { type: "string" },
     },
   });
+  const { brokers = null } = values;
+  // Names are the same whatever the addresses are.
+  const known = (brokers === null ? BENCHMARKS : kafkaBenchmarks("")).map(({ name }) => name);
   const runs = Number(values.runs ?? (values.quick ? 1 : DEFAULT_RUNS));
-  const names = values.only?.split(",") ?? BENCHMARKS.map(({ name }) => name);
-  const unknown = names.filter((name) => !BENCHMARKS.some((each) => each.name === name));
-  if (unknown.length > 0 || !Number.isInteger(runs) || runs < 1) {
-    const known = BENCHMARKS.map(({ name }) => name).join(", ");
-    console.error("usage: bench [--only NAME,..] [--runs N] [--quick] [--out FILE]");
-    console.error(`names: ${known}`);
+  const names = values.only?.split(",") ?? known;
+  if (!names.every((name) => known.includes(name)) || !Number.isInteger(runs) || runs < 1) {
+    const options = "[--brokers HOST:PORT|own] [--only NAME,..] [--runs N] [--quick] [--out FILE]";
+    console.error(`usage: bench ${options}`);
+    console.error(`names: ${known.join(", ")}`);
     process.exit(2);
   }
   const machine = thisMachine();
+  const cluster =
+    brokers === OWN_BROKER ? await KafkaCluster.start({ jvm: JVM_FOR_LOAD }) : null;
   const figures: Figure[] = [];
-  for (const benchmark of BENCHMARKS.filter(({ name }) => names.includes(name))) {
-    const say = (text: string) => console.error(`${benchmark.name}: ${text}`);
-    figures.push(...(await benchmark.run({ runs, isQuick: values.quick, say })));
+  try {
+    const addresses = cluster?.addresses() ?? brokers;
+    const benchmarks = addresses === null ? BENCHMARKS : kafkaBenchmarks(addresses);
+    for (const benchmark of benchmarks.filter(({ name }) => names.includes(name))) {
+      const say = (text: string) => console.error(`${benchmark.name}: ${text}`);
+      figures.push(...(await benchmark.run({ runs, isQuick: values.quick, say })));
+    }
+  } finally {
+    await cluster?.close();
   }
   const time = new Date().toISOString().replaceAll(":", "-");
   const out = values.out ?? join(import.meta.dir, "results", `${time}.json`);
   mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, jsonReport(figures, machine));
-  console.log(markdownTable(figures, machine));
+  const beside = cluster === null ? "" : ", and the Kafka broker";
+  console.log(markdownTable(figures, machine, beside));
   console.error(`also in ${out}`);
 }

@@ -7,7 +7,12 @@
 import type { Machine } from "./machine.ts";
 import { type Figure, isReached, median, type Unit } from "./measurement.ts";
 
-export function markdownTable(figures: readonly Figure[], machine: Machine): string {
+/** `beside`: what else runs on the machine; may be empty. */
+export function markdownTable(
+  figures: readonly Figure[],
+  machine: Machine,
+  beside: string = "",
+): string {
   const rows = figures.map((figure) => {
     const { what, unit, samples, target, remark } = figure;
     const sign = target?.is === "at least" ? "≥" : "≤";
@@ -16,8 +21,9 @@ export function markdownTable(figures: readonly Figure[], machine: Machine): str
     const found = `${shown(median(samples), unit)} (${spread})`;
     return `| ${what} | ${found} | ${wanted} | ${verdict(figure)} | ${remark} |`;
   });
+  const { cores, processor, kernel, bun } = machine;
   return [
-    `${machine.cores} cores of ${machine.processor}, Linux ${machine.kernel}, Bun ${machine.bun}:`,
+    `${cores} cores of ${processor}, Linux ${kernel}, Bun ${bun}${beside}:`,
     "",
     "| What | Median (spread) | Wanted | Reached | Of what |",
     "|---|---|---|---|---|",

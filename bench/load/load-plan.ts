@@ -6,8 +6,11 @@
 
 export interface LoadPlan {
   readonly port: number;
-  /** `settle`: a deposit, then a check that waits until the deposit is settled. */
-  readonly kind: "deposit" | "check" | "settle";
+  /**
+   * `keyed`: a deposit with an Idempotency-Key of its own. `settle`: a deposit, then a check that
+   * waits until the deposit is settled.
+   */
+  readonly kind: "deposit" | "keyed" | "check" | "settle";
   readonly connections: number;
   readonly warmUpMs: number;
   readonly durationMs: number;

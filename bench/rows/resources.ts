@@ -15,7 +15,7 @@ import {
 import { DAY, makeHistory } from "../history.ts";
 import { settleServer } from "../lag.ts";
 import { walletName } from "../load/load-plan.ts";
-import { withFolder } from "../machine.ts";
+import { cpuMs, withFolder } from "../machine.ts";
 import { atMost, type Benchmark, timed } from "../measurement.ts";
 
 const WALLETS = 10_000;
@@ -27,8 +27,6 @@ const STARTS_A_RUN = 5;
 /** What a start leaves to be done is done by then. */
 const SETTLES_MS = 3_000;
 const IDLE_MS = 10_000;
-/** Linux counts a process's time in hundredths of a second, whatever the kernel's own tick. */
-const MS_PER_TICK = 10;
 
 export const start: Benchmark = {
   name: "start",
@@ -127,12 +125,6 @@ async function build(path: string): Promise<string> {
   });
   if ((await child.exited) !== 0) throw new Error("the executable could not be built");
   return path;
-}
-
-function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
 }
 
 function memoryMb(pid: number, field: "VmRSS" | "VmHWM"): number {
