@@ -3,9 +3,8 @@
  *
  *   TCP, or TLS over it ──> data ──> kafkajs        closed too early ──> error with a code
  *
- * kafkajs's own knows an error and the end of the stream only: a peer that closes within the TLS
- * handshake would leave a connect without an end, and one that speaks TLS to a client without it
- * would look like a lost connection.
+ * With kafkajs's own, a peer that closes within the TLS handshake, or before it answers, or that
+ * speaks TLS to a client without it, looks like a broker that went away.
  */
 
 import { connect as connectTcp, isIP, type Socket } from "node:net";
@@ -65,6 +64,5 @@ export function openSocket({ host, port, ssl, onConnect }: SocketOptions): Socke
     if (ssl === null && isAlert) fail(SocketCode.peerSpeaksTls, "the broker speaks TLS");
   });
   socket.once("end", closed);
-  socket.once("close", closed);
   return socket;
 }
