@@ -46,7 +46,10 @@ describe("docs/kafka.md", () => {
     const topology = topologyOf(2);
     const specs = topicSpecs(topology, { partitions: 8, keepsChangelogs: true });
     const names = new TopicNames("");
-    const own = topology.groups.map(({ name }) => ({ ...progressSpec(8), name: names.progress(name) }));
+    const own = topology.groups.map((group) => ({
+      ...progressSpec(8),
+      name: names.progress(group.name),
+    }));
     for (const spec of [...specs, ...own, { ...META_SPEC, name: names.meta }]) {
       const { config, partitions } = declared(spec.name, spec);
       const count = partitions === 8 ? "P" : String(partitions);
