@@ -41,6 +41,17 @@ export interface Wallet {
   readonly mostMinor: number;
 }
 
+/** Below the limit for good, near it within two minutes, above it soon, above it at once. */
+const MOST_MINOR = [100, 8_000, 50_000, 700_000];
+
+/** Of every kind as many. */
+export function newWallets(name: string, count: number): Wallet[] {
+  return Array.from({ length: count }, (_, index) => ({
+    name: `${name}-${index}`,
+    mostMinor: MOST_MINOR[index % MOST_MINOR.length] as number,
+  }));
+}
+
 export class Client {
   private sent = 0;
   private readonly answered: KeyedDeposit[] = [];

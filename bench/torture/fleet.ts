@@ -1,6 +1,6 @@
 /**
- * The fleet: every way to run the program at once on one data folder, each process killed with
- * SIGKILL at random moments and started again soon.
+ * The fleet: every way to run the program at once on one log, each process killed with SIGKILL at
+ * random moments and started again soon.
  *
  *   two `serve`, one `up`, `process --all`, `process` of some ──kill -9──> gone ──> started again
  *
@@ -9,6 +9,7 @@
 
 import { type Child, firstAnswer, freePort, startProgram } from "../children.ts";
 import { below, type Random } from "../load/random.ts";
+import type { Site } from "./site.ts";
 
 /** From none, so that a kill meets a start, to long enough that others have taken over. */
 const AWAY_MS = 800;
@@ -16,7 +17,7 @@ const AWAY_MS = 800;
 const ALL_AT_ONCE = 0.05;
 
 export interface FleetOptions {
-  readonly folder: string;
+  readonly site: Site;
   readonly random: Random;
   /** A file descriptor for what the processes say. */
   readonly errors: number;
@@ -50,7 +51,7 @@ export class Fleet {
     this.posts = [
       server("serve"),
       server("serve"),
-      server("up"),
+      options.site.hasUp ? server("up") : processor("--all"),
       processor("--all"),
       processor("collector", "detector"),
       processor("flagger"),
@@ -102,8 +103,9 @@ export class Fleet {
   }
 
   private run(post: Post): void {
-    const { folder, errors, problem } = this.options;
-    const child = startProgram([...post.args, "--data", folder], { errors });
+    const { site, errors, problem } = this.options;
+    const flags = site.flags(this.posts.indexOf(post));
+    const child = startProgram([...post.args, ...flags], { errors });
     post.child = child;
     void child.exited.then((code) => {
       if (this.isStopping || post.child !== child) return;

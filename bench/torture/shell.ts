@@ -19,7 +19,8 @@ const OPERATED_WALLETS = 8;
 const TRIES = 50;
 
 export interface ShellOptions extends ClientOptions {
-  readonly folder: string;
+  /** Where the data are. */
+  readonly flags: readonly string[];
   readonly errors: number;
 }
 
@@ -71,8 +72,8 @@ export class Shell {
   }
 
   private async command(args: readonly string[]): Promise<number> {
-    const { random, folder, errors } = this.options;
-    const child = startProgram([...args, "--data", folder], { errors });
+    const { random, flags, errors } = this.options;
+    const child = startProgram([...args, ...flags], { errors });
     if (below(random, KILLED_EVERY) === 0) {
       await Promise.race([Bun.sleep(random() * KILL_WITHIN_MS), child.exited]);
       if (child.isAlive) this.kills += 1;
