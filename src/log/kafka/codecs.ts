@@ -5,17 +5,19 @@
  *   bytes ──codec──> bytes
  */
 
-import { gunzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { zstdCompressSync } from "bun";
+import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { LogError } from "../event-log.ts";
 import { MAX_BATCH_BYTES } from "./codecs-limit.ts";
 import { decompressLz4 } from "./codecs-lz4.ts";
 import { decompressSnappy } from "./codecs-snappy.ts";
 
+const FASTEST = 1;
 export const Codec = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const;
 
-/** With zstd. */
+/** With zstd, at its fastest: a third of the time for a few bytes more. */
 export function compress(bytes: Uint8Array): Buffer {
-  return zstdCompressSync(bytes);
+  return zstdCompressSync(bytes as Uint8Array<ArrayBuffer>, { level: FASTEST });
 }
 
 /**

@@ -4,9 +4,11 @@
  *   cursors ──one fetch a leader──> batches ──decode──> each cursor's buffer ──take──> reader
  *
  * A cursor that is new or behind is asked for at once, on connections of their own; one that has
- * reached the end waits in a long fetch together with all others. A cursor whose buffer is full is
- * left out until its reader has caught up. A position outside the partition ends its cursor with
- * an error, and is never moved (kafkajs jumps to the start or the end).
+ * reached the end waits in a long fetch together with all others. While it waits for the next of
+ * these it is looked at by itself, with growing pauses: what its reader waits for may be a moment
+ * away. A cursor whose buffer is full is left out until its reader has caught up. A position
+ * outside the partition ends its cursor with an error, and is never moved (kafkajs jumps to the
+ * start or the end).
  */
 
 import { LogError, type LogRecord } from "../event-log.ts";
@@ -15,6 +17,8 @@ import {
   FETCH_BYTES,
   FETCH_PARTITION_BYTES,
   FETCH_WAIT_MS,
+  LOOK_FIRST_MS,
+  LOOK_LAST_MS,
   READ_AHEAD_BYTES,
   RETRY_FIRST_MS,
   RETRY_LAST_MS,
@@ -47,12 +51,33 @@ export class Fetcher {
     /** For fetches that wait. */
     readonly waiting: Connections;
   }) {
-    const of = (mode: Mode) => () =>
-      [...this.cursors].filter((cursor) => cursor.mode === mode && !cursor.isAsked);
+    const of = (isWanted: (cursor: Cursor) => boolean) => () =>
+      [...this.cursors].filter((cursor) => !cursor.isAsked && isWanted(cursor));
     this.loops = {
-      behind: new FetchLoop(options.quick, { waitMs: 0, cursors: of("behind") }),
-      tailing: new FetchLoop(options.waiting, { waitMs: FETCH_WAIT_MS, cursors: of("tailing") }),
+      behind: new FetchLoop(options.quick, {
+        waitMs: 0,
+        cursors: of(({ mode, isDue }) => mode === "behind" || (mode === "tailing" && isDue)),
+        onLeft: () => {}, // the next fetch is a moment away
+      }),
+      tailing: new FetchLoop(options.waiting, {
+        waitMs: FETCH_WAIT_MS,
+        cursors: of(({ mode }) => mode === "tailing"),
+        onLeft: (cursor) => this.lookSoon(cursor),
+      }),
     };
+  }
+
+  /** For one that came while a long fetch was under way. */
+  private lookSoon(cursor: Cursor): void {
+    if (cursor.isLookedFor) return;
+    cursor.isLookedFor = true;
+    setTimeout(() => {
+      cursor.isLookedFor = false;
+      if (cursor.mode !== "tailing" || cursor.isAsked) return;
+      cursor.isDue = true;
+      this.loops.behind.wake();
+    }, cursor.lookAgainMs);
+    cursor.lookAgainMs = Math.min(cursor.lookAgainMs * 2, LOOK_LAST_MS);
   }
 
   /** Close the cursor when it is not needed any more. */
@@ -84,6 +109,11 @@ export class Fetcher {
 export class Cursor {
   mode: Mode = "behind";
   isAsked = false;
+  /** In the tailing mode: to be asked for at once all the same. */
+  isDue = false;
+  /** A timer will make it due. */
+  isLookedFor = false;
+  lookAgainMs = LOOK_FIRST_MS;
   /** When it was asked for last. */
   askedMs = 0;
   failure: LogError | null = null;
@@ -113,7 +143,7 @@ export class Cursor {
   }
 
   /** What is there, below an offset. Throws what it has failed with, once nothing is left. */
-  take(maxRecords: number, until: bigint | null = null): readonly LogRecord[] {
+  take(maxRecords: number, until: bigint | null = null): LogRecord[] {
     let end = Math.min(this.taken + maxRecords, this.records.length);
     if (until !== null) {
       while (end > this.taken && (this.records[end - 1] as LogRecord).offset >= until) end -= 1;
@@ -143,7 +173,10 @@ export class Cursor {
     if (this.mode === "closed") return;
     if (this.bufferedBytes >= READ_AHEAD_BYTES && records.length > 0) this.become("full");
     else if (!hasMoved && this.mode === "behind") this.become("tailing");
-    if (hasMoved) this.onChange();
+    else if (this.mode === "tailing") this.onMode(); // it may come with the next long fetch
+    if (!hasMoved) return;
+    this.lookAgainMs = LOOK_FIRST_MS;
+    this.onChange();
   }
 
   fail(error: LogError): void {
@@ -171,7 +204,12 @@ class FetchLoop {
 
   constructor(
     private readonly connections: Connections,
-    private readonly options: { readonly waitMs: number; readonly cursors: () => Cursor[] },
+    private readonly options: {
+      readonly waitMs: number;
+      readonly cursors: () => Cursor[];
+      /** Not asked for, since a fetch is under way or asks for another offset. */
+      readonly onLeft: (cursor: Cursor) => void;
+    },
   ) {}
 
   /** After the changes of this turn have gathered. */
@@ -195,18 +233,19 @@ class FetchLoop {
       const { topic, partition } = cursor.place;
       const leader = this.connections.known(topic)?.[partition] ?? UNKNOWN_LEADER;
       if (leader === UNKNOWN_LEADER) void this.findLeader(cursor);
-      // Else with the leader's next fetch.
-      else if (!this.asked.has(leader)) {
-        byLeader.set(leader, [...(byLeader.get(leader) ?? []), cursor]);
-      }
+      else byLeader.set(leader, [...(byLeader.get(leader) ?? []), cursor]);
     }
-    for (const [leader, own] of byLeader) void this.askLeader(leader, oneOffsetEach(own));
+    for (const [leader, own] of byLeader) {
+      if (!this.asked.has(leader)) void this.askLeader(leader, oneOffsetEach(own));
+      for (const cursor of own) if (!cursor.isAsked) this.options.onLeft(cursor);
+    }
   }
 
   private async askLeader(leader: number, cursors: readonly Cursor[]): Promise<void> {
     this.asked.add(leader);
     for (const cursor of cursors) {
       cursor.isAsked = true;
+      cursor.isDue = false;
       cursor.askedMs = performance.now();
     }
     try {

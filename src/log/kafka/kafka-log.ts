@@ -361,6 +361,7 @@ export class KafkaLog implements EventLog {
 
   /** Before anything is sent: a call is refused as a whole. */
   private async check(records: readonly NewRecord[]): Promise<void> {
+    if (this.isKnown(records)) return;
     const { names } = this.parts;
     for (const record of records) {
       checkSize(record);

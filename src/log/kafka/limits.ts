@@ -14,7 +14,7 @@ export const AUTHENTICATE_MS = 5_000;
 /** A request that the broker answers at once. A paused broker is noticed after so long. */
 export const REQUEST_MS = 5_000;
 /** A client that finds no broker says so after this: an operator waits no longer. */
-export const OPEN_WITHIN_MS = 8_000;
+export const OPEN_WITHIN_MS = 7_000;
 /** Between tries to reach a cluster that does not answer: a dozen at most, no storm. */
 export const REACH_AGAIN_FIRST_MS = 100;
 export const REACH_AGAIN_LAST_MS = 1_000;
@@ -39,8 +39,12 @@ export const REPLICATE_WITHIN_MS = 4_000;
 export const TRANSACTION_TIMEOUT_MS = 10_000;
 /** A commit is tried for so long: below the transaction's timeout, which would fence it. */
 export const COMMIT_WITHIN_MS = 8_000;
-/** The next transaction must wait until the markers of the last are written: microseconds. */
-export const CONCURRENT_TRANSACTION_RETRY_MS = 2;
+/**
+ * The next transaction must wait until the markers of the last are written: some milliseconds,
+ * and longer the busier the broker is.
+ */
+export const CONCURRENT_FIRST_MS = 2;
+export const CONCURRENT_LAST_MS = 16;
 
 /** A member that was not heard of for so long loses its partitions. */
 export const SESSION_MS = 6_000;

@@ -15,7 +15,8 @@ import {
   BATCH_BYTES,
   COMMIT_WITHIN_MS,
   COMPRESS_FROM_BYTES,
-  CONCURRENT_TRANSACTION_RETRY_MS,
+  CONCURRENT_FIRST_MS,
+  CONCURRENT_LAST_MS,
   RETRY_FIRST_MS,
   RETRY_LAST_MS,
   TRANSACTION_TIMEOUT_MS,
@@ -216,7 +217,9 @@ async function withCoordinator<T>(
 ): Promise<T> {
   const { connections, transactionalId, withinMs, signal } = options;
   const endMs = performance.now() + withinMs;
-  for (let pauseMs = RETRY_FIRST_MS; ; ) {
+  let pauseMs = RETRY_FIRST_MS;
+  let concurrentMs = CONCURRENT_FIRST_MS;
+  for (;;) {
     try {
       return await attempt();
     } catch (error) {
@@ -225,9 +228,14 @@ async function withCoordinator<T>(
       if (performance.now() > endMs || signal?.aborted === true) {
         throw unavailable(`reach the coordinator of ${transactionalId}`, error);
       }
-      if (!isConcurrent) connections.forgetCoordinator("transaction", transactionalId);
-      await pause(isConcurrent ? CONCURRENT_TRANSACTION_RETRY_MS : pauseMs, signal);
-      if (!isConcurrent) pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS);
+      if (isConcurrent) {
+        await pause(concurrentMs, signal);
+        concurrentMs = Math.min(concurrentMs * 1.5, CONCURRENT_LAST_MS);
+        continue;
+      }
+      connections.forgetCoordinator("transaction", transactionalId);
+      await pause(pauseMs, signal);
+      pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS);
     }
   }
 }
