@@ -21,7 +21,7 @@ import type { Step } from "./appender.ts";
 import type { Connections } from "./connections.ts";
 import type { Cursor, Fetcher } from "./fetcher.ts";
 import type { TopicNames } from "./names.ts";
-import { readRange, stableBounds } from "./offsets.ts";
+import { readRange, recordBounds, stableBounds } from "./offsets.ts";
 import { encodeStored, newestProgress, type StoredProgress } from "./progress-topic.ts";
 import { unavailable } from "./retry.ts";
 import { openTransactions, type Transactions } from "./transaction.ts";
@@ -51,7 +51,10 @@ export interface ClaimEvents {
   fenced(claim: KafkaClaim): void;
 }
 
-/** Throws `unavailable`, `fenced` (two began at once), `corrupt`. */
+/**
+ * Throws `unavailable`, `fenced` (two began at once), `corrupt`, and `topic_changed` or
+ * `position_out_of_range` where the changelog and the progress are not of each other.
+ */
 export async function openClaim(
   host: ClaimHost,
   place: ClaimPlace,
@@ -68,10 +71,43 @@ export async function openClaim(
   const topic = names.progress(group);
   const last = await newestProgress(connections, fetcher, { topic, partition });
   const stored = { epoch: (last?.epoch ?? 0) + 1, progress: last?.progress ?? null };
+  await checkChangelog(host, place, stored.progress);
   await transactions.begin([{ topic, partition }]);
   await transactions.write([{ topic, partition, ...encodeStored(stored) }]);
   await transactions.commit();
   return new KafkaClaim(host, place, { ...options, transactions, stored });
+}
+
+/**
+ * Rows go on where they ended, or the next store that is built from them lacks what is gone.
+ * Whatever the last owner had begun has ended by now, so that all it committed can be seen.
+ */
+async function checkChangelog(
+  { names, connections, fetcher }: ClaimHost,
+  { group, partition, changelog }: ClaimPlace,
+  progress: Progress | null,
+): Promise<void> {
+  const place = { topic: names.topic(changelog), partition };
+  if (progress === null) {
+    const { topics } = await connections.metadata([place.topic]);
+    if (topics[0] === undefined || topics[0].leaders.length === 0) return;
+    const { start, end } = await recordBounds(connections, fetcher, place);
+    if (end === start) return;
+    throw new LogError(
+      "topic_changed",
+      `${group} has no progress in partition ${partition}, but rows up to offset ${end - 1n} of ` +
+        `${changelog}: restore ${group}-progress, or start the group anew`,
+    );
+  }
+  const { changelogOffset } = progress;
+  if (changelogOffset === null) return;
+  const { start, end } = await stableBounds(connections, place);
+  if (changelogOffset >= start && changelogOffset < end) return;
+  throw new LogError(
+    "position_out_of_range",
+    `${group} has written to offset ${changelogOffset} of ${changelog} partition ${partition}, ` +
+      `which holds ${start} to ${end}: restore the topic, or start the group anew`,
+  );
 }
 
 export class KafkaClaim implements Claim {
@@ -245,7 +281,10 @@ export class KafkaClaim implements Claim {
     const place = { topic: host.names.topic(topic), partition };
     const bounds = await stableBounds(host.connections, place);
     const done = inputProgress(this.progress, topic);
-    if (done === null) return host.fetcher.open(place, bounds.start);
+    if (done === null) {
+      if (bounds.start > 0n) throw this.truncated(topic, bounds.start);
+      return host.fetcher.open(place, bounds.start);
+    }
     const { nextOffset, checksum } = done;
     if (nextOffset < bounds.start || nextOffset > bounds.end) {
       throw new LogError(
@@ -260,6 +299,14 @@ export class KafkaClaim implements Claim {
       if (record?.checksum !== checksum) throw this.changed(topic, nextOffset);
     }
     return host.fetcher.open(place, nextOffset);
+  }
+
+  private truncated(topic: string, start: bigint): LogError {
+    return new LogError(
+      "position_out_of_range",
+      `${this.group} has done nothing of ${topic} partition ${this.partition}, which begins at ` +
+        `offset ${start}: restore the topic, records before that are gone`,
+    );
   }
 
   private changed(topic: string, nextOffset: bigint): LogError {

@@ -10,7 +10,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { MemberAssignment, MemberMetadata } from "kafkajs/src/consumer/assignerProtocol.js";
-import { LogError } from "../event-log.ts";
+import { LogError, type LogErrorCode } from "../event-log.ts";
 import { assign } from "../assignment.ts";
 import type { KafkaClaim } from "./claim.ts";
 import type { Connections } from "./connections.ts";
@@ -37,6 +37,8 @@ const LOST = new Set([
   "FENCED_INSTANCE_ID",
 ]);
 const REBALANCE = "REBALANCE_IN_PROGRESS";
+/** Of a claim that comes with the next try or with another owner. */
+const PASSING_CODES = new Set<LogErrorCode>(["unavailable", "fenced", "closed", "outcome_unknown"]);
 
 export interface MembershipOptions {
   /** Of this group alone: a join may wait for long. */
@@ -201,6 +203,7 @@ export class Membership {
     const isOver = () =>
       signal.aborted || options.signal.aborted || !this.assigned.includes(partition);
     const any = AbortSignal.any([signal, options.signal]);
+    let said = "";
     while (!isOver()) {
       try {
         const claim = await options.open(partition, any);
@@ -210,14 +213,27 @@ export class Membership {
         this.held.set(partition, claim);
         return options.yield(claim);
       } catch (error) {
-        logger.debug("partition {partition} of {group} is not claimed yet: {error}", {
-          partition,
-          group: options.groupId,
-          error,
-        });
+        said = this.tellUnclaimed(partition, error, said);
         await pause(RETRY_LAST_MS + Math.random() * REJOIN_JITTER_MS, any);
       }
     }
+  }
+
+  /** What does not pass by itself is said aloud, once. Returns what was said last. */
+  private tellUnclaimed(partition: number, error: unknown, said: string): string {
+    const { groupId } = this.options;
+    const place = { partition, group: groupId, error };
+    const isPassing = !(error instanceof LogError) || PASSING_CODES.has(error.code);
+    const message = isPassing ? said : error.message;
+    if (message === said) {
+      logger.debug("partition {partition} of {group} is not claimed yet: {error}", place);
+    } else {
+      logger.error("partition {partition} of {group} stands still: {message}", {
+        ...place,
+        message,
+      });
+    }
+    return message;
   }
 
   /**
