@@ -78,7 +78,8 @@ function readOptions() {
       kafka: { type: "boolean", default: false },
     },
   });
-  const [kills = 0, seed = 0, minutes = 0] = [values.kills, values.seed, values.minutes].map(Number);
+  const numbers = [values.kills, values.seed, values.minutes].map(Number);
+  const [kills = 0, seed = 0, minutes = 0] = numbers;
   if (!(kills > 0) || !Number.isInteger(seed) || !(minutes > 0)) {
     console.error(
       "usage: torture [--kills N] [--seed N] [--minutes N] [--brokers HOST:PORT,... | --kafka]",

@@ -1,0 +1,256 @@
+/** Topics that are not what they were, and stores that do not fit them. */
+
+import { Database } from "bun:sqlite";
+import { describe, expect } from "bun:test";
+import { join } from "node:path";
+import type { Admin } from "kafkajs";
+import type { ProcessorName } from "../../../src/app.ts";
+import { partitionOf } from "../../../src/stream/partitioner.ts";
+import { TOMBSTONE_RETENTION_MS } from "../../../src/stream/topology.ts";
+import { Running, temporaryFolder, until } from "../../end-to-end/program.ts";
+import { freshPrefix, kafkaTest, testBrokers } from "../broker.ts";
+import { foreignClient } from "../foreign-client.ts";
+import { GroupsHere } from "./groups-here.ts";
+
+const TEST_MS = 60_000;
+const PARTITIONS = 2;
+const WALLET = "alice";
+const AT = partitionOf(Buffer.from(WALLET), PARTITIONS);
+
+kafkaTest("goes on from its progress when the broker has dropped the group's offsets", async () => {
+  await using there = new There(await testBrokers());
+  await there.runs(async (groups) => {
+    for (let i = 0; i < 3; i += 1) await groups.deposit(WALLET, 5n);
+    await groups.settled();
+  });
+  await there.admin((admin) =>
+    admin.deleteGroups(["balance", "threshold", "flagger"].map((name) => there.prefix + name)),
+  );
+  await there.runs(async (groups) => {
+    await groups.deposit(WALLET, 5n);
+    await groups.settled();
+    expect(groups.balance(WALLET)).toBe(20n);
+  });
+}, TEST_MS);
+
+describe("refuses, and says which topic, where and what to do, when", () => {
+  kafkaTest("a stream was deleted", async () => {
+    await using there = await doneWith(3);
+    await there.deleteTopic("deposit");
+    await there.runs(async (groups) => {
+      for (const group of ["balance", "threshold"]) {
+        expect(await groups.whyStopped(group, AT)).toBe(
+          `${group} stands at offset 3 of deposit partition ${AT}, which holds 0 to 0: restore ` +
+            "the topic, or start the group anew",
+        );
+      }
+    });
+  }, TEST_MS);
+
+  kafkaTest("a stream was made anew, with other records in their place", async () => {
+    await using there = await doneWith(3);
+    await there.deleteTopic("deposit");
+    await there.runs(async (groups) => {
+      for (let i = 0; i < 4; i += 1) await groups.deposit(WALLET, 6n);
+    }, []);
+    await there.runs(async (groups) => {
+      expect(await groups.whyStopped("balance", AT)).toBe(
+        `offset 2 of deposit partition ${AT} is not the record that balance has done: the topic ` +
+          "was made anew; restore it, or start the group anew",
+      );
+      expect(groups.balance(WALLET)).toBe(15n);
+    });
+  }, TEST_MS);
+
+  kafkaTest("a stream was truncated before the group had done it", async () => {
+    await using there = await doneWith(3);
+    await there.runs(async (groups) => {
+      for (let i = 0; i < 3; i += 1) await groups.deposit(WALLET, 5n);
+    }, []);
+    await there.truncate("deposit", 5);
+    await there.runs(async (groups) => {
+      expect(await groups.whyStopped("balance", AT)).toContain(
+        `balance stands at offset 3 of deposit partition ${AT}, which holds 5 to 6`,
+      );
+    });
+  }, TEST_MS);
+
+  kafkaTest("a stream was truncated before the group had done anything", async () => {
+    await using there = await doneWith(0);
+    await there.runs(async (groups) => {
+      for (let i = 0; i < 3; i += 1) await groups.deposit(WALLET, 5n);
+    }, []);
+    await there.truncate("deposit", 2);
+    await there.runs(async (groups) => {
+      expect(await groups.whyStopped("balance", AT)).toContain(
+        `balance has done nothing of deposit partition ${AT}, which begins at offset 2`,
+      );
+    });
+  }, TEST_MS);
+
+  kafkaTest("a stream is deleted while it is read", async () => {
+    await using there = await doneWith(3);
+    await there.runs(async (groups) => {
+      await groups.settled();
+      await there.deleteTopic("deposit");
+      expect(await groups.whyStopped("balance", AT)).toContain(`${there.prefix}deposit`);
+    });
+  }, TEST_MS);
+
+  kafkaTest("a changelog was deleted", async () => {
+    await using there = await doneWith(3);
+    await there.deleteTopic("balance-table");
+    await there.says(
+      new RegExp(
+        `balance has written to offset \\d of balance-table partition ${AT}, which holds 0 to 0: ` +
+          "restore the topic, or start the group anew",
+      ),
+    );
+  }, TEST_MS);
+
+  kafkaTest("a group's progress was deleted", async () => {
+    await using there = await doneWith(3);
+    await there.deleteTopic("balance-progress");
+    await there.says(
+      new RegExp(
+        `balance has no progress in partition ${AT}, but rows up to offset \\d of balance-table: ` +
+          "restore balance-progress, or start the group anew",
+      ),
+    );
+  }, TEST_MS);
+
+  kafkaTest("a store is newer than its changelog", async () => {
+    await using there = await doneWith(3);
+    there.changeStore((store) =>
+      store.run("UPDATE place SET progress = json_set(progress, '$.changelog', 99)"),
+    );
+    await there.runs(async (groups) => {
+      const why = await groups.whyStopped("balance", AT);
+      expect(why).toContain(`stands at offset 99 of balance-table partition ${AT}`);
+      expect(why).toMatch(/committed only up to \d: delete the store, and it is built anew$/);
+    });
+  }, TEST_MS);
+});
+
+kafkaTest("a store older than half the tombstones' time is built anew", async () => {
+  for (const [ageMs, rows] of [
+    [TOMBSTONE_RETENTION_MS / 2 + 60_000, 0],
+    [TOMBSTONE_RETENTION_MS / 2 - 60_000, 1],
+  ] as const) {
+    await using there = await doneWith(3);
+    // A row that was deleted meanwhile, whose tombstone is gone.
+    there.changeStore((store) => {
+      store.run("INSERT INTO rows VALUES (x'ff00', x'00')");
+      store.run("UPDATE place SET in_step_ms = ?", [Date.now() - ageMs]);
+    });
+    await there.elsewhere(async (groups) => {
+      await groups.deposit(WALLET, 5n);
+      await groups.settled();
+    });
+    await there.runs(async (groups) => {
+      await groups.deposit(WALLET, 5n);
+      await groups.settled();
+      expect(groups.balance(WALLET)).toBe(25n);
+    });
+    const count = there.changeStore((store) =>
+      store.query("SELECT COUNT(*) AS count FROM rows WHERE key = x'ff00'").get(),
+    );
+    expect([ageMs, count]).toEqual([ageMs, { count: rows }]);
+  }
+}, TEST_MS);
+
+/** A place whose groups have done so many deposits of 0.05 and are at rest. */
+async function doneWith(deposits: number): Promise<There> {
+  const there = new There(await testBrokers());
+  await there.runs(async (groups) => {
+    for (let i = 0; i < deposits; i += 1) {
+      await groups.deposit(WALLET, 5n);
+      await groups.settled();
+    }
+  });
+  return there;
+}
+
+class There implements AsyncDisposable {
+  readonly prefix = freshPrefix();
+  private readonly folder = temporaryFolder();
+  private readonly programs: Running[] = [];
+
+  constructor(private readonly brokers: string) {}
+
+  /** With the groups, or some of them, run by this process. */
+  runs(
+    work: (groups: GroupsHere) => Promise<void>,
+    names?: readonly ProcessorName[],
+  ): Promise<void> {
+    return this.runsIn("here", work, names);
+  }
+
+  /** On another machine. */
+  elsewhere(work: (groups: GroupsHere) => Promise<void>): Promise<void> {
+    return this.runsIn("elsewhere", work);
+  }
+
+  /** What a program that runs the groups says of it on stderr. */
+  async says(pattern: RegExp): Promise<void> {
+    const { brokers, prefix, folder } = this;
+    const data = join(folder.path, "here");
+    const flags = ["--brokers", brokers, "--prefix", prefix, "--data", data];
+    const program = new Running({ folder: folder.path }, "process", "--all", ...flags);
+    this.programs.push(program);
+    await until(() => pattern.test(program.err), () => program.err);
+  }
+
+  async admin<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
+    const admin = foreignClient(this.brokers).admin();
+    await admin.connect();
+    try {
+      return await work(admin);
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
+  async deleteTopic(name: string): Promise<void> {
+    const topic = this.prefix + name;
+    await this.admin(async (admin) => {
+      await admin.deleteTopics({ topics: [topic] });
+      const isGone = async () => !(await admin.listTopics()).includes(topic);
+      await until(isGone, () => `${topic} is still there`);
+    });
+  }
+
+  async truncate(name: string, offset: number): Promise<void> {
+    const topic = this.prefix + name;
+    const partitions = [{ partition: AT, offset: String(offset) }];
+    await this.admin(async (admin) => {
+      await admin.fetchTopicOffsets(topic); // it must know the leader
+      await admin.deleteTopicRecords({ topic, partitions });
+    });
+  }
+
+  /** The collector's, in the wallet's partition. */
+  changeStore<T>(change: (store: Database) => T): T {
+    const pattern = `here/kafka/*/*/*/stores/balance-table/${AT}.db`;
+    const [path] = new Bun.Glob(pattern).scanSync(this.folder.path);
+    using store = new Database(join(this.folder.path, path as string));
+    return change(store);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const program of this.programs) await program[Symbol.asyncDispose]();
+    this.folder[Symbol.dispose]();
+  }
+
+  private async runsIn(
+    machine: string,
+    work: (groups: GroupsHere) => Promise<void>,
+    names?: readonly ProcessorName[],
+  ): Promise<void> {
+    const { brokers, prefix } = this;
+    const folder = join(this.folder.path, machine);
+    const place = { brokers, prefix, folder, partitions: PARTITIONS };
+    await using groups = await GroupsHere.start(place, names?.slice());
+    await work(groups);
+  }
+}
