@@ -10,6 +10,7 @@ import type { EventLog, LogRecord } from "../../src/log/event-log.ts";
 import { openKafkaLog } from "../../src/log/kafka/kafka-log.ts";
 import { readAll, text, until } from "../conformance/fixture.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
+import { ask, depositBody } from "../service/requests.ts";
 import {
   answers,
   delay,
@@ -293,4 +294,23 @@ test("a sealed folder is not served and not processed", async () => {
   const error = await errorOf(openApp({ folder, create: true, nowMs: Date.now, delay }));
   expect(error).toMatchObject({ code: "moved" });
   expect(error.message).toContain("was moved to the new cluster");
+});
+
+test("a service whose folder is sealed under it refuses deposits, and is not ready", async () => {
+  const folder = await newFolder("data");
+  const app = await openApp({ folder, create: true, nowMs: Date.now, delay });
+  const service = app.createService({ allowHosts: [] });
+  const deposit = () => ask(service, "POST /deposit", depositBody("alice", "1"));
+  expect((await deposit()).status).toBe(200);
+  const other = openEmbeddedLog({ folder, nowMs: Date.now });
+  await other.setSeal({ movedTo: "the new cluster", incarnation: "new", isDone: false });
+  await other.close();
+  const { status, json } = await deposit();
+  expect(status).toBe(503);
+  expect(json).toEqual({
+    error: `the log in ${folder} is being moved to the new cluster: write there instead`,
+    code: "log_unavailable",
+  });
+  expect((await ask(service, "GET /readyz")).status).toBe(503);
+  await app.close();
 });

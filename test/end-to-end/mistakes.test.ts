@@ -18,6 +18,8 @@ beforeAll(async () => {
 /** What was typed, the exit code, and what the message must say. */
 type Mistake = readonly [args: readonly string[], code: 1 | 2, message: string | RegExp];
 
+/** Nothing listens there; only what ends before it is reached names it. */
+const NO_BROKER = "127.0.0.1:1";
 const ELSEWHERE = ["--data", "elsewhere"];
 const NO_DATA = /there is no data in \S+elsewhere: name its folder with --data/;
 const TOO_LONG = "x".repeat(1_001);
@@ -90,6 +92,21 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["a.csv", "--partitions", "4"], 1, "was created with partitions 8, not 4"],
     [["a.csv", "--skip-bad", ""], 2, '--skip-bad is "": it must be the path of a file'],
     [["bad.csv", "--skip-bad", "no/b"], 1, "cannot be written to no/b: its folder is not there"],
+  ],
+  topics: [
+    [["snyc"], 2, "Allowed choices are sync"],
+    [["sync"], 2, "sync is for a Kafka cluster: name it with --brokers"],
+    [["--delete-unknown"], 2, "--delete-unknown goes with sync"],
+    [["sync", "--brokers", NO_BROKER, "--delete-unknown"], 2, "--delete-unknown needs a --prefix"],
+    [["--prefix", "live-"], 2, "--prefix is for a Kafka cluster: name its brokers"],
+    [ELSEWHERE, 1, NO_DATA],
+  ],
+  migrate: [
+    [[], 2, "required option '--from <folder>' not specified"],
+    [["--from", "elsewhere"], 2, "name the brokers of the cluster to move to with --to-brokers"],
+    [["--from", "elsewhere", "--to-brokers", NO_BROKER], 1, /no data in \S+elsewhere: name its/],
+    [["--from", "a", "--to-brokers", "b", "--brokers", "c"], 2, "name two clusters: leave"],
+    [["--from", "a", "--to-brokers", "b:port"], 2, "it must be host:port,... such as"],
   ],
 };
 

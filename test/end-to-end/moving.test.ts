@@ -1,0 +1,146 @@
+import { afterAll, expect, test } from "bun:test";
+import { join } from "node:path";
+import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
+import { Running, run, temporaryFolder } from "./program.ts";
+
+const TEST_MS = 120_000;
+const folder = temporaryFolder();
+const options = { folder: folder.path };
+afterAll(() => folder[Symbol.dispose]());
+
+const HISTORY = `wallet_id,amount,accepted_at,id
+alice,6000,2026-01-31T12:00:00Z,first
+alice,4000.01,2026-01-31T12:01:59.999Z,second
+bob,6000,2026-01-31T12:00:00Z,
+carol,20000,2026-01-31T12:00:00Z,
+`;
+/** Each start of the program takes its time: every wallet is compared elsewhere. */
+const QUESTIONS = ["check bob", "flags alice", "flags carol"];
+
+async function answers(...where: string[]): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const question of QUESTIONS) {
+    const { code, out, err } = await run(options, ...question.split(" "), ...where);
+    expect({ code, err: code === 0 ? "" : err }).toEqual({ code: 0, err: "" });
+    found[question] = out;
+  }
+  return found;
+}
+
+kafkaTest("a log moves to a cluster with what its wallets answer, and stays there", async () => {
+  await Bun.write(join(folder.path, "history.csv"), HISTORY);
+  const data = ["--data", "old"];
+  expect(await run(options, "import", "history.csv", ...data)).toMatchObject({ code: 0 });
+  const removal = ["flag", "carol", "--remove", "--by", "ann", "--reason", "salary"];
+  expect(await run(options, ...removal, ...data)).toMatchObject({ code: 0 });
+  const before = await answers(...data);
+
+  const prefix = freshPrefix();
+  const brokers = await testBrokers();
+  const cluster = ["--brokers", brokers, "--prefix", prefix];
+  const move = ["migrate", "--from", "old", "--to-brokers", brokers, "--prefix", prefix];
+  const moved = await run(options, ...move);
+  const old = join(folder.path, "old");
+  expect(moved).toMatchObject({ code: 0, err: "" });
+  const place = `the Kafka cluster at ${brokers}, prefix ${prefix}`;
+  expect(moved.out).toContain(`4 deposits moved to ${place}`);
+  expect(moved.out).toContain(`${old} is sealed: it takes nothing any more`);
+  expect(moved.out).toContain(`process --all --brokers ${brokers} --prefix ${prefix}`);
+  const again = await run(options, ...move, "--json");
+  expect(JSON.parse(again.out)).toEqual({
+    from: old,
+    moved_to: place,
+    deposits: 4,
+    was_done: true,
+  });
+
+  const refusals: readonly string[][] = [
+    ["serve", "--port", "0"],
+    ["up", "--port", "0"],
+    ["process", "--all"],
+    ["deposit", "alice", "1"],
+    ["flag", "alice", "--by", "ann", "--reason", ""],
+    ["import", "history.csv"],
+  ];
+  for (const command of refusals) {
+    const { code, err } = await run(options, ...command, ...data);
+    expect({ command, code }).toEqual({ command, code: 1 });
+    expect(err).toContain(`the log in ${old} was moved to the Kafka cluster at ${brokers}`);
+  }
+
+  await using processors = new Running(options, "process", "--all", ...cluster);
+  await processors.says(/^processing +collector/m);
+  expect(await answers(...cluster)).toEqual(before);
+  const imported = await run(options, "import", "history.csv", ...cluster);
+  expect(imported).toMatchObject({ code: 0, out: expect.stringContaining("imported before") });
+}, TEST_MS);
+
+kafkaTest("topics shows a cluster's topics, and sync brings them in line", async () => {
+  const prefix = freshPrefix();
+  const cluster = ["--brokers", await testBrokers(), "--prefix", prefix];
+  const dry = await run(options, "topics", "sync", "--dry-run", ...cluster);
+  expect(dry).toMatchObject({ code: 0, err: "" });
+  expect(dry.out).toContain(`create   ${prefix}deposit: partitions 8, replicas 1`);
+  expect(dry.out).toContain("nothing was changed: a dry run");
+  const missing = await run(options, "topics", ...cluster);
+  expect(missing.err).toBe("there is no log in the cluster yet\n");
+  expect(missing.out).toMatch(/deposit +depositaja\.v1\.Deposit +- +- +missing/);
+
+  const sized = ["--partitions", "2", ...cluster];
+  const synced = await run(options, "topics", "sync", "--json", ...sized);
+  expect(synced).toMatchObject({ code: 0, err: "" });
+  expect(JSON.parse(synced.out)).toMatchObject({ dry_run: false, corrected: [], removed: [] });
+  expect(JSON.parse(synced.out).created).toContain(`${prefix}log-meta`);
+  const shown = await run(options, "topics", ...cluster);
+  expect(shown).toMatchObject({ code: 0, err: "" });
+  const holds = [
+    "deposit +depositaja.v1.Deposit",
+    "flag_wallet +depositaja.v1.FlagWallet",
+    "balance-dead-letters +dead letters of balance",
+    "balance-table +changelog of balance",
+    "balance-progress +progress of balance",
+  ];
+  for (const each of holds) {
+    expect(shown.out).toMatch(new RegExp(`^${prefix}${each} +2 +1  as declared$`, "m"));
+  }
+  expect(shown.out).toMatch(/log-meta +values of the whole log +1 +1  as declared$/m);
+  const nothing = await run(options, "topics", "sync", ...cluster);
+  expect(nothing).toMatchObject({ code: 0, out: "nothing to do\n", err: "" });
+
+  const other = await run(options, "topics", "sync", "--partitions", "3", ...cluster);
+  expect(other).toMatchObject({ code: 1, out: "" });
+  expect(other.err).toContain("the log has 2 partitions, not 3, and a partition count can't");
+  const below = ["--brokers", await testBrokers(), "--prefix", prefix.slice(0, -1)];
+  const deletion = ["topics", "sync", "--delete-unknown", "--partitions", "1", ...below];
+  const others = await run(options, ...deletion, "--dry-run");
+  expect(others).toMatchObject({ code: 0 });
+  expect(others.err).toContain(`topics of --prefix ${prefix} are another deployment's`);
+  expect(others.out).not.toContain("remove");
+}, TEST_MS);
+
+test("topics shows a folder's topics; there is nothing to sync", async () => {
+  await Bun.write(join(folder.path, "one.csv"), HISTORY);
+  const data = ["--data", "folder"];
+  expect(await run(options, "import", "one.csv", ...data)).toMatchObject({ code: 0 });
+  const { code, out, err } = await run(options, "topics", ...data);
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  expect(out.split("\n").map((line) => line.replaceAll(/ {2,}/g, "|"))).toEqual([
+    "topic|holds|partitions|replicas|state",
+    "deposit|depositaja.v1.Deposit|8|-|as declared",
+    "flag_wallet|depositaja.v1.FlagWallet|8|-|as declared",
+    "balance-dead-letters|dead letters of balance|8|-|as declared",
+    "threshold-dead-letters|dead letters of threshold|8|-|as declared",
+    "flagger-dead-letters|dead letters of flagger|8|-|as declared",
+    "",
+  ]);
+  const json = await run(options, "topics", "--json", ...data);
+  expect(JSON.parse(json.out.split("\n")[0] as string)).toEqual({
+    topic: "deposit",
+    holds: "depositaja.v1.Deposit",
+    state: "as declared",
+    partitions: 8,
+    declared_partitions: 8,
+    replicas: null,
+    drift: [],
+  });
+}, TEST_MS);
