@@ -6,18 +6,24 @@
 
 import { resolve } from "node:path";
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
-import { openData } from "./data.ts";
+import type { App } from "../app.ts";
+import { type DataSettings, openData } from "./data.ts";
+import { note } from "./output.ts";
 import {
   announce,
   announceData,
   checkAccess,
   dataOption,
+  type ServingSettings,
   startServing,
   stopLine,
 } from "./serving.ts";
 import { DEFAULT_DATA } from "./settings.ts";
 import { startedAs } from "./started-as.ts";
-import { whenAborted } from "./stopping.ts";
+import { delay, whenAborted } from "./stopping.ts";
+
+/** Between two tries to reach a cluster, each of which takes its time. */
+const RETRY_MS = 500;
 
 const OPTIONS = {
   name: "serve",
@@ -32,18 +38,55 @@ export function serveCommand() {
   return newCommand(OPTIONS).action((flags: object) =>
     runWith(OPTIONS, flags, async ({ settings, stopping }) => {
       checkAccess(settings);
-      const app = await openData(settings, { create: true });
+      const waiting = settings.kafka === null ? null : await startWaiting(settings);
       try {
-        announceData(app, settings.data);
-        const server = startServing(app, settings);
-        const named = dataOption({ data: settings.data, defaultData: resolve(DEFAULT_DATA) });
-        const runs = `none here; run them with \`${startedAs()} process --all${named}\``;
-        announce([`processors  ${runs}`, `serving     ${server.url}`, stopLine()]);
-        await whenAborted(stopping);
-        await server.stop();
+        const app = await openOnceReachable(settings, { waiting, stopping });
+        if (app === null) return;
+        try {
+          announceData(app, settings);
+          const server = startServing(app, settings, waiting?.server);
+          const named = dataOption({ ...settings, defaultData: resolve(DEFAULT_DATA) });
+          const runs = `none here; run them with \`${startedAs()} process --all${named}\``;
+          announce([`processors  ${runs}`, `serving     ${server.url}`, stopLine()]);
+          await whenAborted(stopping);
+          await server.stop();
+        } finally {
+          await app.close();
+        }
       } finally {
-        await app.close();
+        await waiting?.server.stop();
       }
     }),
   );
+}
+
+/** Answers from the first moment on, so that whoever looks after it sees that it is alive. */
+async function startWaiting({ host, port, allowHosts }: ServingSettings) {
+  const { createWaitingService } = await import("../app.ts");
+  const state = { problem: "the cluster is being reached" };
+  const service = createWaitingService({ allowHosts, delay, problem: () => state.problem });
+  return { state, server: service.listen({ host, port }) };
+}
+
+/** Null when it was stopped first. A cluster that is away is waited for; all else ends it. */
+async function openOnceReachable(
+  settings: DataSettings,
+  options: {
+    readonly waiting: { readonly state: { problem: string } } | null;
+    readonly stopping: AbortSignal;
+  },
+): Promise<App | null> {
+  const { waiting, stopping } = options;
+  while (!stopping.aborted) {
+    try {
+      return await openData(settings, { create: true });
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string };
+      if (waiting === null || code !== "unavailable") throw error;
+      if (waiting.state.problem !== message) note(`not ready: ${message}; trying again`);
+      waiting.state.problem = message;
+    }
+    await delay(RETRY_MS, stopping);
+  }
+  return null;
 }
