@@ -12,8 +12,10 @@ const delay = (_ms: number, signal: AbortSignal) =>
 test("a starting service is alive, and says of all else why it cannot do it yet", async () => {
   let problem = "no broker answers";
   const service = createStartingService({ ...access, delay, problem: () => problem });
-  const ask = (path: string, headers = {}) =>
-    service.fetch(new Request(`http://localhost${path}`, { headers }));
+  const ask = (path: string, more = {}) => {
+    const headers = { host: "localhost", ...more };
+    return service.fetch(new Request(`http://localhost${path}`, { headers }));
+  };
   const alive = await ask("/healthz");
   expect([alive.status, await alive.json()]).toEqual([200, { status: "ok" }]);
   for (const path of ["/readyz", "/check/alice", "/deposit", "/nowhere"]) {
