@@ -1,4 +1,4 @@
-/** What other programs wrote wrongly into a cluster's streams, and what an operator does about it. */
+/** What other programs wrote wrongly into a cluster, and what an operator does about it. */
 
 import { expect } from "bun:test";
 import { depositStream, newDeposit } from "../../src/deposits/deposit.ts";
