@@ -3,7 +3,11 @@
  *
  *   open: begin under `<group>-<partition>` (the last owner is fenced, what it left open is
  *   aborted) ──> newest progress ──> its epoch + 1 written
- *   commit: outputs, changed rows, then progress, in one transaction
+ *   commit: outputs, changed rows and progress, in one transaction
+ *
+ * The progress names the offsets of what it caused, so it follows in a request of its own. But
+ * this claim alone writes to its part of the changelog: there it knows the next offset, and a
+ * commit of rows alone is one request.
  */
 
 import {
@@ -26,10 +30,14 @@ import { encodeStored, newestProgress, type StoredProgress } from "./progress-to
 import { unavailable } from "./retry.ts";
 import { openTransactions, type Transactions } from "./transaction.ts";
 
+/** What the end of a transaction takes in a partition that it has written to. */
+const MARKER_OFFSETS = 1n;
+
 export interface ClaimHost {
   readonly names: TopicNames;
   readonly connections: Connections;
-  readonly transactionConnections: Connections;
+  /** Each partition has its own, or shares it with few. */
+  readonly transactionConnections: readonly Connections[];
   readonly fetcher: Fetcher;
   readonly nowMs: () => number;
   readonly step: Step;
@@ -63,7 +71,7 @@ export async function openClaim(
   const { group, partition } = place;
   const { names, transactionConnections, fetcher, connections, nowMs } = host;
   const transactions = await openTransactions({
-    connections: transactionConnections,
+    connections: transactionConnections[partition % transactionConnections.length] as Connections,
     transactionalId: names.transactionalId(group, partition),
     nowMs,
     signal: options.signal,
@@ -118,7 +126,9 @@ export class KafkaClaim implements Claim {
   private readonly controller = new AbortController();
   private readonly givenBack = Promise.withResolvers<void>();
   private current: Progress | null;
-  private inputs: Promise<readonly Cursor[]> | null = null;
+  /** Of the next row, as far as is known. */
+  private nextRowOffset: bigint | null = null;
+  private inputs: Promise<Cursor[]> | null = null;
   private isReleased = false;
   private wake: () => void = () => {};
 
@@ -156,9 +166,12 @@ export class KafkaClaim implements Claim {
     this.inputs ??= this.openInputs();
     const cursors = await this.inputs;
     while (!this.revoked.aborted) {
-      for (const cursor of cursors) {
+      for (const [index, cursor] of cursors.entries()) {
         const records = cursor.take(maxRecords);
-        if (records.length > 0) return this.host.names.toPort(records);
+        if (records.length === 0) continue;
+        // The others first, next time: a backlog of one input must not hold them up.
+        cursors.push(...cursors.splice(index, 1));
+        return this.host.names.toPort(records);
       }
       await new Promise<void>((resolve) => {
         this.wake = resolve;
@@ -208,15 +221,34 @@ export class KafkaClaim implements Claim {
     const named = host.names.toKafka(records);
     await transactions.begin([...named, { topic, partition }]);
     host.step("transaction begun");
-    const offsets = await transactions.write(named);
+    const progressOf = (offsets: readonly bigint[]) => {
+      const progress = this.after(commit, offsets);
+      const stored = encodeStored({ epoch: this.epoch, progress });
+      return { progress, record: { topic, partition, ...stored } };
+    };
+    const expected = this.expectedOffsets(commit);
+    const early = expected === null ? null : progressOf(expected);
+    const written = await transactions.write(early === null ? named : [...named, early.record]);
     host.step("records written");
-    const progress = this.after(commit, offsets);
-    const stored = encodeStored({ epoch: this.epoch, progress });
-    await transactions.write([{ topic, partition, ...stored }]);
+    const offsets = written.slice(0, named.length);
+    const isAsExpected = offsets.every((offset, index) => offset === expected?.[index]);
+    const done = early !== null && isAsExpected ? early : progressOf(offsets);
+    if (done !== early) await transactions.write([done.record]);
     host.step("before commit");
     await transactions.commit();
     host.step("committed");
-    return progress;
+    const lastRow = commit.changelog.length === 0 ? undefined : offsets.at(-1);
+    if (lastRow !== undefined) this.nextRowOffset = lastRow + 1n + MARKER_OFFSETS;
+    return done.progress;
+  }
+
+  /** Null where others write, too, or nothing was written yet. */
+  private expectedOffsets({ outputs, changelog }: Commit): readonly bigint[] | null {
+    const { nextRowOffset } = this;
+    if (outputs.length > 0) return null;
+    if (changelog.length === 0) return [];
+    if (nextRowOffset === null) return null;
+    return changelog.map((_, index) => nextRowOffset + BigInt(index));
   }
 
   private after(commit: Commit, offsets: readonly bigint[]): Progress {
@@ -263,7 +295,7 @@ export class KafkaClaim implements Claim {
     }
   }
 
-  private async openInputs(): Promise<readonly Cursor[]> {
+  private async openInputs(): Promise<Cursor[]> {
     const opened = await Promise.allSettled(this.place.topics.map((each) => this.openInput(each)));
     const cursors = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
     const failed = opened.find((each) => each.status === "rejected");

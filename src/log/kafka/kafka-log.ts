@@ -32,6 +32,7 @@ import {
   RELEASE_WITHIN_MS,
   REQUEST_MS,
   RETRY_LAST_MS,
+  TRANSACTION_CONNECTIONS,
 } from "./limits.ts";
 import { type LogIdentity, LogMeta, META_SPEC } from "./log-meta.ts";
 import { TopicNames } from "./names.ts";
@@ -261,7 +262,10 @@ export class KafkaLog implements EventLog {
     if (partitions === null) return;
     const { parts } = this;
     const connections = parts.connect();
-    const transactionConnections = parts.connect();
+    const transactionConnections = Array.from(
+      { length: Math.min(partitions, TRANSACTION_CONNECTIONS) },
+      () => parts.connect(),
+    );
     const left = Promise.withResolvers<void>();
     this.joins.add(left.promise);
     try {
@@ -285,7 +289,7 @@ export class KafkaLog implements EventLog {
       });
     } finally {
       await parts.disconnect(connections);
-      await parts.disconnect(transactionConnections);
+      await Promise.all(transactionConnections.map((each) => parts.disconnect(each)));
       this.joins.delete(left.promise);
       left.resolve();
     }

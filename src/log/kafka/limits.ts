@@ -46,6 +46,9 @@ export const COMMIT_WITHIN_MS = 8_000;
 export const CONCURRENT_FIRST_MS = 2;
 export const CONCURRENT_LAST_MS = 16;
 
+/** Of a group: a broker serves one request of each at a time, and claims commit side by side. */
+export const TRANSACTION_CONNECTIONS = 8;
+
 /** A member that was not heard of for so long loses its partitions. */
 export const SESSION_MS = 6_000;
 /** Several within a session, and how soon a member hears of a rebalance. */
