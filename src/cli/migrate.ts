@@ -108,10 +108,11 @@ function noData(folder: string, cause: unknown): CommandError {
 
 /** One line now and then, for copies that take longer. */
 class ProgressNotes {
-  private lastMs = performance.now();
+  private lastMs: number | null = null;
 
   tell({ done, total }: { readonly done: bigint; readonly total: bigint }): void {
     const nowMs = performance.now();
+    this.lastMs ??= nowMs;
     if (nowMs - this.lastMs < TELL_EVERY_MS) return;
     this.lastMs = nowMs;
     note(`copied ${done.toLocaleString("en")} of ${total.toLocaleString("en")} records`);
