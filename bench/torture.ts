@@ -28,6 +28,9 @@ const DEFAULT_KILLS = 200;
 const DEFAULT_MINUTES = 20;
 const CLIENTS = 12;
 const WALLETS = 200;
+/** A fleet that answers nothing for so long is killed all the same: it must come back. */
+const ANSWERS_WITHIN_MS = 10_000;
+const POLL_MS = 20;
 const SHOWN_FAULTS = 40;
 
 interface Run {
@@ -107,7 +110,10 @@ async function torture({ site, kills, seed, endMs, errors }: Run): Promise<reado
 
   const chance = randomFrom(seed + 1_000);
   while (fleet.kills < kills && performance.now() < endMs) {
+    const enough = witness.answers + chance() * site.answersBetweenKills * 2;
     await Bun.sleep(chance() * site.calmMs);
+    const patienceMs = Math.min(endMs, performance.now() + ANSWERS_WITHIN_MS);
+    while (witness.answers < enough && performance.now() < patienceMs) await Bun.sleep(POLL_MS);
     await fleet.strike();
   }
   stopping.abort();

@@ -21,6 +21,8 @@ export interface Site {
   readonly hasCopies: boolean;
   /** Between two kills, at most. */
   readonly calmMs: number;
+  /** Then the next kill waits for so many answers, so that there is a load to kill under. */
+  readonly answersBetweenKills: number;
   /** Whether `up` runs here. */
   readonly hasUp: boolean;
 }
@@ -38,6 +40,7 @@ export interface ClusterPlace {
 const FOLDER_CALM_MS = 1_200;
 /** A kill moves partitions by way of the broker, which works on the same cores. */
 const CLUSTER_CALM_MS = 3_000;
+const CLUSTER_ANSWERS = 40;
 const MACHINES = 2;
 
 export function folderSite(folder: string): Site {
@@ -50,6 +53,7 @@ export function folderSite(folder: string): Site {
     },
     hasCopies: false,
     calmMs: FOLDER_CALM_MS,
+    answersBetweenKills: 0,
     hasUp: true,
   };
 }
@@ -66,6 +70,7 @@ export function clusterSite(place: ClusterPlace): Site {
     openWithoutTables: () => openNew("new-machine"),
     hasCopies: true,
     calmMs: CLUSTER_CALM_MS,
+    answersBetweenKills: CLUSTER_ANSWERS,
     hasUp: false,
   };
 }

@@ -41,6 +41,8 @@ export class Witness {
   readonly conflicts: (Attempt & { readonly key: string })[] = [];
   /** Operators' commands that ended with success, by wallet: their reasons. */
   readonly operatorReasons = new Map<string, string[]>();
+  /** Answers that told a client that its deposit counts. */
+  answers = 0;
   /** What was seen to be wrong while it ran. */
   readonly problems: string[] = [];
 
@@ -58,6 +60,7 @@ export class Witness {
     if (deposit.answer !== null && deposit.answer !== body) {
       this.problems.push(`key ${deposit.key} was answered ${deposit.answer}, later ${body}`);
     }
+    this.answers += 1;
     deposit.isAcknowledged = true;
     deposit.answer = body;
     deposit.position = positionOf(body);
@@ -69,6 +72,7 @@ export class Witness {
   }
 
   toldUnkeyed(attempt: Attempt, body: string): void {
+    this.answers += 1;
     this.unkeyed.push({ ...attempt, position: positionOf(body) });
   }
 

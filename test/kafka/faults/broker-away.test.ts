@@ -46,6 +46,7 @@ testBroker("a server that starts before its broker becomes ready by itself", asy
   await using deployment = new Deployment(`127.0.0.1:${linePort}`, `127.0.0.1:${brokerPort}`);
   const { url, program } = await deployment.serveUnready();
   expect((await fetch(`${url}/readyz`)).status).toBe(503);
+  await until(() => program.err.includes("not ready"), () => program.err); // a try was in vain
   const body = '{"wallet_id": "alice", "amount": 1}';
   const refused = await fetch(`${url}/deposit`, { method: "POST", body });
   expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);

@@ -2,6 +2,7 @@
 
 import { Database } from "bun:sqlite";
 import { describe, expect } from "bun:test";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Admin } from "kafkajs";
 import type { ProcessorName } from "../../../src/app.ts";
@@ -106,6 +107,13 @@ describe("refuses, and says which topic, where and what to do, when", () => {
           "restore the topic, or start the group anew",
       ),
     );
+    await there.deleteTopic("balance-progress");
+    await there.stopPrograms();
+    there.deleteStores();
+    await there.runs(async (groups) => {
+      await groups.settled();
+      expect(groups.balance(WALLET)).toBe(15n);
+    });
   }, TEST_MS);
 
   kafkaTest("a group's progress was deleted", async () => {
@@ -237,8 +245,16 @@ class There implements AsyncDisposable {
     return change(store);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  deleteStores(): void {
+    rmSync(join(this.folder.path, "here"), { recursive: true });
+  }
+
+  async stopPrograms(): Promise<void> {
     for (const program of this.programs) await program[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stopPrograms();
     this.folder[Symbol.dispose]();
   }
 
