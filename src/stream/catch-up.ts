@@ -137,6 +137,7 @@ export async function followChangelog(options: ChangelogRange): Promise<void> {
       if (pending.length < FLUSH_EVERY_RECORDS || last === undefined) continue;
       // The rows are ahead of the inputs named here, and the changelog's offset says how far.
       apply({ inputs, outputs: to.outputs, changelogOffset: last.offset }, false);
+      log.notify(); // whoever waits for the end sees that it moves
       await nextTurn();
     }
   }

@@ -5,14 +5,13 @@
 
 import type { EventLog } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
-import { type ProgressReader, Settling, type StreamPosition, whenSettled } from "./settling.ts";
-import { describe, type Wait } from "./stand-in.ts";
+import { type ProgressReader, settledWithin, Settling, type StreamPosition } from "./settling.ts";
+import { describe, type Wait, WATCH_EVERY_MS } from "./stand-in.ts";
 import { StreamError } from "./stream-error.ts";
 import type { Topology } from "./topology.ts";
 
 /** Longer than partitions take to move to another member. */
 const GIVE_UP_MS = 10_000;
-const WATCH_EVERY_MS = 100;
 
 export interface SettledWaitOptions {
   readonly log: EventLog;
@@ -45,13 +44,15 @@ export class SettledWait {
     let sinceMs = monotonicMs();
     for (;;) {
       if (signal.aborted) throw new StreamError("not_settled", "interrupted");
-      const pending = await this.waitOnce(settling);
+      const pending = await settledWithin(WATCH_EVERY_MS, { ...this.options, settling });
       if (pending === null) return;
       this.options.follow(pending.partition); // a group may write to other partitions
       const { group, partition, topic } = pending;
       const progress = await this.options.log.progress(group, partition);
       const next = inputProgress(progress, topic)?.nextOffset ?? 0n;
-      const now = `${group} ${partition} ${topic} ${next}`;
+      // A copy that is being loaded moves, although its group may stand where it is to stand.
+      const loaded = progressOf(group, partition)?.changelogOffset ?? null;
+      const now = `${group} ${partition} ${topic} ${next} ${loaded}`;
       if (now !== seen) {
         seen = now;
         sinceMs = monotonicMs();
@@ -64,18 +65,6 @@ export class SettledWait {
   /** There is nothing to give back. */
   async leave(): Promise<void> {}
 
-  private async waitOnce(settling: Settling) {
-    const { log, progressOf, delay, signal } = this.options;
-    const slice = new AbortController();
-    const settled = new AbortController();
-    delay(WATCH_EVERY_MS, AbortSignal.any([signal, settled.signal]))
-      .then(() => slice.abort())
-      .catch(() => {}); // an interrupted wait
-    const pending = await whenSettled({ log, settling, progressOf, signal: slice.signal });
-    settled.abort();
-    return pending;
-  }
-
   private async unsettled(
     { group, partition, topic, offset }: StreamPosition & { readonly group: string },
     next: bigint,
@@ -83,9 +72,11 @@ export class SettledWait {
     const owners = await this.options.log.owners(group);
     const owner = owners.find((each) => each.partition === partition)?.owner ?? null;
     const who =
-      owner === null
-        ? `${group} has no owner for it: start \`process\``
-        : `${owner} runs it, look at its messages`;
+      next > offset
+        ? "its table is not read that far here: look at this program's messages"
+        : owner === null
+          ? `${group} has no owner for it: start \`process\``
+          : `${owner} runs it, look at its messages`;
     return new StreamError(
       "not_settled",
       `${topic} ${partition}-${offset} is not settled after ${GIVE_UP_MS / 1_000} s: ${group} ` +

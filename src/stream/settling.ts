@@ -107,6 +107,24 @@ export async function whenSettled(options: {
   });
 }
 
+/** As `whenSettled`, for so long at most. */
+export async function settledWithin(
+  ms: number,
+  options: Parameters<typeof whenSettled>[0] & {
+    readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+  },
+): Promise<Pending | null> {
+  const slice = new AbortController();
+  const settled = new AbortController();
+  const timer = options.delay(ms, AbortSignal.any([options.signal, settled.signal]));
+  timer.then(() => slice.abort()).catch(() => {});
+  try {
+    return await whenSettled({ ...options, signal: slice.signal });
+  } finally {
+    settled.abort();
+  }
+}
+
 /** Has what stands there with this progress done the record at the position? */
 export function isBeyond(
   progress: Progress | null,

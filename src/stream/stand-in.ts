@@ -15,16 +15,16 @@ import type { Processor } from "./processor.ts";
 import {
   type Pending,
   type ProgressReader,
+  settledWithin,
   Settling,
   type StreamPosition,
-  whenSettled,
 } from "./settling.ts";
 import { STANDSTILL_MS } from "./standing.ts";
 import { StreamError } from "./stream-error.ts";
 import { consumersOf, type Topology } from "./topology.ts";
 
 /** How often it is looked who moves: a fraction of what a person notices. */
-const WATCH_EVERY_MS = 100;
+export const WATCH_EVERY_MS = 100;
 
 /** What is still to be done. */
 export interface Wait {
@@ -86,7 +86,8 @@ export class StandIn {
     );
     for (;;) {
       if (options.signal.aborted) throw new StreamError("not_settled", "interrupted");
-      const pending = await Promise.race([waitOnce(settling, options), this.failed]);
+      const slice = settledWithin(WATCH_EVERY_MS, { ...options, settling });
+      const pending = await Promise.race([slice, this.failed]);
       if (pending === null) return;
       this.wanted.add(pending.partition); // a group may write to other partitions than it reads
       await watch.look(pending);
@@ -100,20 +101,6 @@ export class StandIn {
     this.processors = null;
     await Promise.allSettled(processors.map((processor) => processor.stop()));
   }
-}
-
-/** Null once settled; after WATCH_EVERY_MS, or when interrupted, what is waited for. */
-async function waitOnce(
-  settling: Settling,
-  { log, progressOf, delay, signal }: StandInOptions,
-): Promise<Pending | null> {
-  const slice = new AbortController();
-  const settled = new AbortController();
-  const timer = delay(WATCH_EVERY_MS, AbortSignal.any([signal, settled.signal]));
-  timer.then(() => slice.abort()).catch(() => {});
-  const pending = await whenSettled({ log, settling, progressOf, signal: slice.signal });
-  settled.abort();
-  return pending;
 }
 
 /** Tells a wait from a standstill. */

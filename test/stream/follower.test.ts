@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { type EmbeddedLog, openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
-import type { Progress } from "../../src/log/event-log.ts";
+import type { LogRecord, Progress } from "../../src/log/event-log.ts";
 import { createEmitter } from "../../src/stream/emitter.ts";
 import { Follower } from "../../src/stream/follower.ts";
 import { tableName } from "../../src/stream/group.ts";
@@ -146,6 +146,33 @@ describe("a follower", () => {
     expect(rowsOf(late.view)).toBe(1);
   });
 
+  test("tells how far it is while it loads a large table", async () => {
+    const { log } = await startOwner();
+    const isLoaded = Promise.withResolvers<void>();
+    const count = 9_000;
+    const records = Array.from({ length: count }, (_, n) => rowRecord(BigInt(n)));
+    const large = Object.assign(Object.create(log) as EmbeddedLog, {
+      progress: async () => ({ inputs: [], outputs: [], changelogOffset: BigInt(count) }),
+      async *read() {
+        yield records;
+        await isLoaded.promise;
+      },
+      notify: () => {
+        told += 1;
+        log.notify();
+      },
+    });
+    let told = 0;
+    const { follower, view } = startView(large, temporaryFolder());
+    follower.follow(0);
+    const reached = () => view.progress(0)?.changelogOffset ?? null;
+    await eventually("a word on the way", () => told > 0);
+    expect(reached()).toBe(BigInt(count - 1));
+    expect(follower.behind).toBe(0);
+    isLoaded.resolve();
+    await eventually("the end", () => reached() === BigInt(count));
+  });
+
   test("tries again when the log cannot be read for a while", async () => {
     const { log, send } = await startOwner();
     let isBroken = true;
@@ -161,6 +188,12 @@ describe("a follower", () => {
     await eventually("the sum", () => total(0) === 1);
   });
 });
+
+function rowRecord(offset: bigint): LogRecord {
+  const key = new TextEncoder().encode(`row ${offset}`);
+  const place = { topic: tableName(group), partition: 0, offset };
+  return { ...place, key, value: key, headers: [], timestampMs: 0, checksum: 0 };
+}
 
 /** Between tries: a turn of the event loop. */
 function delay(): Promise<void> {

@@ -69,6 +69,20 @@ test("gives up after 10 s without a move, naming position, group and who is miss
   await log.close();
 });
 
+test("does not give up while a copy of what its group has done is being loaded", async () => {
+  const { log, clock, progress, settle } = await start();
+  const settling = settle();
+  const loading = { inputs: [], outputs: [], changelogOffset: 0n };
+  for (let rows = 0n; clock.ms < 30_000; rows += 1n) {
+    progress[1] = { ...loading, changelogOffset: rows };
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  progress[1] = { ...loading, inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }] };
+  log.notify();
+  await settling;
+  await log.close();
+});
+
 test("ends when it is interrupted", async () => {
   const { log, interrupt, settle } = await start();
   const settling = settle();
