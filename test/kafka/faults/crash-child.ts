@@ -1,6 +1,6 @@
 /**
- * A process that runs the real groups on a cluster and kills itself at a named step of one group's
- * first commit, so that nothing of it, no handler and no buffer, gets to run.
+ * A process that runs the real groups on a cluster and kills or stops itself at a named step of one
+ * group's first commit, so that nothing of it, no handler and no buffer, gets to run.
  *
  *   bun crash-child.ts <JSON of the task>
  */
@@ -24,6 +24,8 @@ export interface CrashTask {
   /** Of which group's commits. */
   readonly group: string;
   readonly diesAt: (typeof CRASH_STEPS)[number];
+  /** SIGSTOP: it goes on there when it is told to. */
+  readonly signal: "SIGKILL" | "SIGSTOP";
 }
 
 /** As the log's adapter and the store below call them, in their order. */
@@ -42,9 +44,11 @@ if (import.meta.main) await run(JSON.parse(process.argv[2] ?? "") as CrashTask);
 async function run(task: CrashTask): Promise<void> {
   const { brokers, prefix, folder, partitions } = task;
   let hasCommitted = false;
+  let hasDied = false;
   const die = (group: string, step: string) => {
-    if (group !== task.group) return;
-    if (step === task.diesAt) process.kill(process.pid, "SIGKILL");
+    if (group !== task.group || hasDied) return;
+    hasDied = step === task.diesAt;
+    if (hasDied) process.kill(process.pid, task.signal);
     if (step === "committed") hasCommitted = true;
   };
   const logs = await Promise.all(

@@ -1,6 +1,7 @@
-/** Processors that die at each step of a commit of each group. */
+/** Processors that die at each step of a commit of each group, or hang within one. */
 
 import { expect } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { settleEverything } from "../../../bench/torture/findings.ts";
 import { clusterSite, openCluster } from "../../../bench/torture/site.ts";
@@ -9,12 +10,12 @@ import { Witness } from "../../../bench/torture/witness.ts";
 import type { App } from "../../../src/app.ts";
 import { newDeposit } from "../../../src/deposits/deposit.ts";
 import { formatPosition } from "../../../src/stream/position.ts";
-import { temporaryFolder } from "../../end-to-end/program.ts";
+import { temporaryFolder, until } from "../../end-to-end/program.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../broker.ts";
 import { CRASH_GROUPS, CRASH_STEPS, type CrashTask } from "./crash-child.ts";
 
 const TEST_MS = 120_000;
-const CHILD_MS = 30_000;
+const CHILD_MS = 60_000;
 /** Few, so that each round's deposits meet every group in each. */
 const PARTITIONS = 2;
 const WALLETS = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -36,8 +37,9 @@ for (const { name: group } of CRASH_GROUPS) {
       const child = {
         ...place,
         ...{ folder: join(folder.path, "killed"), partitions: PARTITIONS, group, diesAt },
+        signal: "SIGKILL" as const,
       };
-      expect([diesAt, await endOf(child)]).toEqual([diesAt, "SIGKILL"]);
+      expect([diesAt, await endOf(start(child))]).toEqual([diesAt, "SIGKILL"]);
     }
     await app.close();
     // What the last one had is taken by one with its stores.
@@ -74,13 +76,60 @@ async function deposit(app: App, witness: Witness): Promise<void> {
   });
 }
 
-/** The signal that ended it. */
-async function endOf(task: CrashTask): Promise<string> {
+kafkaTest("an owner that hangs within a commit, past its session, commits nothing", async () => {
+  using folder = temporaryFolder();
+  const place = { brokers: await testBrokers(), prefix: freshPrefix() };
+  const witness = new Witness();
+  const own = { folder: join(folder.path, "test"), partitions: PARTITIONS };
+  const app = await openCluster({ ...place, ...own });
+  await deposit(app, witness);
+  // It would write the same flag events as the one that takes over.
+  const child = start({
+    ...{ ...place, folder: join(folder.path, "hanging"), partitions: PARTITIONS },
+    ...{ group: "threshold", diesAt: "before commit", signal: "SIGSTOP" },
+  });
+  await until(() => isStopped(child.pid), () => "the child runs on");
+  const processors = app.startProcessors(["collector", "detector", "flagger"]);
+  const groups = CRASH_GROUPS.map(({ name }) => name);
+  const clients = async () => {
+    const all = await Promise.all(groups.map((group) => app.log.owners(group)));
+    return all.flat().map(({ owner }) => owner?.includes("crash"));
+  };
+  await until(async () => !(await clients()).includes(true), () => "it still owns partitions");
+  child.kill("SIGCONT");
+  // It is a member again: what it had begun is over.
+  await until(async () => (await clients()).includes(true), () => "it does not come back");
+  await deposit(app, witness);
+  expect(await settleEverything(app, CHILD_MS)).toBeNull();
+  child.kill("SIGKILL");
+  const { faults } = await judgeRun({
+    site: clusterSite({ ...place, folder: folder.path }),
+    witness,
+    ports: [],
+    stop: async () => {
+      for (const processor of processors) await processor.stop();
+      await app.close();
+    },
+  });
+  expect(faults).toEqual([]);
+}, TEST_MS);
+
+/** As ps shows it: T. */
+function isStopped(pid: number): boolean {
+  return /\) T /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+}
+
+function start(task: CrashTask): Bun.Subprocess {
   const program = join(import.meta.dir, "crash-child.ts");
-  const child = Bun.spawn([process.execPath, program, JSON.stringify(task)], {
+  return Bun.spawn([process.execPath, program, JSON.stringify(task)], {
     stdio: ["ignore", "inherit", "inherit"],
     timeout: CHILD_MS,
+    killSignal: "SIGKILL",
   });
+}
+
+/** The signal that ended it. */
+async function endOf(child: Bun.Subprocess): Promise<string> {
   await child.exited;
   return String(child.signalCode);
 }
