@@ -202,9 +202,10 @@ export interface EventLog {
    */
   append(records: readonly NewRecord[]): Promise<readonly bigint[]>;
   /**
-   * Batches of committed records from `from` on, then waits for more, until the signal fires.
-   * An offset that `append` has answered may always be read from. Throws
-   * `position_out_of_range`, `corrupt`.
+   * Batches of committed records from `from` on, then waits for more, until the signal fires or
+   * the log is closed. An offset that `append` has answered may always be read from. Throws
+   * `position_out_of_range`, `corrupt`; `closed` when the log is closed before `until`: what was
+   * read is then not all.
    */
   read(options: ReadOptions): AsyncIterable<readonly LogRecord[]>;
   bounds(topic: string, partition: number): Promise<Bounds>;

@@ -3,6 +3,7 @@
 import { expect } from "bun:test";
 import type { Bounds, LogRecord } from "../../src/log/event-log.ts";
 import {
+  codeOf,
   type Fixture,
   errorOf,
   newTopic,
@@ -53,6 +54,23 @@ export function readCases(fixture: Fixture): void {
     const [next] = await log.append([record(topic, "c")]);
     expect(next).toBeGreaterThanOrEqual(bounds.end);
     expect(await log.bounds(topic, 1)).toEqual({ start: 0n, end: 0n });
+  });
+
+  fixture.case("a reader up to an offset is told when the log is closed before it", async () => {
+    const place = fixture.adapter.newPlace();
+    const { log, topic } = await fixture.withTopic({}, { place });
+    await log.append([record(topic, "a")]);
+    const { end } = await log.bounds(topic, 0);
+    const range = { topic, partition: 0, from: 0n, until: end + 1_000n };
+    const { signal } = new AbortController();
+    const seen: string[] = [];
+    const readings = [log.read(range), log.read({ ...range, signal })].map(async (batches) => {
+      for await (const batch of batches) seen.push(...texts(batch));
+    });
+    const codes = Promise.all(readings.map((each) => codeOf(each)));
+    await until("both readers to wait for more", () => seen.length === 2);
+    await log.close();
+    expect(await codes).toEqual(["closed", "closed"]);
   });
 
   fixture.case("waits at the end and wakes for each append", async () => {

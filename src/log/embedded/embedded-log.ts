@@ -180,6 +180,9 @@ export class EmbeddedLog implements EventLog {
         await this.changes.next(signal);
       }
     }
+    if (options.until !== undefined && from < stop && options.signal?.aborted !== true) {
+      this.assertOpen();
+    }
   }
 
   async bounds(topic: string, partition: number): Promise<Bounds> {

@@ -222,8 +222,10 @@ export class KafkaLog implements EventLog {
         if (records.length > 0) yield names.toPort(records);
         else if (!hasEnded()) await cursor.changed();
       }
+      if (until !== null && !hasEnded() && options.signal?.aborted !== true) this.assertOpen();
     } catch (error) {
-      if (!this.closing.signal.aborted) throw error; // a reader ends with its log
+      // A reader ends with its log. One that is to read so far and no further must know.
+      if (!this.closing.signal.aborted || until !== null) throw error;
     } finally {
       signal.removeEventListener("abort", stop);
       cursor.close();
