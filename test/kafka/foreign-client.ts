@@ -3,8 +3,16 @@
  * does not use, with every codec.
  */
 
-import { CompressionCodecs, CompressionTypes, Kafka, type KafkaConfig, logLevel } from "kafkajs";
+import {
+  type Admin,
+  CompressionCodecs,
+  CompressionTypes,
+  Kafka,
+  type KafkaConfig,
+  logLevel,
+} from "kafkajs";
 import { Codec, compress, decompress } from "../../src/log/kafka/codecs.ts";
+import { until } from "../end-to-end/program.ts";
 
 for (const [name, codec] of [
   ["GZIP", Codec.gzip],
@@ -47,9 +55,22 @@ export async function makeTopic(
   try {
     const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
     const topics = [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }];
-    await admin.createTopics({ topics, waitForLeaders: true });
+    await admin.createTopics({ topics, waitForLeaders: false });
+    // kafkajs's own wait gives up where a busy broker does not know the topic yet.
+    await until(() => isLed(admin, topic), () => `${topic} has no leaders`);
   } finally {
     await admin.disconnect();
+  }
+}
+
+async function isLed(admin: Admin, topic: string): Promise<boolean> {
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    const leaders = topics.flatMap(({ partitions }) => partitions.map(({ leader }) => leader));
+    return leaders.length > 0 && leaders.every((leader) => leader >= 0);
+  } catch (error) {
+    if ((error as { readonly retriable?: boolean }).retriable === true) return false;
+    throw error;
   }
 }
 
