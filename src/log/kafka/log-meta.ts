@@ -61,13 +61,19 @@ export class LogMeta {
     return { incarnation: this.values.get(INCARNATION_KEY) ?? "", settings };
   }
 
-  /** Of several that create at once, one writes; the others are fenced, or find it there. */
-  async create(settings: Readonly<Record<string, string>>): Promise<LogIdentity> {
+  /**
+   * Of several that create at once, one writes; the others are fenced, or find it there. True with
+   * it when this one has written.
+   */
+  async create(
+    settings: Readonly<Record<string, string>>,
+  ): Promise<readonly [LogIdentity, boolean]> {
     const { connections, topic, nowMs } = this.options;
+    let hasWritten = false;
     try {
       const transactions = await openTransactions({ connections, transactionalId: topic, nowMs });
       const found = await this.identity();
-      if (found !== null) return found;
+      if (found !== null) return [found, false];
       const entries: [string, string][] = [
         [FORMAT_KEY, FORMAT],
         [INCARNATION_KEY, crypto.randomUUID()],
@@ -76,13 +82,14 @@ export class LogMeta {
       await transactions.begin([{ topic, partition: PARTITION }]);
       await transactions.write(entries.map(([key, value]) => this.record(key, value)));
       await transactions.commit();
+      hasWritten = true;
     } catch (error) {
       if (!(error instanceof LogError) || error.code !== "fenced") throw error;
     }
     const endMs = performance.now() + COMMIT_WITHIN_MS;
     while (performance.now() < endMs) {
       const found = await this.identity(); // others see it soon, not at once
-      if (found !== null) return found;
+      if (found !== null) return [found, hasWritten];
       await pause(RETRY_FIRST_MS);
     }
     const message = `who was to create the log in ${topic} did not finish: try again`;
