@@ -155,8 +155,11 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
         );
   const follow = (partition: number) => followers.forEach((each) => each.follow(partition));
   const followAll = () => followers.forEach((each) => each.followAll());
-  const viewOf = (name: GroupName) =>
-    new View({ log, group: groups[name], stores: copies ?? stores, partitions });
+  const viewOf = (name: GroupName) => {
+    const follower = followers.find(({ group }) => group === groups[name]);
+    const standing = (partition: number) => follower?.progress(partition);
+    return new View({ log, group: groups[name], stores: copies ?? stores, partitions, standing });
+  };
   const views = ofEachGroup(viewOf);
   const progressOf: ProgressReader = (group, partition) =>
     views[group as GroupName].progress(partition);

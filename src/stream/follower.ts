@@ -8,7 +8,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import type { EventLog } from "../log/event-log.ts";
+import type { EventLog, Progress } from "../log/event-log.ts";
 import { encodeProgress } from "../log/progress-text.ts";
 import { followChangelog, resetIfStale } from "./catch-up.ts";
 import { type Group, tableName } from "./group.ts";
@@ -35,6 +35,8 @@ export class Follower {
   private readonly running = new Map<number, Promise<void>>();
   /** Partitions that were in step once. */
   private readonly caughtUp = new Set<number>();
+  /** Where the copies stand that are open. */
+  private readonly standing = new Map<number, Progress | null>();
   private readonly stopping = new AbortController();
 
   constructor(private readonly options: FollowerOptions) {}
@@ -56,6 +58,11 @@ export class Follower {
   /** A followed partition that was not in step yet; null when all were. */
   get behind(): number | null {
     return [...this.running.keys()].find((each) => !this.caughtUp.has(each)) ?? null;
+  }
+
+  /** Where a copy stands, without a look into its file; undefined while it is not open. */
+  progress(partition: number): Progress | null | undefined {
+    return this.standing.get(partition);
   }
 
   /** Ends every copying, at the next batch of rows. Idempotent. */
@@ -81,6 +88,7 @@ export class Follower {
         });
         await delay(RETRY_MS, signal);
       } finally {
+        this.standing.delete(partition);
         store?.close();
       }
     }
@@ -91,21 +99,25 @@ export class Follower {
     const { log, group } = this.options;
     const { signal } = this.stopping;
     let stands = store.progress();
+    this.standing.set(partition, stands);
     let isOpened = true;
-    while (!signal.aborted) {
+    let heard: Progress | null = null;
+    for (; !signal.aborted; await changes.next()) {
       const to = await log.progress(group.name, partition);
+      if (to === heard && !isOpened) continue; // another partition has moved
+      heard = to;
       const hasMoved = to !== null && (stands === null || !isSame(stands, to));
       if (hasMoved) {
         if (isOpened) resetIfStale(store, EPOCH);
         const place = { log, group: group.name, partition, store, epoch: EPOCH };
         await followChangelog({ ...place, to, signal });
         stands = store.progress();
+        this.standing.set(partition, stands);
       }
       isOpened = false;
       const isNew = !this.caughtUp.has(partition);
       if (!signal.aborted) this.caughtUp.add(partition);
       if (hasMoved || isNew) log.notify();
-      await changes.next();
     }
   }
 }
@@ -142,6 +154,6 @@ class Changes {
   }
 }
 
-function isSame(a: Parameters<typeof encodeProgress>[0], b: typeof a): boolean {
+function isSame(a: Progress, b: Progress): boolean {
   return encodeProgress(a) === encodeProgress(b);
 }

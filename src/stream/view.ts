@@ -51,6 +51,8 @@ export class View {
       readonly group: Group;
       readonly stores: Stores;
       readonly partitions: number;
+      /** Where this process keeps the stores up: as `progress`, or undefined: look there. */
+      readonly standing?: (partition: number) => Progress | null | undefined;
     },
   ) {
     this.stores = Array.from({ length: options.partitions }, () => null);
@@ -113,6 +115,8 @@ export class View {
    * null when nothing is. Rows read afterwards are at least as new.
    */
   progress(partition: number): Progress | null {
+    const standing = this.options.standing?.(partition);
+    if (standing !== undefined) return standing;
     let progress = this.progresses[partition];
     if (progress === undefined) {
       progress = this.store(partition)?.progress() ?? null;

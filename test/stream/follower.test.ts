@@ -49,7 +49,8 @@ async function startOwner() {
 function startView(log: EmbeddedLog, folder: string, nowMs: () => number = () => 0) {
   const stores = new Stores(join(folder, "views"), log.incarnation, nowMs);
   const follower = new Follower({ log, group, stores, partitions: PARTITIONS, delay });
-  const view = new View({ log, group, stores, partitions: PARTITIONS });
+  const standing = (partition: number) => follower.progress(partition);
+  const view = new View({ log, group, stores, partitions: PARTITIONS, standing });
   ends.push(() => view.close());
   ends.push(() => follower.stop());
   const total = (partition: number) => view.get(keyIn(partition), sums)?.total ?? null;
