@@ -77,9 +77,14 @@ async function openOnceReachable(
   },
 ): Promise<App | null> {
   const { waiting, stopping } = options;
+  const stopped = whenAborted(stopping).then(() => null);
   while (!stopping.aborted) {
     try {
-      return await openData(settings, { create: true });
+      const opening = openData(settings, { create: true });
+      const app = await Promise.race([opening, stopped]);
+      // A try takes longer than a stop may: it ends with the process.
+      if (app === null) opening.then((late) => late.close()).catch(() => {});
+      return app;
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       if (waiting === null || code !== "unavailable") throw error;

@@ -14,6 +14,8 @@ const missing = await missingForBroker();
 const TEST_MS = 120_000;
 const ANSWER_WITHIN_MS = 10_000;
 const RECOVERS_WITHIN_MS = 10_000;
+/** All that a stop may take. */
+const STOPS_WITHIN_MS = 5_000;
 const AWAY_MS = 3_000;
 const LOST_ANSWERS = 20;
 /** What was sent is sent again for 8 s, the last time for 5 s. */
@@ -37,6 +39,15 @@ test("a command that finds no broker says so within 10 s, with exit code 1", asy
     expect([code, out]).toEqual([1, ""]);
     expect(err).toMatch(new RegExp(`^error: .*127\\.0\\.0\\.1:${nobody}`, "m"));
   }
+}, TEST_MS);
+
+test("a server that waits for its brokers stops when it is asked to", async () => {
+  await using deployment = new Deployment(`127.0.0.1:${nobody}`);
+  const { program } = await deployment.serveUnready();
+  const startMs = performance.now();
+  const { code, err } = await program.stop();
+  expect([code, err]).toEqual([0, expect.not.stringContaining("not all was finished")]);
+  expect(performance.now() - startMs).toBeLessThan(STOPS_WITHIN_MS);
 }, TEST_MS);
 
 // Skipped: without Java 17 and Maven no broker can be started.
