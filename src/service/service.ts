@@ -16,7 +16,7 @@ import { parseDepositBody, readBody } from "./deposit-body.ts";
 import { addHealthRoutes, type HealthOptions } from "./health.ts";
 import { idempotencyKey } from "./idempotency-key.ts";
 import { type AccessOptions, listening, newRoutes, type Service } from "./listening.ts";
-import { problemResponse } from "./problem.ts";
+import { problemResponse, ServiceError } from "./problem.ts";
 import { afterOf, refuseQuery } from "./query.ts";
 import { SettledReads, type SettledReadsOptions } from "./settled-reads.ts";
 import { WalletAnswers, type WalletAnswersOptions, walletIdOf } from "./wallet-answers.ts";
@@ -41,9 +41,19 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     if (key !== null) answers.lookAgain(position.partition);
     return { walletId, amountMinor, place: formatPosition(position) };
   };
+  let isLoaded = false;
+  const checkNow = (segment: string) => {
+    if (!isLoaded) {
+      // A table that is half loaded would say of a wallet that it is empty.
+      const problem = parts.viewProblem?.() ?? null;
+      if (problem !== null) throw new ServiceError("log_unavailable", problem);
+      isLoaded = true;
+    }
+    return json(answers.of(segment));
+  };
   const check = (c: Context, segment: string) => {
     const after = afterOf(c);
-    return after === null ? json(answers.of(segment)) : checkAfter(c, segment, after);
+    return after === null ? checkNow(segment) : checkAfter(c, segment, after);
   };
   const checkAfter = async (c: Context, segment: string, after: string) => {
     const walletId = walletIdOf(segment);
@@ -82,7 +92,7 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
       const segment = plainCheck(request);
       if (segment === null) return null;
       try {
-        return json(answers.of(segment));
+        return checkNow(segment);
       } catch (error) {
         return problemResponse(error, CHECK);
       }

@@ -128,6 +128,28 @@ describe("readiness", () => {
   });
 });
 
+describe("a service whose copies of the tables are loaded first", () => {
+  test("tells nothing of a wallet before that, and takes deposits all the same", async () => {
+    const { app } = await run();
+    let viewProblem: string | null = "the view of balance is still being brought up to date";
+    const parts = { ...app, processorNames: {}, viewProblem: () => viewProblem };
+    const service = createService(parts, access);
+    const deposited = await ask(service, "POST /deposit", depositBody("alice", "1"));
+    expect(deposited.status).toBe(200);
+    for (const path of ["/check/alice", "/api/check/alice", "/alice/feed"]) {
+      const early = await ask(service, `GET ${path}`);
+      expect([early.status, early.headers.get("retry-after")]).toEqual([503, "1"]);
+      expect(early.json).toMatchObject({ error: viewProblem });
+    }
+    expect((await ask(service, "GET /readyz")).status).toBe(503);
+    const { position } = deposited.json as { position: string };
+    const settled = await ask(service, `GET /check/alice?after=${position}`);
+    expect(settled.json).toMatchObject({ balance: 1 });
+    viewProblem = null;
+    expect((await ask(service, "GET /check/alice")).json).toMatchObject({ balance: 1 });
+  });
+});
+
 describe("the health service", () => {
   test("has the two routes and nothing else", async () => {
     const { app } = await run({ processors: [] });
