@@ -94,6 +94,8 @@ export interface ChangelogRange {
   /** What the group has committed: where the store is to stand. */
   readonly to: Progress;
   readonly signal: AbortSignal;
+  /** After each write: where the store stands now. */
+  readonly onApplied?: (progress: Progress) => void;
 }
 
 /**
@@ -120,6 +122,7 @@ export async function followChangelog(options: ChangelogRange): Promise<void> {
   let pending: EncodedRow[] = [];
   const apply = (after: Progress, isInStep: boolean) => {
     store.apply({ epoch, before, after, rows: pending, isInStep });
+    options.onApplied?.(after);
     before = after;
     pending = [];
   };

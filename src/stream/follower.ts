@@ -108,11 +108,16 @@ export class Follower {
       heard = to;
       const hasMoved = to !== null && (stands === null || !isSame(stands, to));
       if (hasMoved) {
-        if (isOpened) resetIfStale(store, EPOCH);
+        if (isOpened) {
+          resetIfStale(store, EPOCH);
+          this.standing.set(partition, store.progress());
+        }
         const place = { log, group: group.name, partition, store, epoch: EPOCH };
-        await followChangelog({ ...place, to, signal });
-        stands = store.progress();
-        this.standing.set(partition, stands);
+        const onApplied = (progress: Progress) => {
+          stands = progress;
+          this.standing.set(partition, progress);
+        };
+        await followChangelog({ ...place, to, signal, onApplied });
       }
       isOpened = false;
       const isNew = !this.caughtUp.has(partition);
