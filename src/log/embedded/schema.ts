@@ -14,7 +14,7 @@ import { Database } from "bun:sqlite";
 import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { LogError } from "../event-log.ts";
-import { networkFileSystem } from "./network-file-system.ts";
+import { refuseNetworkFolder } from "../network-file-system.ts";
 import { LOCK_WAIT_MS, lockHeldMessage } from "./write-lock.ts";
 
 /** "dpja" in ASCII: tells our files from other SQLite databases. */
@@ -94,14 +94,7 @@ export function openDatabase(options: OpenDatabaseOptions): OpenedDatabase {
 function preparePlace(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true });
-    const fileSystem = networkFileSystem(folder);
-    if (fileSystem !== null) {
-      throw new LogError(
-        "unusable_place",
-        `${folder} is on a network file system (${fileSystem}), where locks do not hold: ` +
-          "choose a folder on a local disk",
-      );
-    }
+    refuseNetworkFolder(folder);
     accessSync(folder, constants.W_OK); // SQLite would only say that it cannot open the file
   } catch (error) {
     throw error instanceof LogError ? error : unusable(folder, error);

@@ -15,7 +15,6 @@ import {
   BATCH_BYTES,
   COMPRESS_FROM_BYTES,
   QUEUE_BYTES,
-  REQUEST_MS,
   RETRY_FIRST_MS,
   RETRY_LAST_MS,
   TRANSACTION_TIMEOUT_MS,
@@ -420,8 +419,8 @@ function isProducersFault(errorCode: number): boolean {
 function outcomeUnknown({ topic, partition }: PartitionBatch, cause: unknown): LogError {
   return new LogError(
     "outcome_unknown",
-    `the broker did not say within ${(APPEND_WITHIN_MS + REQUEST_MS) / 1_000} s whether records ` +
-      `were written to ${topic} partition ${partition}`,
+    `the broker did not say in time whether records were written to ${topic} partition ` +
+      `${partition}`,
     { cause },
   );
 }

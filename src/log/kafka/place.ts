@@ -15,6 +15,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { getLogger } from "@logtape/logtape";
 import { LogError } from "../event-log.ts";
+import { refuseNetworkFolder } from "../network-file-system.ts";
 import type { MemberIds } from "./kafka-log.ts";
 
 export interface PlaceOptions {
@@ -48,9 +49,11 @@ export function takePlace({ folder, clusterId, prefix }: PlaceOptions): Place {
     const place = join(places, String(number));
     try {
       mkdirSync(place, { recursive: true });
+      refuseNetworkFolder(place);
       const lock = tryLock(join(place, LOCK_FILE));
       if (lock !== null) return new LockedPlace(place, lock);
     } catch (error) {
+      if (error instanceof LogError) throw error;
       throw new LogError(
         "unusable_place",
         `${place} cannot be used: ${(error as Error).message}; choose a folder that can be ` +

@@ -9,6 +9,7 @@
  */
 
 import { readFileSync, statfsSync, statSync } from "node:fs";
+import { LogError } from "./event-log.ts";
 
 /** As statfs(2) gives them. */
 const NAMES_BY_TYPE = new Map([
@@ -29,7 +30,7 @@ const NETWORK_OVER_FUSE = new RegExp(
 );
 
 /** Its name; null for a local one. Throws what the system throws for a folder that is not there. */
-export function networkFileSystem(folder: string): string | null {
+function networkFileSystem(folder: string): string | null {
   const type = Number(statfsSync(folder).type) >>> 0;
   if (type !== FUSE_TYPE) return NAMES_BY_TYPE.get(type) ?? null;
   const name = mountedAs(statSync(folder).dev);
@@ -52,4 +53,15 @@ function mountedAs(device: number): string | null {
     return line.split(" - ")[1]?.split(" ", 1)[0] ?? null;
   }
   return null;
+}
+
+/** Throws `unusable_place`. The folder must be there. */
+export function refuseNetworkFolder(folder: string): void {
+  const fileSystem = networkFileSystem(folder);
+  if (fileSystem === null) return;
+  throw new LogError(
+    "unusable_place",
+    `${folder} is on a network file system (${fileSystem}), where locks do not hold: ` +
+      "choose a folder on a local disk",
+  );
 }
