@@ -147,6 +147,37 @@ describe("a follower", () => {
     expect(rowsOf(late.view)).toBe(1);
   });
 
+  test("stands nowhere while a copy is built anew, so that nothing looks settled", async () => {
+    const { log, send } = await startOwner();
+    const folder = temporaryFolder();
+    const first = startView(log, folder, () => 1);
+    first.follower.follow(0);
+    await send(0, 1);
+    await eventually("the sum", () => first.total(0) === 1);
+    await first.follower.stop();
+    const other = startView(log, temporaryFolder());
+    other.follower.follow(0);
+    await send(0, 2);
+    await eventually("the owner's commit", () => other.total(0) === 3);
+    const isReading = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    const slow = Object.assign(Object.create(log) as EmbeddedLog, {
+      async *read(options: Parameters<EmbeddedLog["read"]>[0]) {
+        isReading.resolve();
+        await goOn.promise;
+        yield* log.read(options);
+      },
+    });
+    const late = startView(slow, folder, () => TOMBSTONE_RETENTION_MS);
+    late.follower.follow(0);
+    await isReading.promise;
+    expect(late.total(0)).toBeNull();
+    expect(late.follower.progress(0)).toBeNull();
+    goOn.resolve();
+    await eventually("the next sum", () => late.total(0) === 3);
+    expect(late.follower.progress(0)?.inputs[0]?.nextOffset).toBe(2n);
+  });
+
   test("tells how far it is while it loads a large table", async () => {
     const { log } = await startOwner();
     const isLoaded = Promise.withResolvers<void>();
