@@ -37,6 +37,8 @@ export class Follower {
   private readonly caughtUp = new Set<number>();
   /** Where the copies stand that are open. */
   private readonly standing = new Map<number, Progress | null>();
+  /** Why partitions cannot be followed. */
+  private readonly said = new Map<number, string>();
   private readonly stopping = new AbortController();
 
   constructor(private readonly options: FollowerOptions) {}
@@ -81,11 +83,7 @@ export class Follower {
         store = this.options.stores.open(tableName(group), partition);
         await this.copy(partition, store, changes);
       } catch (error) {
-        logger.warn("{group} partition {partition} is not followed: {error}; trying again", {
-          group: group.name,
-          partition,
-          error,
-        });
+        this.tell(partition, error as Error);
         await delay(RETRY_MS, signal);
       } finally {
         this.standing.delete(partition);
@@ -93,6 +91,17 @@ export class Follower {
       }
     }
     changes.stop();
+  }
+
+  /** Once: it is tried again twice a second, however long it lasts. */
+  private tell(partition: number, { message }: Error): void {
+    if (this.said.get(partition) === message) return;
+    this.said.set(partition, message);
+    logger.warn("{group} partition {partition} is not followed: {message}; trying again", {
+      group: this.options.group.name,
+      partition,
+      message,
+    });
   }
 
   private async copy(partition: number, store: Store, changes: Changes): Promise<void> {
@@ -122,6 +131,7 @@ export class Follower {
       isOpened = false;
       const isNew = !this.caughtUp.has(partition);
       if (!signal.aborted) this.caughtUp.add(partition);
+      this.said.delete(partition);
       if (hasMoved || isNew) log.notify();
     }
   }

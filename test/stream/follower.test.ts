@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { configureSync, type LogRecord as Line, resetSync } from "@logtape/logtape";
 import { type EmbeddedLog, openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import type { LogRecord, Progress } from "../../src/log/event-log.ts";
 import { createEmitter } from "../../src/stream/emitter.ts";
@@ -218,6 +219,41 @@ describe("a follower", () => {
     expect(total(0)).toBeNull();
     isBroken = false;
     await eventually("the sum", () => total(0) === 1);
+  });
+
+  test("says once why it cannot follow, and again when it comes again", async () => {
+    const said: Line[] = [];
+    configureSync({
+      reset: true,
+      sinks: { said: (record) => said.push(record) },
+      loggers: [
+        { category: "stream", sinks: ["said"] },
+        { category: ["logtape", "meta"], lowestLevel: "error" },
+      ],
+    });
+    ends.push(() => resetSync());
+    const { log } = await startOwner();
+    let tries = 0;
+    let isBroken = true;
+    const faulty = Object.assign(Object.create(log) as EmbeddedLog, {
+      progress: async () => {
+        tries += 1;
+        if (isBroken) throw new Error("damaged");
+        return null;
+      },
+    });
+    const { follower } = startView(faulty, temporaryFolder());
+    const lines = () => said.filter(({ properties }) => properties["message"] === "damaged");
+    follower.follow(2);
+    await eventually("ten tries", () => tries > 10);
+    expect(lines()).toHaveLength(1);
+    isBroken = false;
+    await eventually("a step", () => follower.behind === null);
+    isBroken = true;
+    tries = 0;
+    log.notify();
+    await eventually("ten more", () => tries > 10);
+    expect(lines()).toHaveLength(2);
   });
 });
 
