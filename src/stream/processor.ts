@@ -132,7 +132,9 @@ async function runClaim(claim: Claim, options: ClaimRun): Promise<void> {
         message: stopped.error?.message,
       });
       options.log.notify(); // whoever waits for this partition may look why
-      await whenRevoked(claim, stopping);
+      // One that was over with its failure comes again at once, and may fail so again.
+      if (claim.revoked.aborted) await options.delay(RECLAIM_DELAY_MS, stopping);
+      else await whenRevoked(claim, stopping);
     }
   } finally {
     tasks.delete(partition);

@@ -2,8 +2,15 @@ import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from
 import { Database } from "bun:sqlite";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import {
+  type Claim,
+  type EventLog,
+  type JoinOptions,
+  LogError,
+} from "../../src/log/event-log.ts";
 import { defineGroup, input } from "../../src/stream/group.ts";
 import { startProcessor } from "../../src/stream/processor.ts";
+import { Stores } from "../../src/stream/store.ts";
 import type { Faults } from "./faulty-log.ts";
 import { eventually, type Member, sendNumbers, startMember, viewOf } from "./members.ts";
 import { keyIn, numbers, type Sum, sums, tallyGroup, totals } from "./tally.ts";
@@ -256,6 +263,31 @@ describe("a processor", () => {
     expect(owners.map(({ owner }) => owner)).toEqual([null, null]);
   });
 
+  test("waits before it takes a claim again that was over with its failure", async () => {
+    const refusal = new LogError("record_too_large", "the broker takes no such record");
+    const delays: number[] = [];
+    let claims = 0;
+    const claimsOf = async function* ({ signal }: JoinOptions): AsyncGenerator<Claim> {
+      while (!signal.aborted && claims < 3) {
+        claims += 1;
+        const released = Promise.withResolvers<void>();
+        yield failingClaim(claims, { refusal, released: released.resolve });
+        await released.promise;
+      }
+    };
+    const log: Partial<EventLog> = { keepsChangelogs: true, join: claimsOf, notify: () => {} };
+    const processor = startProcessor({
+      log: log as EventLog,
+      group,
+      stores: new Stores(":memory:", "incarnation"),
+      partitions: 1,
+      delay: async (ms) => void delays.push(ms),
+    });
+    await processor.done;
+    expect(claims).toBe(3);
+    expect(delays).toEqual([500, 500, 500]);
+  });
+
   test("ends with what is wrong when its topics are not there", async () => {
     const member = await start(2);
     const nowhere = input({ ...numbers, topic: "nowhere" }, () => {});
@@ -267,3 +299,29 @@ describe("a processor", () => {
     await expect(processor.stop()).rejects.toMatchObject({ code: "unknown_topic" });
   });
 });
+
+/** A claim of a log that ends it with any failure of a commit. */
+function failingClaim(
+  epoch: number,
+  { refusal, released }: { readonly refusal: LogError; readonly released: () => void },
+): Claim {
+  const over = new AbortController();
+  const place = { topic: numbers.topic, partition: 0, offset: 0n };
+  const message = { key: Buffer.from(keyIn(0, 1)), value: numbers.codec.encode(1) };
+  const record = { ...place, ...message, headers: [], timestampMs: 0, checksum: 0 };
+  return {
+    group: group.name,
+    partition: 0,
+    epoch,
+    progress: null,
+    revoked: over.signal,
+    read: async () => [record],
+    // oxlint-disable-next-line require-yield -- nothing is run again
+    async *replay() {},
+    commit: async () => {
+      over.abort();
+      throw refusal;
+    },
+    release: async () => released(),
+  };
+}
