@@ -4,7 +4,7 @@ import type { Bounds, LogRecord } from "../event-log.ts";
 import type { Connections } from "./connections.ts";
 import type { Fetcher, Place } from "./fetcher.ts";
 import { REQUEST_MS } from "./limits.ts";
-import { retrying, typeOf } from "./retry.ts";
+import { atMost, retrying, typeOf, unavailable } from "./retry.ts";
 
 const EARLIEST = -2;
 const LATEST = -1;
@@ -47,11 +47,15 @@ export async function newestRecord(
   }
 }
 
-/** All that is there between two offsets. For small ranges. */
+/**
+ * All that is there between two offsets. For small ranges. Throws `unavailable` when nothing comes
+ * for a request's time: a cursor waits for its broker for as long as that is away.
+ */
 export async function readRange(
   fetcher: Fetcher,
   place: Place,
   { from, until }: { readonly from: bigint; readonly until: bigint },
+  withinMs: number = REQUEST_MS,
 ): Promise<readonly LogRecord[]> {
   const cursor = fetcher.open(place, from);
   const found: LogRecord[] = [];
@@ -59,7 +63,11 @@ export async function readRange(
     while (cursor.nextOffset < until) {
       const records = cursor.take(Number.MAX_SAFE_INTEGER, until);
       found.push(...records);
-      if (records.length === 0 && cursor.nextOffset < until) await cursor.changed();
+      if (records.length > 0 || cursor.nextOffset >= until) continue;
+      if (await atMost(withinMs, cursor.changed())) continue;
+      const { topic, partition } = place;
+      const cause = new Error(fetcher.problem ?? `nothing came within ${withinMs} ms`);
+      throw unavailable(`read offset ${cursor.nextOffset} of ${topic} ${partition}`, cause);
     }
     return found;
   } finally {

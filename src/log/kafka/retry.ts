@@ -48,11 +48,15 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Resolves with the promise, or after so many milliseconds. */
-export async function atMost(ms: number, promise: Promise<unknown>): Promise<void> {
+/** Resolves with the promise, or after so many milliseconds: whether the promise was first. */
+export async function atMost(ms: number, promise: Promise<unknown>): Promise<boolean> {
   const isOver = new AbortController();
-  await Promise.race([promise, pause(ms, isOver.signal)]);
-  isOver.abort();
+  const late = pause(ms, isOver.signal).then(() => false);
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    isOver.abort();
+  }
 }
 
 /** Of the error that lies at the bottom: kafkajs wraps some in "retries exceeded". */

@@ -5,6 +5,7 @@ import type { LogError } from "../../../src/log/event-log.ts";
 import { ByteReader, ByteWriter } from "../../../src/log/kafka/bytes.ts";
 import type { Connections } from "../../../src/log/kafka/connections.ts";
 import { type Cursor, Fetcher } from "../../../src/log/kafka/fetcher.ts";
+import { readRange } from "../../../src/log/kafka/offsets.ts";
 import { READ_AHEAD_BYTES } from "../../../src/log/kafka/limits.ts";
 import { ErrorCode } from "../../../src/log/kafka/wire.ts";
 import { storedBatch } from "./stored-batch.ts";
@@ -107,6 +108,17 @@ test("one who does not read is read ahead for so far, and then left out", async 
   expect(fetches).toBe(ahead);
   expect(cursor.take(1_000)).toHaveLength(ahead);
   await until(cursor, () => fetches > ahead);
+});
+
+test("a range is not waited for for ever while its broker does not serve it", async () => {
+  const answer = { now: { errorCode: ErrorCode.notLeader, end: -1 } as Answer };
+  const { fetcher } = brokersOf(() => answer.now);
+  const range = { from: 0n, until: 2n };
+  const error = await readRange(fetcher, placeOf(0), range, 50).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ code: "unavailable" });
+  expect((error as LogError).message).toContain("offset 0 of events 0");
+  answer.now = holding(["a", "b"], 0);
+  expect(await readRange(fetcher, placeOf(0), range)).toHaveLength(2);
 });
 
 function placeOf(partition: number) {
