@@ -115,6 +115,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   const place = await openPlace({
     kafka: null,
     leavesCheckpoints: false,
+    ownTopics: topologyOf(DEFAULT_DECIMALS).streams.map(({ topic }) => topic),
     ...options,
     defaults: { partitions: String(DEFAULT_PARTITIONS), decimals: String(DEFAULT_DECIMALS) },
     settings: {

@@ -19,6 +19,8 @@ export interface PlaceOptions {
   readonly folder: string;
   /** Null: the log lies in the folder. */
   readonly kafka: (KafkaAccess & { readonly prefix: string }) | null;
+  /** What a log of this program has; see KafkaLogOptions. */
+  readonly ownTopics: readonly string[];
   /** Make the log where there is none. */
   readonly create: boolean;
   /** For a log that is made now, and what the user said: an existing log must agree. */
@@ -84,8 +86,11 @@ async function openCluster(
       copies: storesIn("views"),
       temporaryFolder: place.folder,
       close: async () => {
-        await log.close();
-        place.release();
+        try {
+          await log.close();
+        } finally {
+          place.release();
+        }
       },
     };
   } catch (error) {

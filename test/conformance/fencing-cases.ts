@@ -71,6 +71,7 @@ export function fencingCases(fixture: Fixture): void {
         );
         expect(isArmed).toBe(false);
         expect([at, outcome]).toEqual([at, outcome === "fenced" ? "fenced" : expect.anything()]);
+        if (outcome === "outcome_unknown") continue; // a slow answer: the crash cases have that
         const traces = outcome === "fenced" ? task.noTrace : outcome;
         await eventually(task.traces, traces);
         if (!(await attempt)) expect(await features.usurp(log, fixture.place, claim)).toBe(true);

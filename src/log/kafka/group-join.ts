@@ -52,6 +52,7 @@ async function belong(
   const { host, connections, partitions, topics, group } = options;
   const membership: Membership = new Membership({
     connections,
+    quickConnections: host.connections,
     groupId: host.names.group(group),
     topics: topics.map((topic) => host.names.topic(topic)),
     partitions,

@@ -49,6 +49,8 @@ const DEFAULT_MAX_RECORDS = 2_048;
 export interface KafkaLogOptions extends KafkaAccess {
   /** Before the names of topics, groups and transactional ids. Empty: none. */
   readonly prefix: string;
+  /** Topics that a log of this program has: where they are, `log-meta` must not be missing. */
+  readonly ownTopics?: readonly string[];
   /** Make `log-meta` where there is none. */
   readonly create: boolean;
   /** For a log that is made now. */
@@ -100,6 +102,7 @@ async function openIdentity(
   let identity = await meta.identity();
   if (identity === null) {
     if (!options.create) throw notFound(options);
+    await refuseOrphans(parts, options);
     [identity, wasCreated] = await meta.create({ ...options.defaults, ...options.settings });
   }
   for (const [name, value] of Object.entries(options.settings)) {
@@ -113,6 +116,19 @@ async function openIdentity(
   }
   if (options.isMoving !== true) await refuseUnfinishedMove({ meta: (key) => meta.get(key) });
   return { ...identity, wasCreated };
+}
+
+/** Settings that are made up anew could read every amount there wrongly. */
+async function refuseOrphans(parts: Parts, options: KafkaLogOptions): Promise<void> {
+  const { topics, names, meta } = parts;
+  const found = await topics.describe((options.ownTopics ?? []).map((each) => names.topic(each)));
+  if (found.size === 0) return;
+  if ((await meta.identity()) !== null) return; // another process has just made log and topics
+  throw new LogError(
+    "unusable_place",
+    `the cluster has ${[...found.keys()].join(", ")} but no ${names.meta}, which says how to read ` +
+      "them: restore it, or use another --prefix",
+  );
 }
 
 /** What a log is made of; opened before it is known whether there is one. */

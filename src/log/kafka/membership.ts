@@ -43,6 +43,8 @@ const PASSING_CODES = new Set<LogErrorCode>(["unavailable", "fenced", "closed", 
 export interface MembershipOptions {
   /** Of this group alone: a join may wait for long. */
   readonly connections: Connections;
+  /** For what does not wait. */
+  readonly quickConnections: Connections;
   readonly groupId: string;
   readonly topics: readonly string[];
   readonly partitions: number;
@@ -70,8 +72,15 @@ export class Membership {
   /** Something to tell the group, such as a partition that was let go of. */
   private rejoin = false;
   private heardMs = performance.now();
+  private readonly ended: Promise<void>;
 
-  constructor(private readonly options: MembershipOptions) {}
+  constructor(private readonly options: MembershipOptions) {
+    const { signal } = options;
+    this.ended = new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
 
   /** Until the signal fires; then gives back and leaves. Never throws for an unreachable broker. */
   async run(): Promise<void> {
@@ -80,7 +89,9 @@ export class Membership {
     while (!signal.aborted) {
       try {
         this.joining = this.join();
-        await this.joining;
+        // A join may wait for a member that is stopped: a member that ends does not.
+        await Promise.race([this.joining, this.ended]);
+        if (signal.aborted) break;
         this.joining = null;
         await this.stay();
       } catch (error) {
@@ -147,6 +158,7 @@ export class Membership {
       groupAssignment: isLeader ? this.assignments(joined.members) : [],
     });
     this.heardMs = performance.now();
+    if (signal.aborted) return; // it came too late: this member has left
     const found = MemberAssignment.decode(Buffer.from(memberAssignment));
     this.take(found?.assignment[topics[0] as string] ?? []);
   }
@@ -325,8 +337,9 @@ export class Membership {
     if (formerMemberId !== null) await this.end(formerMemberId);
   }
 
+  /** Not behind a join that is under way: on connections of others. */
   private async end(memberId: string): Promise<void> {
-    const { connections, groupId } = this.options;
+    const { quickConnections: connections, groupId } = this.options;
     try {
       const coordinator = await connections.coordinator("group", groupId);
       await coordinator.leaveGroup({ groupId, memberId });

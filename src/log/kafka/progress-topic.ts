@@ -147,6 +147,7 @@ export class ProgressFollower {
     try {
       for (;;) {
         const last = cursor.take(Number.MAX_SAFE_INTEGER).at(-1);
+        if (this.cursors[partition] !== cursor) return cursor.close(); // another follows by now
         if (last !== undefined) {
           this.newest[partition] = decodeStored(last).progress;
           this.options.onChange();
