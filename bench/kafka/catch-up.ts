@@ -99,9 +99,10 @@ async function whenInStep(deployment: Deployment, kept: Case["kept"]): Promise<v
   };
   for (let partition = 0; partition < partitions; partition += 1) {
     const wanted = (await log.progress(balanceGroup.name, partition))?.changelogOffset ?? null;
+    if (wanted === null) throw new Error(`partition ${partition} has no rows`);
     let store: Store | null = null;
     while ((store = open(deployment, kept, partition)) === null) await wait();
-    while ((store.progress()?.changelogOffset ?? null) !== wanted) await wait();
+    while (store.progress()?.changelogOffset !== wanted) await wait();
     store.close();
   }
 }
