@@ -75,7 +75,12 @@ async function main(): Promise<void> {
     const benchmarks = addresses === null ? BENCHMARKS : kafkaBenchmarks(addresses);
     for (const benchmark of benchmarks.filter(({ name }) => names.includes(name))) {
       const say = (text: string) => console.error(`${benchmark.name}: ${text}`);
-      figures.push(...(await benchmark.run({ runs, isQuick: values.quick, say })));
+      try {
+        figures.push(...(await benchmark.run({ runs, isQuick: values.quick, say })));
+      } catch (error) {
+        say(`failed: ${(error as Error).message}`); // the others' figures are worth having
+        process.exitCode = 1;
+      }
     }
   } finally {
     await cluster?.close();
