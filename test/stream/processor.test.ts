@@ -316,7 +316,6 @@ function failingClaim(
     progress: null,
     revoked: over.signal,
     read: async () => [record],
-    // oxlint-disable-next-line require-yield -- nothing is run again
     async *replay() {},
     commit: async () => {
       over.abort();

@@ -126,8 +126,8 @@ async function refuseOrphans(parts: Parts, options: KafkaLogOptions): Promise<vo
   if ((await meta.identity()) !== null) return; // another process has just made log and topics
   throw new LogError(
     "unusable_place",
-    `the cluster has ${[...found.keys()].join(", ")} but no ${names.meta}, which says how to read ` +
-      "them: restore it, or use another --prefix",
+    `the cluster has ${[...found.keys()].join(", ")} but no ${names.meta}, which says how to ` +
+      "read them: restore it, or use another --prefix",
   );
 }
 
