@@ -8,15 +8,14 @@
 import {
   type Claim,
   type Commit,
-  type InputProgress,
   LogError,
   type LogRecord,
   type NewRecord,
-  type OutputProgress,
   type Progress,
   type ReplayRange,
 } from "../event-log.ts";
 import { inputProgress } from "../input-progress.ts";
+import { progressAfter } from "../progress-after.ts";
 import type { Catalog, PartitionRef } from "./catalog.ts";
 import type { Changes } from "./changes.ts";
 import { ClaimInputs } from "./claim-inputs.ts";
@@ -140,27 +139,11 @@ export class EmbeddedClaim implements Claim {
     const find = ({ topic, partition: of }: NewRecord) => this.host.catalog.find(topic, of);
     const outputRefs = commit.outputs.map(find);
     const rowRefs = rows.map(find);
-    const outputs = new Map<string, OutputProgress>();
-    for (const output of this.current?.outputs ?? []) {
-      outputs.set(`${output.topic}/${output.partition}`, output);
-    }
-    commit.outputs.forEach((output, index) => {
-      const offset = this.host.records.insert(outputRefs[index] as PartitionRef, output);
-      outputs.set(`${output.topic}/${output.partition}`, {
-        topic: output.topic,
-        partition: output.partition,
-        lastOffset: BigInt(offset),
-      });
-    });
-    let changelogOffset = this.current?.changelogOffset ?? null;
-    rows.forEach((row, index) => {
-      changelogOffset = BigInt(this.host.records.insert(rowRefs[index] as PartitionRef, row));
-    });
-    const progress: Progress = {
-      inputs: mergeInputs(this.current?.inputs ?? [], commit.inputs),
-      outputs: [...outputs.values()],
-      changelogOffset,
-    };
+    const insert = (refs: readonly PartitionRef[]) => (record: NewRecord, index: number) =>
+      BigInt(this.host.records.insert(refs[index] as PartitionRef, record));
+    const offsets = commit.outputs.map(insert(outputRefs));
+    const lastRow = rows.map(insert(rowRefs)).at(-1) ?? null;
+    const progress = progressAfter(this.current, commit, { offsets, lastRow });
     this.host.storeProgress(group, partition, progress);
     return progress;
   }
@@ -175,12 +158,4 @@ export class EmbeddedClaim implements Claim {
     const { reader, catalog } = this.host;
     return new ClaimInputs({ ...this.options, reader, catalog, from });
   }
-}
-
-function mergeInputs(
-  before: readonly InputProgress[],
-  moved: readonly InputProgress[],
-): readonly InputProgress[] {
-  const rest = before.filter((each) => !moved.some(({ topic }) => topic === each.topic));
-  return [...rest, ...moved].sort((a, b) => (a.topic < b.topic ? -1 : 1));
 }

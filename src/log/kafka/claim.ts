@@ -17,10 +17,10 @@ import {
   LogError,
   type LogRecord,
   type NewRecord,
-  type OutputProgress,
   type Progress,
 } from "../event-log.ts";
 import { inputProgress } from "../input-progress.ts";
+import { progressAfter } from "../progress-after.ts";
 import type { Step } from "./appender.ts";
 import type { Connections } from "./connections.ts";
 import type { Cursor, Fetcher } from "./fetcher.ts";
@@ -252,21 +252,8 @@ export class KafkaClaim implements Claim {
   }
 
   private after(commit: Commit, offsets: readonly bigint[]): Progress {
-    const { current } = this;
-    const outputs = new Map<string, OutputProgress>();
-    const key = (output: { topic: string; partition: number }) =>
-      `${output.partition}/${output.topic}`;
-    for (const output of current?.outputs ?? []) outputs.set(key(output), output);
-    commit.outputs.forEach((output, index) => {
-      const { topic, partition } = output;
-      outputs.set(key(output), { topic, partition, lastOffset: offsets[index] as bigint });
-    });
-    const lastRow = commit.changelog.length === 0 ? undefined : offsets.at(-1);
-    return {
-      inputs: mergeInputs(current?.inputs ?? [], commit.inputs),
-      outputs: [...outputs.values()],
-      changelogOffset: lastRow ?? current?.changelogOffset ?? null,
-    };
+    const lastRow = commit.changelog.length === 0 ? null : (offsets.at(-1) as bigint);
+    return progressAfter(this.current, commit, { offsets, lastRow });
   }
 
   /** The producer is at its end with any failure, and so is the claim. */
@@ -353,12 +340,4 @@ export class KafkaClaim implements Claim {
     const message = `partition ${this.partition} of ${this.group} was released`;
     return new LogError("fenced", message);
   }
-}
-
-function mergeInputs(
-  before: readonly InputProgress[],
-  moved: readonly InputProgress[],
-): readonly InputProgress[] {
-  const rest = before.filter((each) => !moved.some(({ topic }) => topic === each.topic));
-  return [...rest, ...moved].sort((a, b) => (a.topic < b.topic ? -1 : 1));
 }
