@@ -32,7 +32,8 @@ kafkaTest("each append is there once and in its order, however the line breaks",
   const appender = new Appender({ connections, nowMs: Date.now, step: () => {} });
   const answered: Promise<readonly bigint[]>[] = [];
   // How many requests so many appends make depends on the machine: it goes on until enough broke.
-  for (let index = 0; index < APPENDS || broken <= BREAKS; index += 1) {
+  const hasBrokenEnough = () => broken > BREAKS;
+  for (let index = 0; index < APPENDS || !hasBrokenEnough(); index += 1) {
     answered.push(appender.append([direct.record(index % PARTITIONS, `${index}`)]));
     if (index >= APPENDS || random() < 0.3) await Promise.race(answered.slice(-2));
   }
