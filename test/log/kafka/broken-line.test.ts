@@ -31,7 +31,7 @@ kafkaTest("each append is there once and in its order, however the line breaks",
   const connections = line.connections();
   const appender = new Appender({ connections, nowMs: Date.now, step: () => {} });
   const answered: Promise<readonly bigint[]>[] = [];
-  // How many requests so many appends make depends on the machine: it goes on until enough broke.
+  // How many requests so many appends make depends on the machine: on until enough broke.
   const hasBrokenEnough = () => broken > BREAKS;
   for (let index = 0; index < APPENDS || !hasBrokenEnough(); index += 1) {
     answered.push(appender.append([direct.record(index % PARTITIONS, `${index}`)]));
