@@ -5,7 +5,7 @@ import type { Commit, OutputProgress, Progress } from "./event-log.ts";
 export function progressAfter(
   before: Progress | null,
   commit: Pick<Commit, "inputs" | "outputs">,
-  /** Where the outputs came to stand, in their order, and the last changed row, if there was one. */
+  /** Where the outputs came to stand, in their order; and the last changed row, if any. */
   written: { readonly offsets: readonly bigint[]; readonly lastRow: bigint | null },
 ): Progress {
   const outputs = new Map<string, OutputProgress>();

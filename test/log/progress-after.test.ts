@@ -34,7 +34,7 @@ test("an input that did not move, an output and rows that were not written stay"
   });
 });
 
-test("the last of several outputs to a place counts; places are apart by topic and partition", () => {
+test("the last of several outputs to a place counts, by topic and partition", () => {
   const outputs = [output("out"), output("out", 1), output("out"), output("other")];
   const commit = { inputs: [input("a", 4n)], outputs };
   const written = { offsets: [8n, 0n, 10n, 2n], lastRow: 11n };
