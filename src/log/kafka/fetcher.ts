@@ -13,6 +13,7 @@
 
 import { LogError, type LogRecord } from "../event-log.ts";
 import { type Connections, unknownPartition } from "./connections.ts";
+import { decodeBatches } from "./fetched-batches.ts";
 import {
   FETCH_BYTES,
   FETCH_PARTITION_BYTES,
@@ -23,7 +24,6 @@ import {
   RETRY_FIRST_MS,
   RETRY_LAST_MS,
 } from "./limits.ts";
-import { decodeBatches } from "./record-batch.ts";
 import { isPassing, messageOf, pause } from "./retry.ts";
 import { ErrorCode, fetch, type FetchResult } from "./wire.ts";
 

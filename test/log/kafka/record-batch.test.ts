@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createRequire } from "node:module";
-import { decodeBatches, encodeBatch, recordBytes } from "../../../src/log/kafka/record-batch.ts";
-import { emptyBatch, resealed, storedBatch } from "./stored-batch.ts";
+import { decodeBatches } from "../../../src/log/kafka/fetched-batches.ts";
+import { encodeBatch, recordBytes } from "../../../src/log/kafka/record-batch.ts";
 
 const PLACE = { topic: "events", partition: 3, aborted: [] } as const;
 const NO_PRODUCER = {
@@ -95,126 +95,6 @@ describe("what is written", () => {
   });
 });
 
-describe("aborted records are not handed out", () => {
-  test("when the transaction that began later is aborted first", () => {
-    const batches = [
-      storedBatch({ at: 0, values: ["a"], producer: 1 }),
-      storedBatch({ at: 1, values: ["b"], producer: 2 }),
-      storedBatch({ at: 2, values: ["a"], producer: 1 }),
-      storedBatch({ at: 3, marker: "abort", producer: 2 }),
-      storedBatch({ at: 4, marker: "abort", producer: 1 }),
-      storedBatch({ at: 5, values: ["c"], producer: 2 }),
-    ];
-    expect(offsets(batches, [2, 1], [1, 0])).toEqual([5n]);
-  });
-
-  test("when a fetch starts inside two of them", () => {
-    const batches = [
-      storedBatch({ at: 7, values: ["b"], producer: 2 }),
-      storedBatch({ at: 8, values: ["a"], producer: 1 }),
-      storedBatch({ at: 9, marker: "abort", producer: 1 }),
-      storedBatch({ at: 10, marker: "abort", producer: 2 }),
-      storedBatch({ at: 11, values: ["b"], producer: 2 }),
-    ];
-    expect(offsets(batches, [1, 2], [2, 3])).toEqual([11n]);
-  });
-
-  test("when a record's key is four zero bytes, as an abort marker's", () => {
-    const batches = [
-      storedBatch({ at: 0, values: ["a"], key: FOUR_ZEROS, producer: 1 }),
-      storedBatch({ at: 1, values: ["a"], producer: 1 }),
-      storedBatch({ at: 2, marker: "abort", producer: 1 }),
-      storedBatch({ at: 3, values: ["a"], producer: 1 }),
-    ];
-    expect(offsets(batches, [1, 0])).toEqual([3n]);
-  });
-
-  test("and committed ones with such a key are, of the same producer, too", () => {
-    const batches = [
-      storedBatch({ at: 0, values: ["a"], key: FOUR_ZEROS, producer: 1 }),
-      storedBatch({ at: 1, marker: "commit", producer: 1 }),
-      storedBatch({ at: 2, values: ["b"], producer: 1 }),
-      storedBatch({ at: 3, marker: "abort", producer: 1 }),
-      storedBatch({ at: 4, values: ["c"], key: FOUR_ZEROS }),
-    ];
-    expect(offsets(batches, [1, 2])).toEqual([0n, 4n]);
-  });
-});
-
-describe("the position", () => {
-  test("passes what compaction has emptied, and markers", () => {
-    const marker = storedBatch({ at: 50, marker: "commit", producer: 1 });
-    const found = decoded(Buffer.concat([emptyBatch(10, 49), marker]), 10n);
-    expect(found).toMatchObject({ records: [], nextOffset: 51n, failure: null });
-  });
-
-  test("skips records before it in a batch that begins earlier", () => {
-    const found = decoded(storedBatch({ at: 20, values: ["a", "b", "c"] }), 22n);
-    expect(found.records.map(({ offset }) => offset)).toEqual([22n]);
-    expect(found.nextOffset).toBe(23n);
-  });
-
-  test("stays before a batch that is cut off", () => {
-    const whole = storedBatch({ at: 0, values: ["a"] });
-    const next = storedBatch({ at: 1, values: ["b"] });
-    for (const cut of [1, 20, 61, next.length - 1]) {
-      const found = decoded(Buffer.concat([whole, next.subarray(0, cut)]));
-      expect(found.records).toHaveLength(1);
-      expect(found).toMatchObject({ nextOffset: 1n, failure: null });
-    }
-  });
-});
-
-describe("damage", () => {
-  test("in any bit is found, and what stands before it is handed out", () => {
-    const good = storedBatch({ at: 0, values: ["good"] });
-    const bad = storedBatch({ at: 1, values: ["bad", "worse"] });
-    const after = storedBatch({ at: 3, values: ["good, too"] });
-    for (let at = 16; at < bad.length; at += 1) {
-      const broken = Buffer.from(bad);
-      broken[at] = (broken[at] as number) ^ (1 << (at % 8));
-      const found = decoded(Buffer.concat([good, broken, after]));
-      expect(found.records.map(({ value }) => String(value))).toEqual(["good"]);
-      expect(found.nextOffset).toBe(1n);
-      expect(found.failure?.code).toBe("corrupt");
-      expect(found.failure?.message).toContain("offset 1 of events partition 3");
-    }
-  });
-
-  test("of a length is found, and stops nobody for ever", () => {
-    for (const length of [0x7fffffff, 1_000, 0, -12, -1]) {
-      const broken = storedBatch({ at: 5, values: ["a"] });
-      broken.writeInt32BE(length, 8);
-      expect(decoded(broken, 5n).failure?.code).toBe("corrupt");
-    }
-  });
-
-  test("of what a producer has compressed names the place", () => {
-    const bytes = resealed(storedBatch({ at: 8, values: ["not lz4"] }), { attributes: 3 });
-    expect(decoded(bytes, 8n).failure?.message).toContain("offset 8 of events partition 3");
-  });
-});
-
-test("a record's time is the broker's where the topic has it so, and the producer's else", () => {
-  const bytes = storedBatch({ at: 0, values: ["a"] });
-  expect(decoded(bytes).records[0]?.timestampMs).toBe(1_700_000_000_000);
-  const stamped = resealed(bytes, { attributes: 0x08, maxTimestampMs: 1_800_000_000_000 });
-  expect(decoded(stamped).records[0]?.timestampMs).toBe(1_800_000_000_000);
-});
-
-function decoded(bytes: Buffer, from = 0n) {
-  return decodeBatches(bytes, { ...PLACE, from });
-}
-
-/** Of the records that are handed out; aborted transactions by producer and first offset. */
-function offsets(batches: readonly Buffer[], ...aborted: readonly [number, number][]): bigint[] {
-  const from = (batches[0] as Buffer).readBigInt64BE(0);
-  const transactions = aborted.map(([producer, first]) => ({
-    producerId: BigInt(producer),
-    firstOffset: BigInt(first),
-  }));
-  const place = { ...PLACE, from, aborted: transactions };
-  const { records, failure } = decodeBatches(Buffer.concat(batches), place);
-  expect(failure).toBeNull();
-  return records.map(({ offset }) => offset);
+function decoded(bytes: Buffer) {
+  return decodeBatches(bytes, { ...PLACE, from: 0n });
 }
