@@ -36,6 +36,8 @@ export interface AcceptedDeposit {
 export interface Undecided {
   readonly walletId: string;
   readonly id: string;
+  /** What the client knows the id as: a message names what was sent. */
+  readonly idName: string;
   readonly fingerprint: string;
   readonly position: Position;
 }
@@ -79,7 +81,7 @@ export class Decisions {
   }
 
   /** Of one that is decided. Throws `id_conflict`. */
-  verdict({ walletId, id, fingerprint, position }: Undecided): AcceptedDeposit {
+  verdict({ walletId, id, idName, fingerprint, position }: Undecided): AcceptedDeposit {
     const known = this.known(walletId, id);
     const place = formatPosition(position);
     if (known === null) throw new Error(`deposit ${place} was not counted: see the dead letters`);
@@ -88,8 +90,8 @@ export class Decisions {
     }
     throw new DepositError(
       "id_conflict",
-      `the id "${id}" was used for ${formatPosition(known.position)} with another amount: ` +
-        `this deposit (${place}) is not counted; give it an id of its own`,
+      `the ${idName} "${id}" was used for ${formatPosition(known.position)} with another amount: ` +
+        `this deposit (${place}) is not counted; give it an ${idName} of its own`,
     );
   }
 
@@ -125,7 +127,7 @@ export class Decisions {
       throw new DepositError(
         "undecided",
         `the deposit ${formatPosition(waiting.position)} is written, but the collector has not ` +
-          "decided on it: send it again with the same id, it is counted once",
+          `decided on it: send it again with the same ${waiting.idName}, it is counted once`,
       );
     });
   }

@@ -13,9 +13,9 @@
 
 import type { Deposit } from "../gen/depositaja/v1/deposit_pb.ts";
 import type { Emitter } from "../stream/emitter.ts";
-import { formatPosition, type Position } from "../stream/position.ts";
+import { formatPosition } from "../stream/position.ts";
 import { StreamError } from "../stream/stream-error.ts";
-import { type AcceptedDeposit, type DecisionOptions, Decisions } from "./decisions.ts";
+import { type AcceptedDeposit, type DecisionOptions, Decisions, type Undecided } from "./decisions.ts";
 import {
   acceptedAtProblem,
   amountProblem,
@@ -35,6 +35,8 @@ export interface DepositRequest {
   readonly amountMinor: bigint;
   /** The client's own id, unique for the wallet; null when it gave none. */
   readonly key: string | null;
+  /** What the client knows the key as, for messages; `id` when left out. */
+  readonly keyName?: string;
   /** Event time, Unix milliseconds; now when left out. */
   readonly acceptedAtMs?: number;
 }
@@ -60,7 +62,7 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
   const underWay = new Map<string, Promise<AcceptedDeposit>>();
 
   const submitWithKey = (emission: KeyedEmission): Promise<AcceptedDeposit> => {
-    const { key: walletId, id } = emission;
+    const { key: walletId, id, idName } = emission;
     const fingerprint = depositFingerprint(emission.message);
     const known = decisions.known(walletId, id);
     if (known !== null && known.fingerprint === fingerprint) {
@@ -75,11 +77,11 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
     }
     const outcome = (async () => {
       const position = await options.deposits.emit(emission);
-      const written = { walletId, id, fingerprint, position };
+      const written = { walletId, id, idName, fingerprint, position };
       // A known id stays what it is. A conflict is written all the same, for the dead letters.
       if (known !== null) return decisions.verdict(written);
       return decisions.decide(written).catch((error: unknown) => {
-        throw error instanceof StreamError ? unreadable(position) : error;
+        throw error instanceof StreamError ? unreadable(written) : error;
       });
     })().finally(() => underWay.delete(name));
     underWay.set(name, outcome);
@@ -87,7 +89,7 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
   };
 
   return {
-    submit: async ({ walletId, amountMinor, key, acceptedAtMs }) => {
+    submit: async ({ walletId, amountMinor, key, keyName = "id", acceptedAtMs }) => {
       const nowMs = options.nowMs();
       const timeMs = acceptedAtMs ?? nowMs;
       checkedWalletId(walletId);
@@ -96,7 +98,7 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
       const message = newDeposit({ amountMinor, acceptedAtMs: timeMs });
       if (key !== null) {
         check("invalid_key", depositKeyProblem(key));
-        return submitWithKey({ key: walletId, message, id: key });
+        return submitWithKey({ key: walletId, message, id: key, idName: keyName });
       }
       const position = await options.deposits.emit({ key: walletId, message });
       return { position, isRepeat: false };
@@ -106,11 +108,11 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
 }
 
 /** The deposit is written, so no table's fault may make it look refused. */
-function unreadable(position: Position): DepositError {
+function unreadable({ position, idName }: Undecided): DepositError {
   return new DepositError(
     "undecided",
     `deposit ${formatPosition(position)} is written, but the collector's table cannot be read: ` +
-      "send it again with the same id",
+      `send it again with the same ${idName}`,
   );
 }
 
@@ -118,6 +120,7 @@ interface KeyedEmission {
   readonly key: string;
   readonly message: Deposit;
   readonly id: string;
+  readonly idName: string;
 }
 
 function check(code: DepositErrorCode, problem: string | null): void {

@@ -36,7 +36,8 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     const { walletId, amountText } = parseDepositBody(await readBody(c.req.raw));
     const amountMinor = parseAmount(amountText, parts.decimals);
     const key = idempotencyKey(c.req.raw.headers);
-    const { position } = await parts.submissions.submit({ walletId, amountMinor, key });
+    const keyName = "Idempotency-Key";
+    const { position } = await parts.submissions.submit({ walletId, amountMinor, key, keyName });
     // It is counted: the next check must say so.
     if (key !== null) answers.lookAgain(position.partition);
     return { walletId, amountMinor, place: formatPosition(position) };
