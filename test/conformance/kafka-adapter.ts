@@ -7,6 +7,7 @@ import { Glob } from "bun";
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import type { Claim, EventLog } from "../../src/log/event-log.ts";
 import { Connections, type KafkaAccess } from "../../src/log/kafka/connections.ts";
+import type { GroupWriter } from "../../src/log/kafka/group-writer.ts";
 import { SESSION_MS } from "../../src/log/kafka/limits.ts";
 import { openKafkaLog } from "../../src/log/kafka/kafka-log.ts";
 import type Broker from "kafkajs/src/broker/index.js";
@@ -49,10 +50,11 @@ export const logUnderTest: LogUnderTest = {
       append: ["before send"],
       commit: ["transaction begun", "records written", "before commit"],
     },
-    usurp: async (_log, place, claim: Claim) => {
+    usurp: async (_log, _place, claim: Claim) => {
+      const { own } = claim as unknown as { readonly own: { readonly writer: GroupWriter } };
       const connections = new Connections(await access());
-      const transactionalId = `${place}${claim.group}-${claim.partition}`;
       try {
+        const transactionalId = own.writer.id;
         await openTransactions({ connections, transactionalId, nowMs: Date.now });
         return true;
       } finally {

@@ -1,15 +1,18 @@
 /**
  * A claim on one partition of a group on Kafka.
  *
- *   open: begin under `<group>-<partition>` (the last owner is fenced, what it left open is
- *   aborted) ──> newest progress ──> its epoch + 1 written
- *   commit: outputs, changed rows and progress, in one transaction
+ *   open: begin under `<group>-<partition>` (another that opens it is fenced) ──> the newest
+ *   progress names its writer, which is fenced ──> newest progress ──> this member's writer and
+ *   the next epoch are written
+ *   commit: outputs, changed rows and progress, in a transaction of the member's writer
+ *   release: a progress without a writer, so that the next owner has nobody to fence
  *
  * The progress names the offsets of what it caused, so it follows in a request of its own. But
  * this claim alone writes to its part of the changelog: there it knows the next offset, and a
  * commit of rows alone is one request.
  */
 
+import { getLogger } from "@logtape/logtape";
 import {
   type Claim,
   type Commit,
@@ -21,26 +24,28 @@ import {
 } from "../event-log.ts";
 import { inputProgress } from "../input-progress.ts";
 import { progressAfter } from "../progress-after.ts";
-import type { Step } from "./appender.ts";
 import type { Connections } from "./connections.ts";
 import type { Cursor, Fetcher } from "./fetcher.ts";
+import type { GroupWriter, GroupWriters, Seat } from "./group-writer.ts";
+import { RELEASE_WITHIN_MS } from "./limits.ts";
 import type { TopicNames } from "./names.ts";
 import { readRange, recordBounds, stableBounds } from "./offsets.ts";
 import { encodeStored, newestProgress, type StoredProgress } from "./progress-topic.ts";
-import { unavailable } from "./retry.ts";
-import { openTransactions, type Transactions } from "./transaction.ts";
+import { atMost, unavailable } from "./retry.ts";
+import { openTransactions } from "./transaction.ts";
 
+const logger = getLogger(["log", "kafka"]);
 /** What the end of a transaction takes in a partition that it has written to. */
 const MARKER_OFFSETS = 1n;
 
 export interface ClaimHost {
   readonly names: TopicNames;
   readonly connections: Connections;
-  /** Each partition has its own, or shares it with few. */
-  readonly transactionConnections: readonly Connections[];
+  /** For opening claims, which may take a while. */
+  readonly transactionConnections: Connections;
+  readonly writers: GroupWriters;
   readonly fetcher: Fetcher;
   readonly nowMs: () => number;
-  readonly step: Step;
   /** Sizes, topics and partitions. Throws `record_too_large`, `unknown_topic`. */
   check(records: readonly NewRecord[]): Promise<void>;
 }
@@ -69,21 +74,45 @@ export async function openClaim(
   options: ClaimEvents & { readonly signal: AbortSignal },
 ): Promise<KafkaClaim> {
   const { group, partition } = place;
-  const { names, transactionConnections, fetcher, connections, nowMs } = host;
-  const transactions = await openTransactions({
-    connections: transactionConnections[partition % transactionConnections.length] as Connections,
-    transactionalId: names.transactionalId(group, partition),
-    nowMs,
-    signal: options.signal,
-  });
-  const topic = names.progress(group);
-  const last = await newestProgress(connections, fetcher, { topic, partition });
-  const stored = { epoch: (last?.epoch ?? 0) + 1, progress: last?.progress ?? null };
-  await checkChangelog(host, place, stored.progress);
-  await transactions.begin([{ topic, partition }]);
-  await transactions.write([{ topic, partition, ...encodeStored(stored) }]);
-  await transactions.commit();
-  return new KafkaClaim(host, place, { ...options, transactions, stored });
+  const { names, transactionConnections: connections, writers, nowMs } = host;
+  const transactionalId = names.transactionalId(group, partition);
+  const opener = await openTransactions({ ...options, connections, transactionalId, nowMs });
+  const writer = await writers.current();
+  let claim: KafkaClaim | null = null;
+  const seat = { partition, lost: (error: LogError) => claim?.lost(error) };
+  try {
+    await writer.take(seat);
+    const last = await fenceLast(host, place, writer);
+    const epoch = (last?.epoch ?? 0) + 1;
+    const stored = { epoch, progress: last?.progress ?? null, writer: writer.id };
+    await checkChangelog(host, place, stored.progress);
+    const topic = names.progress(group);
+    await opener.begin([{ topic, partition }]);
+    await opener.write([{ topic, partition, ...encodeStored(stored) }]);
+    await opener.commit();
+    if (writer.isOver) throw unavailable(`claim partition ${partition} of ${group}`, null);
+    claim = new KafkaClaim(host, place, { ...options, writer, seat, stored });
+    return claim;
+  } catch (error) {
+    writer.leave(seat);
+    throw error;
+  }
+}
+
+/**
+ * The newest progress, to which nobody adds any more. Only one that opens the same claim could
+ * have named another writer in between: it has fenced this opener.
+ */
+async function fenceLast(
+  { names, connections, fetcher, writers }: ClaimHost,
+  { group, partition }: ClaimPlace,
+  own: GroupWriter,
+): Promise<StoredProgress | null> {
+  const place = { topic: names.progress(group), partition };
+  const last = await newestProgress(connections, fetcher, place);
+  if (last === null || last.writer === null || last.writer === own.id) return last;
+  await writers.fence(last.writer);
+  return newestProgress(connections, fetcher, place);
 }
 
 /**
@@ -136,7 +165,8 @@ export class KafkaClaim implements Claim {
     private readonly host: ClaimHost,
     private readonly place: ClaimPlace,
     private readonly own: ClaimEvents & {
-      readonly transactions: Transactions;
+      readonly writer: GroupWriter;
+      readonly seat: Seat;
       readonly stored: StoredProgress;
     },
   ) {
@@ -186,20 +216,29 @@ export class KafkaClaim implements Claim {
   }
 
   async commit(commit: Commit): Promise<Progress> {
-    const { host, place, partition, group } = this;
+    const { host, place, partition } = this;
     this.checkInputs(commit.inputs);
     const rows = commit.changelog.map((row) => ({ ...row, topic: place.changelog, partition }));
     const records = [...commit.outputs, ...rows];
     await host.check(records);
     if (this.revoked.aborted && this.isReleased) throw this.over();
-    const topic = host.names.progress(group);
+    const share = {
+      records: host.names.toKafka(records),
+      expected: this.expectedOffsets(commit),
+      progress: (offsets: readonly bigint[]) => this.stored(this.after(commit, offsets)),
+      done: (offsets: readonly bigint[]) => {
+        this.current = this.after(commit, offsets);
+        const lastRow = commit.changelog.length === 0 ? undefined : offsets.at(-1);
+        if (lastRow !== undefined) this.nextRowOffset = lastRow + 1n + MARKER_OFFSETS;
+      },
+      isCommit: true,
+    };
     try {
-      const progress = await this.write(commit, records, topic);
-      this.current = progress;
-      return progress;
+      await this.own.writer.commit(this.own.seat, share);
     } catch (error) {
-      throw this.ended(error);
+      throw this.lost(error);
     }
+    return this.current as Progress;
   }
 
   async release(): Promise<void> {
@@ -207,39 +246,42 @@ export class KafkaClaim implements Claim {
     this.isReleased = true;
     this.revoke();
     this.inputs?.then((cursors) => cursors.forEach((cursor) => cursor.close())).catch(() => {});
+    await atMost(RELEASE_WITHIN_MS, this.renounce());
     this.givenBack.resolve();
     this.own.released(this);
   }
 
-  private async write(
-    commit: Commit,
-    records: readonly NewRecord[],
-    topic: string,
-  ): Promise<Progress> {
-    const { own, host, partition } = this;
-    const { transactions } = own;
-    const named = host.names.toKafka(records);
-    await transactions.begin([...named, { topic, partition }]);
-    host.step("transaction begun");
-    const progressOf = (offsets: readonly bigint[]) => {
-      const progress = this.after(commit, offsets);
-      const stored = encodeStored({ epoch: this.epoch, progress });
-      return { progress, record: { topic, partition, ...stored } };
-    };
-    const expected = this.expectedOffsets(commit);
-    const early = expected === null ? null : progressOf(expected);
-    const written = await transactions.write(early === null ? named : [...named, early.record]);
-    host.step("records written");
-    const offsets = written.slice(0, named.length);
-    const isAsExpected = offsets.every((offset, index) => offset === expected?.[index]);
-    const done = early !== null && isAsExpected ? early : progressOf(offsets);
-    if (done !== early) await transactions.write([done.record]);
-    host.step("before commit");
-    await transactions.commit();
-    host.step("committed");
-    const lastRow = commit.changelog.length === 0 ? undefined : offsets.at(-1);
-    if (lastRow !== undefined) this.nextRowOffset = lastRow + 1n + MARKER_OFFSETS;
-    return done.progress;
+  /** The producer is at its end with any failure, and so are all claims that write through it. */
+  lost(error: unknown): LogError {
+    const failure =
+      error instanceof LogError ? error : unavailable(`commit for ${this.group}`, error);
+    this.revoke();
+    if (failure.code === "fenced") this.own.fenced(this);
+    return failure;
+  }
+
+  /** Where it fails, the next owner fences this member's writer. */
+  private async renounce(): Promise<void> {
+    const { writer, seat } = this.own;
+    try {
+      await writer.commit(seat, {
+        records: [],
+        expected: [],
+        progress: () => this.stored(this.current, null),
+        done: () => {},
+        isCommit: false,
+      });
+    } catch (error) {
+      logger.debug("{group} partition {partition} is given back without a word: {error}", {
+        ...this.place,
+        error,
+      });
+    }
+    writer.leave(seat);
+  }
+
+  private stored(progress: Progress | null, writer: string | null = this.own.writer.id) {
+    return encodeStored({ epoch: this.epoch, progress, writer });
   }
 
   /** Null where others write, too, or nothing was written yet. */
@@ -254,15 +296,6 @@ export class KafkaClaim implements Claim {
   private after(commit: Commit, offsets: readonly bigint[]): Progress {
     const lastRow = commit.changelog.length === 0 ? null : (offsets.at(-1) as bigint);
     return progressAfter(this.current, commit, { offsets, lastRow });
-  }
-
-  /** The producer is at its end with any failure, and so is the claim. */
-  private ended(error: unknown): LogError {
-    const failure =
-      error instanceof LogError ? error : unavailable(`commit for ${this.group}`, error);
-    this.revoke();
-    if (failure.code === "fenced") this.own.fenced(this);
-    return failure;
   }
 
   private checkInputs(inputs: readonly InputProgress[]): void {

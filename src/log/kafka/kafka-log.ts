@@ -1,7 +1,7 @@
 /**
  * The log on Apache Kafka: an EventLog in a cluster's topics, for any number of machines.
  *
- *   append ──> appender (idempotent) ──> topics      commit ──> one transaction a claim
+ *   append ──> appender (idempotent) ──> topics      commit ──> one transaction a member
  *   read, bounds ──> fetcher, without a group        join ──> Kafka's group, one claim a partition
  *
  * Beside the declared topics it keeps `log-meta` and a `<group>-progress` for each group. Commits
@@ -27,12 +27,12 @@ import { Appender, type Step } from "./appender.ts";
 import { Connections, type KafkaAccess, unknownPartition } from "./connections.ts";
 import { Fetcher } from "./fetcher.ts";
 import { joinGroup } from "./group-join.ts";
+import { GroupWriters } from "./group-writer.ts";
 import {
   ABANDON_WITHIN_MS,
   RELEASE_WITHIN_MS,
   REQUEST_MS,
   RETRY_LAST_MS,
-  TRANSACTION_CONNECTIONS,
 } from "./limits.ts";
 import { type LogIdentity, LogMeta, META_SPEC } from "./log-meta.ts";
 import { TopicNames } from "./names.ts";
@@ -280,10 +280,8 @@ export class KafkaLog implements EventLog {
     if (partitions === null) return;
     const { parts } = this;
     const connections = parts.connect();
-    const transactionConnections = Array.from(
-      { length: Math.min(partitions, TRANSACTION_CONNECTIONS) },
-      () => parts.connect(),
-    );
+    const transactionConnections = parts.connect();
+    const { nowMs } = this.options;
     const left = Promise.withResolvers<void>();
     this.joins.add(left.promise);
     try {
@@ -296,9 +294,16 @@ export class KafkaLog implements EventLog {
           names: parts.names,
           connections: parts.connections,
           transactionConnections,
+          writers: new GroupWriters({
+            connections: transactionConnections,
+            idPrefix: parts.names.group(options.group),
+            progressTopic: parts.names.progress(options.group),
+            nowMs,
+            step: this.step,
+            signal,
+          }),
           fetcher: parts.fetcher,
-          nowMs: this.options.nowMs,
-          step: this.step,
+          nowMs,
           check: (records) => this.check(records),
         },
         formerMemberId: this.members?.former(options.group) ?? null,
@@ -307,7 +312,7 @@ export class KafkaLog implements EventLog {
       });
     } finally {
       await parts.disconnect(connections);
-      await Promise.all(transactionConnections.map((each) => parts.disconnect(each)));
+      await parts.disconnect(transactionConnections);
       this.joins.delete(left.promise);
       left.resolve();
     }

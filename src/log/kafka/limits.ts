@@ -46,9 +46,6 @@ export const COMMIT_WITHIN_MS = 8_000;
 export const CONCURRENT_FIRST_MS = 2;
 export const CONCURRENT_LAST_MS = 16;
 
-/** Of a group: a broker serves one request of each at a time, and claims commit side by side. */
-export const TRANSACTION_CONNECTIONS = 8;
-
 /** A member that was not heard of for so long loses its partitions. */
 export const SESSION_MS = 6_000;
 /** Several within a session, and how soon a member hears of a rebalance. */
@@ -71,8 +68,13 @@ export const LOOK_LAST_MS = 64;
 export const FETCH_PARTITION_BYTES = 1_048_576;
 /** Of one fetch. */
 export const FETCH_BYTES = 16_777_216;
-/** Read ahead in one partition until so much is unread. */
+/** Read ahead in one partition until so much is unread, as it came: mostly compressed. */
 export const READ_AHEAD_BYTES = 1_048_576;
+/**
+ * Decompressed for a reader at once, and one batch more at most: records that repeat each other
+ * take a hundred times their compressed bytes, and a process reads dozens of partitions.
+ */
+export const TAKE_BYTES = 4_194_304;
 
 /** Of one partition in one request: below the broker's 1 MB, and what a reader can take. */
 export const BATCH_BYTES = 512_000;

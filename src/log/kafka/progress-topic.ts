@@ -27,22 +27,26 @@ export interface StoredProgress {
   readonly epoch: number;
   /** Null: claimed, but nothing done yet. */
   readonly progress: Progress | null;
+  /** The transactional id of the only producer that may add to it; null: nobody's. */
+  readonly writer: string | null;
 }
 
 export function progressSpec(partitions: number): Omit<TopicSpec, "name"> {
   return { partitions, cleanup: "compact", retentionMs: null };
 }
 
-export function encodeStored({ epoch, progress }: StoredProgress) {
+export function encodeStored({ epoch, progress, writer }: StoredProgress) {
   const text = progress === null ? null : encodeProgress(progress);
-  return { key: KEY, value: Buffer.from(JSON.stringify({ epoch, progress: text })) };
+  return { key: KEY, value: Buffer.from(JSON.stringify({ epoch, writer, progress: text })) };
 }
 
 /** Throws `corrupt` for what no claim has written. */
 export function decodeStored(record: LogRecord): StoredProgress {
   try {
-    const { epoch, progress } = JSON.parse(decoder.decode(record.value ?? new Uint8Array()));
-    return { epoch, progress: progress === null ? null : decodeProgress(progress) };
+    const { epoch, progress, writer } = JSON.parse(
+      decoder.decode(record.value ?? new Uint8Array()),
+    );
+    return { epoch, writer, progress: progress === null ? null : decodeProgress(progress) };
   } catch (cause) {
     const { topic, partition, offset } = record;
     const message = `offset ${offset} of ${topic} partition ${partition} is no progress record`;

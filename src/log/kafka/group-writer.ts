@@ -1,0 +1,218 @@
+/**
+ * The transactional producer of a member of a group: what its claims commit goes out together,
+ * one transaction after another (as in Kafka Streams since KIP-447).
+ *
+ *   claims ──commit──> waiting ──all that wait, one transaction──> topics, changelogs, progress
+ *
+ * Who may write for a partition stands in its progress: a producer's transactional id. The next
+ * owner fences that producer before it reads on. So an id is one producer's, and never used again:
+ * a producer whose transaction fails is at its end, with all claims that write through it.
+ */
+
+import { randomUUID } from "node:crypto";
+import { LogError, type NewRecord } from "../event-log.ts";
+import type { Step } from "./appender.ts";
+import type { Connections } from "./connections.ts";
+import { unavailable } from "./retry.ts";
+import { openTransactions, type Transactions } from "./transaction.ts";
+
+export interface GroupWritersOptions {
+  readonly connections: Connections;
+  /** Before the ids of its producers, such as the group's name in the cluster. */
+  readonly idPrefix: string;
+  readonly progressTopic: string;
+  readonly nowMs: () => number;
+  readonly step: Step;
+  /** Ends tries to open a producer or to fence one. */
+  readonly signal: AbortSignal;
+}
+
+/** The producer that a member has now, and those of others that it has fenced. */
+export class GroupWriters {
+  private opening: Promise<GroupWriter> | null = null;
+  private readonly fenced = new Map<string, Promise<void>>();
+
+  constructor(private readonly options: GroupWritersOptions) {}
+
+  /** A new one once the last has come to its end. Throws `unavailable`. */
+  async current(): Promise<GroupWriter> {
+    for (;;) {
+      const opening = (this.opening ??= this.open());
+      const writer = await opening;
+      if (!writer.isOver) return writer;
+      if (this.opening === opening) this.opening = null;
+    }
+  }
+
+  /**
+   * Resolves when all that the producer of this id has committed can be read, and nothing more can
+   * come from it. Throws `unavailable`.
+   */
+  fence(id: string): Promise<void> {
+    const known = this.fenced.get(id);
+    if (known !== undefined) return known;
+    const fencing = this.begin(id).then(() => {});
+    this.fenced.set(id, fencing);
+    fencing.catch(() => this.fenced.delete(id));
+    return fencing;
+  }
+
+  private async open(): Promise<GroupWriter> {
+    const { idPrefix } = this.options;
+    const id = `${idPrefix}-${randomUUID()}`;
+    try {
+      return new GroupWriter(id, await this.begin(id), this.options);
+    } catch (error) {
+      this.opening = null;
+      throw error;
+    }
+  }
+
+  private begin(transactionalId: string): Promise<Transactions> {
+    return openTransactions({ ...this.options, transactionalId });
+  }
+}
+
+/** What one claim commits. Topics are named as in the cluster. */
+export interface Share {
+  readonly records: readonly NewRecord[];
+  /** Where the records will stand, if that is known: the progress then goes with them. */
+  readonly expected: readonly bigint[] | null;
+  /** The progress that they make, written to the partition's progress. */
+  readonly progress: (offsets: readonly bigint[]) => Pick<NewRecord, "key" | "value">;
+  /** Called at once when all is committed, before anything else is written. */
+  readonly done: (offsets: readonly bigint[]) => void;
+  /** A release is none: tests break only the steps of commits. */
+  readonly isCommit: boolean;
+}
+
+/** The right to commit for one partition, until somebody takes it here or elsewhere. */
+export interface Seat {
+  readonly partition: number;
+  /** The producer is at its end. */
+  readonly lost: (error: LogError) => void;
+}
+
+interface Waiting {
+  readonly seat: Seat;
+  readonly share: Share;
+  readonly ended: PromiseWithResolvers<void>;
+}
+
+export class GroupWriter {
+  private readonly seats = new Map<number, Seat>();
+  private waiting: Waiting[] = [];
+  private running: Promise<void> | null = null;
+  private failure: LogError | null = null;
+
+  constructor(
+    readonly id: string,
+    private readonly transactions: Transactions,
+    private readonly options: Pick<GroupWritersOptions, "progressTopic" | "step">,
+  ) {}
+
+  get isOver(): boolean {
+    return this.failure !== null;
+  }
+
+  /** Who had the partition here before commits nothing more. Resolves when none of it is under way. */
+  async take(seat: Seat): Promise<void> {
+    this.seats.set(seat.partition, seat);
+    while (this.running !== null) await this.running;
+  }
+
+  leave(seat: Seat): void {
+    if (this.holds(seat)) this.seats.delete(seat.partition);
+  }
+
+  /** Shares of one seat are written in their order. Throws what a commit throws. */
+  async commit(seat: Seat, share: Share): Promise<void> {
+    if (this.failure !== null) throw notBegun(this.failure);
+    const ended = Promise.withResolvers<void>();
+    this.waiting.push({ seat, share, ended });
+    this.running ??= this.run();
+    await ended.promise;
+  }
+
+  private holds(seat: Seat): boolean {
+    return this.seats.get(seat.partition) === seat;
+  }
+
+  /** Never rejects. */
+  private async run(): Promise<void> {
+    while (this.waiting.length > 0 && this.failure === null) {
+      const all = this.waiting.splice(0);
+      const batch = all.filter(({ seat }) => this.holds(seat));
+      for (const { seat, ended } of all) if (!this.holds(seat)) ended.reject(taken(seat));
+      try {
+        if (batch.length > 0) await this.write(batch);
+        for (const { ended } of batch) ended.resolve();
+      } catch (error) {
+        this.end(error, batch);
+      }
+    }
+    this.running = null;
+  }
+
+  private async write(batch: readonly Waiting[]): Promise<void> {
+    const { transactions } = this;
+    const { progressTopic: topic } = this.options;
+    const step = batch.some(({ share }) => share.isCommit) ? this.options.step : () => {};
+    const progressOf = ({ seat, share }: Waiting, offsets: readonly bigint[]): NewRecord => ({
+      ...{ topic, partition: seat.partition },
+      ...share.progress(offsets),
+    });
+    const places = batch.map(({ seat: { partition } }) => ({ topic, partition }));
+    await transactions.begin([...batch.flatMap(({ share }) => share.records), ...places]);
+    step("transaction begun");
+    const early = batch.map((each) =>
+      each.share.expected === null ? [] : [progressOf(each, each.share.expected)],
+    );
+    const records = batch.map(({ share }, index) => [
+      ...share.records,
+      ...(early[index] as readonly NewRecord[]),
+    ]);
+    const offsets = parted(records, await transactions.write(records.flat())).map((own, index) =>
+      own.slice(0, batch[index]?.share.records.length),
+    );
+    step("records written");
+    const late = batch.flatMap((each, index) => {
+      const own = offsets[index] as readonly bigint[];
+      return isEqual(own, each.share.expected) ? [] : [progressOf(each, own)];
+    });
+    if (late.length > 0) await transactions.write(late);
+    step("before commit");
+    await transactions.commit();
+    step("committed");
+    batch.forEach(({ share }, index) => share.done(offsets[index] as readonly bigint[]));
+  }
+
+  /** What was not begun is not written; of the batch, the error says what is known. */
+  private end(cause: unknown, batch: readonly Waiting[]): void {
+    const error = cause instanceof LogError ? cause : unavailable(`commit as ${this.id}`, cause);
+    this.failure = error;
+    for (const { ended } of batch) ended.reject(error);
+    for (const { ended } of this.waiting.splice(0)) ended.reject(notBegun(error));
+    for (const { lost } of this.seats.values()) lost(error);
+    this.seats.clear();
+  }
+}
+
+function isEqual(offsets: readonly bigint[], expected: readonly bigint[] | null): boolean {
+  return expected !== null && offsets.every((offset, index) => offset === expected[index]);
+}
+
+/** One list for each of the lists, of its length. */
+function parted<T>(lists: readonly (readonly unknown[])[], all: readonly T[]): (readonly T[])[] {
+  let from = 0;
+  return lists.map(({ length }) => all.slice(from, (from += length)));
+}
+
+function notBegun(failure: LogError): LogError {
+  if (failure.code === "fenced") return failure;
+  return unavailable("begin a commit after one that failed", failure);
+}
+
+function taken({ partition }: Seat): LogError {
+  return new LogError("fenced", `partition ${partition} was claimed anew: this claim is over`);
+}
