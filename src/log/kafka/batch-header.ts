@@ -6,6 +6,7 @@
  * Source: the Kafka protocol guide.
  */
 
+import { LogError } from "../event-log.ts";
 import { ByteReader } from "./bytes.ts";
 import { crc32c } from "./crc32c.ts";
 
@@ -76,4 +77,17 @@ export function checkBatch(batch: StoredBatch, bytes: Buffer, at: number): void 
   if (batch.size < HEADER_BYTES || crc32c(covered) !== batch.crc) {
     throw new Error("it does not match its CRC");
   }
+}
+
+export function corruptBatch(
+  offset: bigint,
+  { topic, partition }: { readonly topic: string; readonly partition: number },
+  cause: Error,
+): LogError {
+  return new LogError(
+    "corrupt",
+    `the batch at offset ${offset} of ${topic} partition ${partition} cannot be read: ` +
+      `${cause.message}; restore the broker's copy from a replica`,
+    { cause },
+  );
 }

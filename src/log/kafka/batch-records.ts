@@ -1,7 +1,7 @@
 /**
  * The records within a batch: decompressed, and in the order in which they stand.
  *
- *   batch ──decompress──> records at or behind an offset
+ *   batch ──decodeBatch──> records at or behind an offset
  *
  * Headers keep their order, which kafkajs's decoder loses.
  *
@@ -10,20 +10,33 @@
 
 import type { Headers, LogRecord } from "../event-log.ts";
 import { recordChecksum } from "../record-checksum.ts";
-import { CODEC_MASK, LOG_APPEND_TIME, type StoredBatch } from "./batch-header.ts";
+import { CODEC_MASK, corruptBatch, LOG_APPEND_TIME, type StoredBatch } from "./batch-header.ts";
 import { ByteReader } from "./bytes.ts";
 import { decompress } from "./codecs.ts";
 
 const NO_BYTES = new Uint8Array();
 const decoder = new TextDecoder();
 
-export function readRecords(
+/** Those at or behind an offset. Throws `corrupt`, naming topic, partition and offset. */
+export function decodeBatch(
   batch: StoredBatch,
+  place: { readonly topic: string; readonly partition: number; readonly from: bigint },
+): { readonly records: readonly LogRecord[]; readonly decodedBytes: number } {
+  try {
+    const body = decompress(batch.attributes & CODEC_MASK, batch.payload);
+    return { records: readRecords(batch, body, place), decodedBytes: body.length };
+  } catch (cause) {
+    throw corruptBatch(batch.baseOffset, place, cause as Error);
+  }
+}
+
+function readRecords(
+  batch: StoredBatch,
+  body: Buffer,
   { topic, partition, from }: { readonly topic: string; partition: number; from: bigint },
-  records: LogRecord[],
-): void {
-  if (batch.lastOffset < from || batch.count === 0) return; // compaction leaves empty ones
-  const reader = new ByteReader(decompress(batch.attributes & CODEC_MASK, batch.payload));
+): LogRecord[] {
+  const records: LogRecord[] = [];
+  const reader = new ByteReader(body);
   const isAppendTime = (batch.attributes & LOG_APPEND_TIME) !== 0;
   for (let left = batch.count; left > 0; left -= 1) {
     const end = reader.varint() + reader.at;
@@ -43,6 +56,7 @@ export function readRecords(
     const checksum = recordChecksum({ key, value, headers });
     records.push({ topic, partition, offset, key, value, headers, timestampMs, checksum });
   }
+  return records;
 }
 
 function readBytes(reader: ByteReader): Uint8Array | null {

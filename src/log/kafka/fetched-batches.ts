@@ -1,7 +1,7 @@
 /**
- * The batches that a fetch brings, as a reader of committed records takes them.
+ * The batches that a fetch brings: which of them hold committed records, not yet decompressed.
  *
- *   bytes ──decodeBatches──> committed records, next offset
+ *   bytes ──committedBatches──> batches (batch-records.ts decodes them), next offset
  *
  * What kafkajs's decoder leaves out stands here: the CRC is checked, aborted transactions are
  * told by control batches alone (a key of four zero bytes is data), and a batch without records
@@ -10,31 +10,31 @@
  * Source: Kafka's CompletedFetch, whose rule for aborted records it follows.
  */
 
-import { LogError, type LogRecord } from "../event-log.ts";
+import type { LogError } from "../event-log.ts";
 import {
   checkBatch,
   CONTROL,
+  corruptBatch,
   HEADER_BYTES,
   readBatch,
   type StoredBatch,
   TRANSACTIONAL,
 } from "./batch-header.ts";
-import { readRecords } from "./batch-records.ts";
 import { ByteReader } from "./bytes.ts";
 import type { AbortedTransaction } from "./wire.ts";
 
 const ABORT_MARKER = 0;
 
-export interface Decoded {
-  readonly records: LogRecord[];
+export interface FetchedBatches {
+  /** Each with a record at or behind the asked offset, unless compaction took just those. */
+  readonly batches: readonly StoredBatch[];
   /** Behind the last whole batch, whatever it held; the asked offset where there is none. */
   readonly nextOffset: bigint;
   /** `corrupt`, naming topic, partition and offset: what stands before it is good. */
   readonly failure: LogError | null;
 }
 
-/** The committed records at or behind an offset. */
-export function decodeBatches(
+export function committedBatches(
   bytes: Buffer,
   place: {
     readonly topic: string;
@@ -42,43 +42,29 @@ export function decodeBatches(
     readonly from: bigint;
     readonly aborted: readonly AbortedTransaction[];
   },
-): Decoded {
-  const records: LogRecord[] = [];
+): FetchedBatches {
+  const batches: StoredBatch[] = [];
   const aborted = new AbortedProducers(place.aborted);
   let nextOffset = place.from;
   let at = 0;
   while (bytes.length - at >= HEADER_BYTES) {
     const batch = readBatch(bytes, at);
     if (at + batch.size > bytes.length) break; // cut off: it comes whole with the next fetch
-    const good = records.length;
     try {
       checkBatch(batch, bytes, at);
-      if (!aborted.skips(batch)) readRecords(batch, place, records);
+      const isWanted = !aborted.skips(batch) && batch.lastOffset >= place.from;
+      if (isWanted && batch.count > 0) batches.push(batch); // compaction leaves empty ones
     } catch (cause) {
-      records.length = good;
-      const failure = corrupt(batch.baseOffset, place, cause as Error);
-      return { records, nextOffset, failure };
+      const failure = corruptBatch(batch.baseOffset, place, cause as Error);
+      return { batches, nextOffset, failure };
     }
     if (batch.lastOffset >= nextOffset) nextOffset = batch.lastOffset + 1n;
     at += batch.size;
   }
   const isStuck = at === 0 && bytes.length > 0; // the broker sends the first one whole (KIP-74)
   const cause = isStuck ? new Error("its length is wrong") : null;
-  const failure = cause && corrupt(place.from, place, cause);
-  return { records, nextOffset, failure };
-}
-
-function corrupt(
-  offset: bigint,
-  { topic, partition }: { readonly topic: string; readonly partition: number },
-  cause: Error,
-): LogError {
-  return new LogError(
-    "corrupt",
-    `the batch at offset ${offset} of ${topic} partition ${partition} cannot be read: ` +
-      `${cause.message}; restore the broker's copy from a replica`,
-    { cause },
-  );
+  const failure = cause && corruptBatch(place.from, place, cause);
+  return { batches, nextOffset, failure };
 }
 
 /** Whose records are aborted at a place of the partition. */

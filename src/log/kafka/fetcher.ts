@@ -1,7 +1,7 @@
 /**
  * Reads partitions without a group: each cursor from its own offset, ahead of who reads it.
  *
- *   cursors ──one fetch a leader──> batches ──decode──> each cursor's buffer ──take──> reader
+ *   cursors ──one fetch a leader──> batches ──> each cursor's ReadAhead ──take──> reader
  *
  * A cursor that is new or behind is asked for at once, on connections of their own; one that has
  * reached the end waits in a long fetch together with all others. While it waits for the next of
@@ -13,7 +13,7 @@
 
 import { LogError, type LogRecord } from "../event-log.ts";
 import { type Connections, unknownPartition } from "./connections.ts";
-import { decodeBatches } from "./fetched-batches.ts";
+import { committedBatches, type FetchedBatches } from "./fetched-batches.ts";
 import {
   FETCH_BYTES,
   FETCH_PARTITION_BYTES,
@@ -24,6 +24,7 @@ import {
   RETRY_FIRST_MS,
   RETRY_LAST_MS,
 } from "./limits.ts";
+import { ReadAhead, type Taken } from "./read-ahead.ts";
 import { isPassing, messageOf, pause } from "./retry.ts";
 import { ErrorCode, fetch, type FetchResult } from "./wire.ts";
 
@@ -117,9 +118,7 @@ export class Cursor {
   /** When it was asked for last. */
   askedMs = 0;
   failure: LogError | null = null;
-  private records: LogRecord[] = [];
-  private taken = 0;
-  private bufferedBytes = 0;
+  private readonly ahead: ReadAhead;
   /** Called when there may be something to take, or it has failed. */
   onChange: () => void = () => {};
 
@@ -128,11 +127,13 @@ export class Cursor {
     /** Where the next fetch begins. */
     public fetchOffset: bigint,
     private readonly onMode: () => void,
-  ) {}
+  ) {
+    this.ahead = new ReadAhead(place, fetchOffset);
+  }
 
   /** The offset of the next record, or the first that may have one. */
   get nextOffset(): bigint {
-    return this.records[this.taken]?.offset ?? this.fetchOffset;
+    return this.ahead.nextOffset ?? this.fetchOffset;
   }
 
   /** Resolves with the next change; for one who waits at a time. */
@@ -142,36 +143,34 @@ export class Cursor {
     });
   }
 
-  /** What is there, below an offset. Throws what it has failed with, once nothing is left. */
+  /**
+   * What is there, below an offset; not all of it when that is large, and then `onChange` follows.
+   * Throws what it has failed with, once nothing is left.
+   */
   take(maxRecords: number, until: bigint | null = null): LogRecord[] {
-    let end = Math.min(this.taken + maxRecords, this.records.length);
-    if (until !== null) {
-      while (end > this.taken && (this.records[end - 1] as LogRecord).offset >= until) end -= 1;
-    }
-    const from = this.taken;
-    if (end === from) {
-      if (this.failure !== null && from === this.records.length) throw this.failure;
-      return [];
-    }
-    const records = this.records.slice(from, end);
-    this.taken = end;
-    if (end === this.records.length) {
-      this.records = [];
-      this.taken = 0;
-      this.bufferedBytes = 0;
-      if (this.mode === "full") this.become("behind");
-    }
+    const { records, isCut } = this.takeAhead(maxRecords, until);
+    if (records.length === 0 && this.failure !== null && this.ahead.isEmpty) throw this.failure;
+    if (isCut) queueMicrotask(() => this.onChange());
+    if (this.ahead.isEmpty && this.mode === "full") this.become("behind");
     return records;
   }
 
+  private takeAhead(maxRecords: number, until: bigint | null): Taken {
+    try {
+      return this.ahead.take(maxRecords, until);
+    } catch (error) {
+      this.close(); // what stands behind the damage is not wanted
+      throw error;
+    }
+  }
+
   /** What a fetch has brought. */
-  deliver(records: readonly LogRecord[], nextOffset: bigint, bytes: number): void {
+  deliver(batches: FetchedBatches["batches"], nextOffset: bigint): void {
     const hasMoved = nextOffset > this.fetchOffset;
     this.fetchOffset = nextOffset;
-    for (const record of records) this.records.push(record);
-    this.bufferedBytes += bytes;
     if (this.mode === "closed") return;
-    if (this.bufferedBytes >= READ_AHEAD_BYTES && records.length > 0) this.become("full");
+    this.ahead.push(batches);
+    if (this.ahead.bytes >= READ_AHEAD_BYTES) this.become("full");
     else if (!hasMoved && this.mode === "behind") this.become("tailing");
     else if (this.mode === "tailing") this.onMode(); // it may come with the next long fetch
     if (!hasMoved) return;
@@ -319,7 +318,8 @@ class FetchLoop {
         this.connections.forget(topic);
         return false;
     }
-    const { records, nextOffset, failure } = decodeBatches(result.records, {
+    const bytes = Buffer.from(result.records); // of its own: the answer holds other partitions'
+    const { batches, nextOffset, failure } = committedBatches(bytes, {
       topic,
       partition,
       from,
@@ -327,7 +327,7 @@ class FetchLoop {
     });
     const end = result.lastStableOffset; // compaction may leave nothing before it
     const isGap = isNothing && end > nextOffset;
-    cursor.deliver(records, isGap ? end : nextOffset, result.records.length);
+    cursor.deliver(batches, isGap ? end : nextOffset);
     if (failure !== null) cursor.fail(failure); // once what stands before it is taken
     return true;
   }

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { decodeBatches } from "../../../src/log/kafka/fetched-batches.ts";
+import type { LogRecord } from "../../../src/log/event-log.ts";
+import { decodeBatch } from "../../../src/log/kafka/batch-records.ts";
+import { committedBatches } from "../../../src/log/kafka/fetched-batches.ts";
+import type { AbortedTransaction } from "../../../src/log/kafka/wire.ts";
 import { emptyBatch, resealed, storedBatch } from "./stored-batch.ts";
 
-const PLACE = { topic: "events", partition: 3, aborted: [] } as const;
 const FOUR_ZEROS = Buffer.alloc(4);
 
 describe("aborted records are not handed out", () => {
@@ -101,7 +103,7 @@ describe("damage", () => {
 
   test("of what a producer has compressed names the place", () => {
     const bytes = resealed(storedBatch({ at: 8, values: ["not lz4"] }), { attributes: 3 });
-    expect(decoded(bytes, 8n).failure?.message).toContain("offset 8 of events partition 3");
+    expect(() => decoded(bytes, 8n)).toThrow("offset 8 of events partition 3");
   });
 });
 
@@ -112,8 +114,13 @@ test("a record's time is the broker's where the topic has it so, and the produce
   expect(decoded(stamped).records[0]?.timestampMs).toBe(1_800_000_000_000);
 });
 
-function decoded(bytes: Buffer, from = 0n) {
-  return decodeBatches(bytes, { ...PLACE, from });
+/** As a reader meets it: the batches, each decoded in turn, up to the first failure. */
+function decoded(bytes: Buffer, from = 0n, aborted: readonly AbortedTransaction[] = []) {
+  const place = { topic: "events", partition: 3, from, aborted };
+  const { batches, nextOffset, failure } = committedBatches(bytes, place);
+  const records: LogRecord[] = [];
+  for (const batch of batches) records.push(...decodeBatch(batch, place).records);
+  return { records, nextOffset, failure };
 }
 
 /** Of the records that are handed out; aborted transactions by producer and first offset. */
@@ -123,8 +130,7 @@ function offsets(batches: readonly Buffer[], ...aborted: readonly [number, numbe
     producerId: BigInt(producer),
     firstOffset: BigInt(first),
   }));
-  const place = { ...PLACE, from, aborted: transactions };
-  const { records, failure } = decodeBatches(Buffer.concat(batches), place);
+  const { records, failure } = decoded(Buffer.concat(batches), from, transactions);
   expect(failure).toBeNull();
   return records.map(({ offset }) => offset);
 }

@@ -6,9 +6,9 @@ import { ByteReader, ByteWriter } from "../../../src/log/kafka/bytes.ts";
 import type { Connections } from "../../../src/log/kafka/connections.ts";
 import { type Cursor, Fetcher } from "../../../src/log/kafka/fetcher.ts";
 import { readRange } from "../../../src/log/kafka/offsets.ts";
-import { READ_AHEAD_BYTES } from "../../../src/log/kafka/limits.ts";
+import { READ_AHEAD_BYTES, TAKE_BYTES } from "../../../src/log/kafka/limits.ts";
 import { ErrorCode } from "../../../src/log/kafka/wire.ts";
-import { storedBatch } from "./stored-batch.ts";
+import { resealed, storedBatch } from "./stored-batch.ts";
 
 interface Asked {
   readonly broker: number;
@@ -93,6 +93,38 @@ test("what stands before a damaged batch is read first", async () => {
   expect(await taken(cursor, 1)).toEqual(["good"]);
   const error = await taken(cursor, 1).catch((thrown: unknown) => thrown);
   expect((error as LogError).code).toBe("corrupt");
+});
+
+test("what is fetched is not decoded before it is taken", async () => {
+  // Right by its CRC, and of a codec whose bytes these are not.
+  const odd = resealed(storedBatch({ at: 1, values: ["odd"] }), { attributes: 3 });
+  const bytes = Buffer.concat([storedBatch({ at: 0, values: ["good"] }), odd]);
+  const { fetcher } = brokersOf(() => ({ bytes, end: 2 }));
+  const cursor = fetcher.open(placeOf(0), 0n);
+  await until(cursor, () => cursor.fetchOffset === 2n);
+  expect(cursor.failure).toBeNull();
+  expect(cursor.take(10).map(({ value }) => String(value))).toEqual(["good"]);
+  expect(() => cursor.take(10)).toThrow("the batch at offset 1 of events partition 0");
+  expect(cursor.nextOffset).toBe(1n);
+});
+
+test("what was compressed well is handed out in parts, and none is waited for", async () => {
+  const values = Array.from({ length: 12 }, () => "x".repeat(TAKE_BYTES / 4));
+  const { fetcher } = brokersOf(({ offset }) => {
+    const left = values.slice(offset).map((value, index) =>
+      storedBatch({ at: offset + index, values: [value], compressFromBytes: 0 }),
+    );
+    return { bytes: Buffer.concat(left), end: values.length };
+  });
+  const cursor = fetcher.open(placeOf(0), 0n);
+  const parts: number[] = [];
+  while (cursor.nextOffset < values.length) {
+    const change = cursor.changed();
+    const { length } = cursor.take(values.length);
+    if (length > 0) parts.push(length);
+    if (cursor.nextOffset < values.length) await change;
+  }
+  expect(parts).toEqual([4, 4, 4]);
 });
 
 test("one who does not read is read ahead for so far, and then left out", async () => {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { createRequire } from "node:module";
-import { decodeBatches } from "../../../src/log/kafka/fetched-batches.ts";
+import { readBatch } from "../../../src/log/kafka/batch-header.ts";
+import { decodeBatch } from "../../../src/log/kafka/batch-records.ts";
 import { encodeBatch, recordBytes } from "../../../src/log/kafka/record-batch.ts";
 
-const PLACE = { topic: "events", partition: 3, aborted: [] } as const;
 const NO_PRODUCER = {
   producerId: -1n,
   producerEpoch: -1,
@@ -96,5 +96,5 @@ describe("what is written", () => {
 });
 
 function decoded(bytes: Buffer) {
-  return decodeBatches(bytes, { ...PLACE, from: 0n });
+  return decodeBatch(readBatch(bytes, 0), { topic: "events", partition: 3, from: 0n });
 }
