@@ -15,7 +15,12 @@ import type { Deposit } from "../gen/depositaja/v1/deposit_pb.ts";
 import type { Emitter } from "../stream/emitter.ts";
 import { formatPosition } from "../stream/position.ts";
 import { StreamError } from "../stream/stream-error.ts";
-import { type AcceptedDeposit, type DecisionOptions, Decisions, type Undecided } from "./decisions.ts";
+import {
+  type AcceptedDeposit,
+  type DecisionOptions,
+  Decisions,
+  type Undecided,
+} from "./decisions.ts";
 import {
   acceptedAtProblem,
   amountProblem,
