@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import { logPath } from "../../src/log/embedded/schema.ts";
@@ -55,6 +55,17 @@ describe("the embedded log's folder", () => {
     expect(refusal({ folder, create: false }).code).toBe("not_found");
     expect(existsSync(folder)).toBe(false);
     expect(readdirSync(dirname(folder))).toEqual([]);
+  });
+
+  test("is not made of an empty file by a command that only wants to look", async () => {
+    const folder = newFolder();
+    mkdirSync(folder);
+    writeFileSync(logPath(folder), "");
+    expect(refusal({ folder, create: false }).code).toBe("not_found");
+    expect(readdirSync(folder)).toEqual(["log.db"]);
+    expect(statSync(logPath(folder)).size).toBe(0);
+    await (await logUnderTest.open(folder)).close(); // whoever may make one makes it there
+    expect(statSync(logPath(folder)).size).toBeGreaterThan(0);
   });
 
   test("holds no write-ahead log and no lock once the log is closed", async () => {

@@ -78,9 +78,7 @@ export function openDatabase(options: OpenDatabaseOptions): OpenedDatabase {
   const isMemory = options.folder === ":memory:";
   const path = isMemory ? ":memory:" : logPath(options.folder);
   const isThere = !isMemory && existsSync(path);
-  if (!isThere && !options.create) {
-    throw new LogError("not_found", `no log in ${options.folder}: name its folder, or create one`);
-  }
+  if (!isThere && !options.create) throw notFound(options.folder);
   if (!isMemory) preparePlace(options.folder);
   const database = connect(path);
   try {
@@ -99,6 +97,10 @@ function preparePlace(folder: string): void {
   } catch (error) {
     throw error instanceof LogError ? error : unusable(folder, error);
   }
+}
+
+function notFound(folder: string): LogError {
+  return new LogError("not_found", `no log in ${folder}: name its folder, or create one`);
 }
 
 function unusable(folder: string, cause: unknown): LogError {
@@ -135,6 +137,8 @@ function prepare(database: Database, options: OpenDatabaseOptions) {
   const applicationId = pragma(database, "application_id");
   const version = pragma(database, "user_version");
   const isEmpty = pragma(database, "schema_version") === 0;
+  // A file of no bytes: touched, or left by somebody who was about to make a log there.
+  if (isEmpty && !options.create) throw notFound(options.folder);
   if (!isEmpty && (applicationId !== APPLICATION_ID || version !== FORMAT_VERSION)) {
     throw new LogError(
       "format_mismatch",
