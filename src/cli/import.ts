@@ -4,7 +4,7 @@
  *   file or pipe ──> app.importDeposits ──settled──> how many were new, repeats and conflicts
  */
 
-import { existsSync } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { App } from "../app.ts";
 import { formatDecimal } from "../money.ts";
@@ -47,8 +47,9 @@ export function importCommand() {
         if (flags.skipBad === "") {
           throw new UsageError('--skip-bad is "": it must be the path of a file');
         }
-        if (path !== "-" && !existsSync(path)) {
-          throw new CommandError(`${resolve(path)} is not there: name a file, or - for a pipe`);
+        const problem = path === "-" ? null : fileProblem(path);
+        if (problem !== null) {
+          throw new CommandError(`${resolve(path)} ${problem}: name a file, or - for a pipe`);
         }
         const app = await openData(settings, { create: true });
         try {
@@ -60,6 +61,18 @@ export function importCommand() {
         }
       }),
     );
+}
+
+/** Asked before a folder is made for the data. Null when it can be read, or seems so. */
+function fileProblem(path: string): string | null {
+  try {
+    if (statSync(path).isDirectory()) return "is a folder";
+    accessSync(path, constants.R_OK);
+    return null;
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    return code === "ENOENT" ? "is not there" : `cannot be read (${message})`;
+  }
 }
 
 async function importInto(

@@ -1,5 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -189,6 +196,20 @@ describe("import", () => {
     expect(code).toBe(1);
     expect(err).toContain(`${join(folder, "none.csv")} is not there`);
     expect(existsSync(data)).toBeFalse();
+  }, TEST_MS);
+
+  test("makes no folder for a file that cannot be read", async () => {
+    symlinkSync("loop.csv", join(folder, "loop.csv"));
+    const refused: [path: string, why: string][] = [
+      [folder, "is a folder: name a file, or - for a pipe"],
+      [join(file("plain", ""), "below.csv"), "cannot be read (ENOTDIR"],
+      ["loop.csv", "cannot be read (ELOOP"],
+    ];
+    for (const [path, why] of refused) {
+      const { code, err } = await run([path]);
+      expect({ path, code, err }).toEqual({ path, code: 1, err: expect.stringContaining(why) });
+      expect(existsSync(data)).toBeFalse();
+    }
   }, TEST_MS);
 });
 
