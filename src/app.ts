@@ -60,7 +60,7 @@ export const PROCESSOR_NAMES = Object.fromEntries(
 
 export interface AppOptions
   extends Pick<PlaceOptions, "folder" | "create" | "nowMs">,
-    Partial<Pick<PlaceOptions, "kafka" | "leavesCheckpoints">> {
+    Partial<Pick<PlaceOptions, "kafka" | "leavesCheckpoints" | "purpose">> {
   /** Said explicitly by the user: an existing log must agree. */
   readonly partitions?: number;
   readonly decimals?: number;
@@ -115,6 +115,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   const place = await openPlace({
     kafka: null,
     leavesCheckpoints: false,
+    purpose: "command",
     ownTopics: topologyOf(DEFAULT_DECIMALS).streams.map(({ topic }) => topic),
     ...options,
     defaults: { partitions: String(DEFAULT_PARTITIONS), decimals: String(DEFAULT_DECIMALS) },

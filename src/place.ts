@@ -14,6 +14,9 @@ import { openKafkaLog } from "./log/kafka/kafka-log.ts";
 import { takePlace } from "./log/kafka/place.ts";
 import { Stores } from "./stream/store.ts";
 
+/** A command comes and goes; what runs for long must find its stores again. */
+export type Purpose = "process" | "serve" | "command";
+
 export interface PlaceOptions {
   /** The data folder, or ":memory:". */
   readonly folder: string;
@@ -30,6 +33,8 @@ export interface PlaceOptions {
   readonly nowMs: () => number;
   /** Another thread of this process moves the log's WAL. */
   readonly leavesCheckpoints: boolean;
+  /** Which copies of stores it finds again, beside a cluster: those of the same purpose. */
+  readonly purpose: Purpose;
 }
 
 export interface PlacedLog extends EventLog {
@@ -76,7 +81,8 @@ async function openCluster(
   const log = await openKafkaLog({ ...options, ...kafka });
   try {
     const { clusterId } = log;
-    const place = takePlace({ folder: options.folder, clusterId, prefix: kafka.prefix });
+    const { folder, purpose } = options;
+    const place = takePlace({ folder, clusterId, prefix: kafka.prefix, purpose });
     log.keepMemberIds(place);
     const storesIn = (name: string) =>
       new Stores(join(place.folder, name), log.incarnation, nowMs);

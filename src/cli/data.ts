@@ -5,7 +5,7 @@
  */
 
 import { accessSync, constants, statSync } from "node:fs";
-import type { App } from "../app.ts";
+import type { App, openApp as OpenApp } from "../app.ts";
 import type { KafkaSettings } from "./kafka-settings.ts";
 import { note } from "./output.ts";
 import { quote, startedAs } from "./started-as.ts";
@@ -30,6 +30,11 @@ export interface DataSettings {
   readonly decimals?: number | null;
 }
 
+type OpeningOptions = Pick<
+  Parameters<typeof OpenApp>[0],
+  "create" | "leavesCheckpoints" | "purpose"
+>;
+
 /** Opens data that must be there, and closes it again. Throws CommandError when it is not. */
 export async function withData<T>(
   settings: DataSettings,
@@ -46,7 +51,7 @@ export async function withData<T>(
 /** Opens the folder; says so when it was made. Throws CommandError when it is not there. */
 export async function openData(
   { data, kafka, partitions = null, decimals = null }: DataSettings,
-  options: { readonly create: boolean; readonly leavesCheckpoints?: boolean },
+  options: OpeningOptions,
 ): Promise<App> {
   const problem = folderProblem(data);
   if (problem !== null) {

@@ -42,7 +42,7 @@ export function processCommand() {
         if (wanted.length === 0) {
           throw new UsageError(`say which processors: ${listOf(allProcessors)}, or --all`);
         }
-        const app = await openData(settings, { create: true });
+        const app = await openData(settings, { create: true, purpose: "process" });
         try {
           announceData(app, settings);
           const { health } = settings;

@@ -32,7 +32,7 @@ export async function runProcessingWorker(): Promise<void> {
     const { data, kafka, logLevel } = workerData as WorkerSettings;
     await setUpLogging(logLevel);
     const { allProcessors } = await import("./processor-names.ts");
-    const app = await openData({ data, kafka }, { create: false });
+    const app = await openData({ data, kafka }, { create: false, purpose: "process" });
     const processors = app.startProcessors(allProcessors);
     const stopped = new Promise<void>((resolve) => port.once("message", () => resolve()));
     tell({ kind: "ready" });

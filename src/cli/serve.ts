@@ -80,7 +80,7 @@ async function openOnceReachable(
   const stopped = whenAborted(stopping).then(() => null);
   while (!stopping.aborted) {
     try {
-      const opening = openData(settings, { create: true });
+      const opening = openData(settings, { create: true, purpose: "serve" });
       const app = await Promise.race([opening, stopped]);
       // A try takes longer than a stop may: it ends with the process.
       if (app === null) opening.then((late) => late.close()).catch(() => {});

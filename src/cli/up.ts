@@ -32,7 +32,8 @@ export function upCommand() {
   return newCommand(OPTIONS).action((flags: object) =>
     runWith(OPTIONS, flags, async ({ settings, logLevel, stopping }) => {
       checkAccess(settings);
-      const app = await openData(settings, { create: true, leavesCheckpoints: true });
+      const opening = { create: true, leavesCheckpoints: true, purpose: "serve" } as const;
+      const app = await openData(settings, opening);
       try {
         announceData(app, settings);
         const server = startServing(app, settings);

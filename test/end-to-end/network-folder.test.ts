@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { takePlace } from "../../src/log/kafka/place.ts";
 import { Running, run, temporaryFolder, until } from "./program.ts";
 
 const TEST_MS = 60_000;
@@ -44,6 +45,18 @@ test.skipIf(reason !== "")(`a network file system is refused by its name${reason
           "choose a folder on a local disk\n",
       });
     }
+    // Beside a cluster a process locks a folder, too.
+    const taking = () =>
+      takePlace({ folder: place, clusterId: "cluster", prefix: "", purpose: "process" });
+    expect(taking).toThrow(
+      expect.objectContaining({
+        code: "unusable_place",
+        message:
+          `${join(place, "kafka/cluster/_/0")} is on a network file system (fuse.sshfs), where ` +
+          "locks do not hold: choose a folder on a local disk",
+      }),
+    );
+    expect(readdirSync(join(place, "kafka/cluster/_/0"))).toEqual([]);
   } finally {
     Bun.spawnSync(["umount", "--lazy", place]);
   }

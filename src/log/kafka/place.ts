@@ -1,12 +1,14 @@
 /**
  * A folder that one process has for itself: its stores, and its ids in the cluster's groups.
  *
- *   data folder ──cluster, prefix──> first free of 0, 1, 2, ... ──locked──> place
+ *   data folder ──cluster, prefix──> first of 0, 1, 2, ... that is free
+ *                                    and was nobody's or of its purpose ──locked──> place
  *
  * Several processes run from one data folder, each in a place of its own; one that starts again
- * takes the first free place, and finds there what was left. The lock is SQLite's on a file of its
- * own, so that the system releases it however the process ends. Nothing else opens that file: on
- * POSIX a process that closes a file loses all its locks on it.
+ * takes the first free place, and finds there what was left. A place keeps its purpose, so that a
+ * short command never costs a process that starts again what it had. The lock is SQLite's on a file
+ * of its own, so that the system releases it however the process ends. Nothing else opens that
+ * file: on POSIX a process that closes a file loses all its locks on it.
  */
 
 import { Database } from "bun:sqlite";
@@ -25,6 +27,8 @@ export interface PlaceOptions {
   readonly clusterId: string;
   /** Empty: none. */
   readonly prefix: string;
+  /** What the process does; places are found again by processes of the same purpose alone. */
+  readonly purpose: string;
 }
 
 export interface Place extends MemberIds {
@@ -40,17 +44,18 @@ const MAX_PLACES = 1_000;
 const WITHOUT_PREFIX = "_";
 const LOCK_FILE = "lock.db";
 const MEMBERS_FILE = "members.json";
+const PURPOSE_FILE = "purpose";
 const logger = getLogger(["log", "kafka"]);
 
 /** Throws LogError `unusable_place` when the folder cannot be written. */
-export function takePlace({ folder, clusterId, prefix }: PlaceOptions): Place {
+export function takePlace({ folder, clusterId, prefix, purpose }: PlaceOptions): Place {
   const places = join(folder, "kafka", folderName(clusterId), prefix || WITHOUT_PREFIX);
   for (let number = 0; number < MAX_PLACES; number += 1) {
     const place = join(places, String(number));
     try {
       mkdirSync(place, { recursive: true });
       refuseNetworkFolder(place);
-      const lock = tryLock(join(place, LOCK_FILE));
+      const lock = lockFor(purpose, place);
       if (lock !== null) return new LockedPlace(place, lock);
     } catch (error) {
       if (error instanceof LogError) throw error;
@@ -66,6 +71,38 @@ export function takePlace({ folder, clusterId, prefix }: PlaceOptions): Place {
     "unusable_place",
     `all ${MAX_PLACES} folders in ${places} are in use: choose another data folder`,
   );
+}
+
+/** Null when it is another's, or was one for another purpose. */
+function lockFor(purpose: string, place: string): Database | null {
+  const path = join(place, PURPOSE_FILE);
+  // Without its lock: whoever it belongs to may be starting again just now, and must get it.
+  if ((readText(path) ?? purpose) !== purpose) return null;
+  const lock = tryLock(join(place, LOCK_FILE));
+  if (lock === null) return null;
+  const found = readText(path); // once more: two may have met here
+  if (found === purpose) return lock;
+  if (found === null) {
+    replaceFile(path, purpose);
+    return lock;
+  }
+  lock.close();
+  return null;
+}
+
+/** Null where there is nothing, or nothing that was written whole. */
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8") || null;
+  } catch {
+    return null;
+  }
+}
+
+/** At once: a reader finds the old or the new. */
+function replaceFile(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
 }
 
 /** Null when another process, or another part of this one, has it. */
@@ -107,9 +144,8 @@ class LockedPlace implements Place {
     if (id === null) this.current.delete(group);
     else this.current.set(group, id);
     try {
-      const path = join(this.folder, MEMBERS_FILE);
-      writeFileSync(`${path}.new`, JSON.stringify(Object.fromEntries(this.current)));
-      renameSync(`${path}.new`, path); // at once: a reader finds the old or the new
+      const text = JSON.stringify(Object.fromEntries(this.current));
+      replaceFile(join(this.folder, MEMBERS_FILE), text);
     } catch (error) {
       // No more is lost than time: after a kill the group waits for a session to end.
       logger.debug("{group}: the member's id is not kept: {error}", { group, error });

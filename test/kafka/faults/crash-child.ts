@@ -61,7 +61,7 @@ async function run(task: CrashTask): Promise<void> {
     ),
   );
   const [{ clusterId, incarnation }] = logs as [KafkaLog];
-  const place = takePlace({ folder, clusterId, prefix });
+  const place = takePlace({ folder, clusterId, prefix, purpose: "process" });
   const apply = Store.prototype.apply;
   Store.prototype.apply = function (this: Store, change) {
     apply.call(this, change);

@@ -3,7 +3,7 @@
 import { takePlace } from "../../../src/log/kafka/place.ts";
 
 const [folder = "", id = ""] = process.argv.slice(2);
-const place = takePlace({ folder, clusterId: "cluster", prefix: "" });
+const place = takePlace({ folder, clusterId: "cluster", prefix: "", purpose: "test" });
 place.remember("words", id);
 process.stdout.write(`${place.folder}\n`);
 setInterval(() => place.folder, 60_000);

@@ -7,7 +7,8 @@ import { removeFoldersAfterEach, temporaryFolder } from "../../stream/temporary-
 removeFoldersAfterEach();
 
 function taking(options: Partial<PlaceOptions> = {}) {
-  const all = { folder: temporaryFolder(), clusterId: "cluster", prefix: "", ...options };
+  const place = { clusterId: "cluster", prefix: "", purpose: "test" };
+  const all = { folder: temporaryFolder(), ...place, ...options };
   return { ...all, take: () => takePlace(all) };
 }
 
@@ -24,10 +25,40 @@ test("each takes the first free folder, and makes it where there is none", () =>
   for (const place of [one, next, three]) place.release();
 });
 
+test("a place is found again by its own purpose alone", () => {
+  const folder = temporaryFolder();
+  const take = (purpose: string) => taking({ folder, purpose }).take();
+  const name = (place: { readonly folder: string }) => relative(folder, place.folder).slice(-1);
+  const first = take("process");
+  first.remember("words", "member-1");
+  const server = take("serve");
+  expect([name(first), name(server)]).toEqual(["0", "1"]);
+  first.release();
+  // The process is away, and commands come and go: one after another, and two at once.
+  const commands = [take("command"), take("command")];
+  expect(commands.map(name)).toEqual(["2", "3"]);
+  const again = take("process");
+  expect([name(again), again.former("words")]).toEqual(["0", "member-1"]);
+  for (const each of [...commands, server, again]) each.release();
+  expect(name(take("command"))).toBe("2");
+  expect(name(take("serve"))).toBe("1");
+});
+
+test("a purpose that was left half written is none", () => {
+  const { folder, take } = taking();
+  const first = take();
+  first.release();
+  writeFileSync(join(first.folder, "purpose"), "");
+  const other = taking({ folder, purpose: "other" }).take();
+  expect(other.folder).toBe(first.folder);
+  other.release();
+  expect(take().folder).not.toBe(first.folder);
+});
+
 test("clusters and prefixes have folders of their own", () => {
   const folder = temporaryFolder();
   const of = (clusterId: string, prefix: string) => {
-    const place = takePlace({ folder, clusterId, prefix });
+    const place = takePlace({ folder, clusterId, prefix, purpose: "test" });
     place.release();
     return relative(folder, place.folder);
   };
@@ -76,7 +107,7 @@ test("what was left half written is nothing", () => {
     expect(next.former("words")).toBe("member");
     next.release();
   }
-  expect(readdirSync(first.folder).toSorted()).toEqual(["lock.db", "members.json"]);
+  expect(readdirSync(first.folder).toSorted()).toEqual(["lock.db", "members.json", "purpose"]);
 });
 
 test("an id that cannot be kept is no failure", () => {
