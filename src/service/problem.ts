@@ -129,6 +129,9 @@ function knownProblem(error: unknown): Omit<Problem, "status"> | null {
     const message = "a table cannot be read now: try again later";
     return { code: "store_unavailable", message };
   }
+  if (error instanceof StreamError && error.code === "closed") {
+    return { code: "log_unavailable", message: error.message };
+  }
   if (!(error instanceof LogError)) return null;
   const { message } = error;
   switch (error.code) {

@@ -11,6 +11,8 @@ export type StreamErrorCode =
   | "bad_topology"
   /** A callback emitted to a stream, or touched a row kind, that its group does not declare. */
   | "undeclared"
+  /** The view was closed. */
+  | "closed"
   /** What was waited for did not come in time. */
   | "not_settled"
   /** A callback threw: its partition stands at that record. */

@@ -5,7 +5,8 @@
  *
  * On a log whose stores lie on this host a view opens their files: no copy, nothing to load, and
  * what an owner has flushed is seen at once. It never blocks an owner. A store that is not there
- * yet reads as empty; one that was deleted is left for the one that is built in its place.
+ * yet reads as empty; one that was deleted is left for the one that is built in its place. Once it
+ * is closed every read throws StreamError `closed`: nobody would close what it opened.
  */
 
 import type { EventLog, Progress } from "../log/event-log.ts";
@@ -21,6 +22,7 @@ import { type IdRow, idCodec, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { endOfPrefix, keyPrefix, rowKey, splitRowKey, toLatin1 } from "./row-key.ts";
 import type { Store, Stores } from "./store.ts";
+import { StreamError } from "./stream-error.ts";
 
 /** More than the versions that one file can have had. */
 const VERSIONS_OF_A_FILE = 2 ** 32;
@@ -44,6 +46,7 @@ export class View {
   /** How often a store was opened. */
   private readonly openings: number[];
   private readonly stopListening: () => void;
+  private isClosed = false;
 
   constructor(
     private readonly options: {
@@ -115,6 +118,7 @@ export class View {
    * null when nothing is. Rows read afterwards are at least as new.
    */
   progress(partition: number): Progress | null {
+    this.assertOpen();
     const standing = this.options.standing?.(partition);
     if (standing !== undefined) return standing;
     let progress = this.progresses[partition];
@@ -135,13 +139,22 @@ export class View {
     return (this.openings[partition] as number) * VERSIONS_OF_A_FILE + version;
   }
 
+  /** Idempotent. */
   close(): void {
+    this.isClosed = true;
     this.stopListening();
     for (const store of this.stores) store?.close();
     this.stores.fill(null);
   }
 
+  private assertOpen(): void {
+    if (!this.isClosed) return;
+    const { name } = this.options.group;
+    throw new StreamError("closed", `the view of ${name} is closed: open it again`);
+  }
+
   private store(partition: number): Store | null {
+    this.assertOpen();
     const open = this.stores[partition] ?? null;
     if (open !== null && (this.inPlace[partition] || !open.isReplaced())) {
       this.inPlace[partition] = true;

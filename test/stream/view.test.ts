@@ -52,6 +52,7 @@ function make(place: string) {
     done += 1;
     owner.apply({
       epoch: 1,
+      inStepMs: null,
       before: placeAfter(done - 1),
       after: placeAfter(done) as Progress,
       rows: changes.map(([kind, value, subKey = "", of = key]) => [
@@ -151,6 +152,30 @@ describe.each(["in memory", "on disk"])("a view of stores %s", (place) => {
   });
 });
 
+test("is over once it is closed: no read opens a store again", () => {
+  const { stores, open, write } = make("on disk");
+  write(open(), [notes, "hello"]);
+  expect([view.get(key, notes), view.progress(1)?.changelogOffset]).toEqual(["hello", null]);
+  let opened = 0;
+  const openForReading = stores.openForReading.bind(stores);
+  stores.openForReading = (...place) => {
+    opened += 1;
+    return openForReading(...place);
+  };
+  view.close();
+  for (const read of [
+    () => view.get(key, notes),
+    () => view.read(key, (rows) => rows.get(notes)),
+    () => view.id(key, { topic: "numbers", id: "a" }),
+    () => [...view.scan(1, notes)],
+    () => view.progress(1),
+    () => view.version(1),
+  ]) {
+    expect(read).toThrow(expect.objectContaining({ name: "StreamError", code: "closed" }));
+  }
+  expect(opened).toBe(0);
+});
+
 test("leaves a store that was deleted for the one that is built in its place", () => {
   const { stores, log, open, write } = make("on disk");
   const old = open();
@@ -166,6 +191,7 @@ test("leaves a store that was deleted for the one that is built in its place", (
   const anew = open();
   anew.apply({
     epoch: 1,
+    inStepMs: null,
     before: null,
     after: {
       inputs: [{ topic: "numbers", nextOffset: 7n, checksum: 1 }],
