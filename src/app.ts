@@ -149,11 +149,13 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
   await log.ensureTopics(topicSpecs(topology, { partitions, keepsChangelogs }));
 
   const { nowMs, delay } = options;
+  const monotonicMs = () => performance.now();
   const followers =
     copies === null
       ? []
       : topology.groups.map(
-          (group) => new Follower({ log, group, stores: copies, partitions, delay }),
+          (group) =>
+            new Follower({ log, group, stores: copies, partitions, delay, monotonicMs }),
         );
   const follow = (partition: number) => followers.forEach((each) => each.follow(partition));
   const followAll = () => followers.forEach((each) => each.followAll());
@@ -168,7 +170,6 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
   const deposits = createEmitter({ log, stream: depositStream, partitions });
   const flagWallet = createEmitter({ log, stream: flagWalletStream, partitions });
   const onChange = (listener: () => void) => log.onChange(listener);
-  const monotonicMs = () => performance.now();
   const startProcessors: App["startProcessors"] = (names, own = {}) =>
     names.map((name) => {
       const group = groups[PROCESSOR_NAMES[name]];

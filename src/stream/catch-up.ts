@@ -11,19 +11,17 @@
 import type { Claim, EventLog, LogRecord, Progress } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
 import { encodeProgress } from "../log/progress-text.ts";
+import { resetIfStale } from "./in-step.ts";
 import type { RecordRunner } from "./record-runner.ts";
 import { refusedBetween } from "./refused-before.ts";
 import { toLatin1 } from "./row-key.ts";
 import type { Store } from "./store.ts";
 import { ruleFailed, StreamError } from "./stream-error.ts";
 import type { EncodedRow, TaskRows } from "./task-rows.ts";
-import { TOMBSTONE_RETENTION_MS } from "./topology.ts";
 
 const MAX_BATCH_RECORDS = 2_048;
 /** Records between two turns of the event loop, for a rule that takes 10 ms a record. */
 const SLICE_RECORDS = 64;
-/** A store out of step for longer than half the time that tombstones are kept is built anew. */
-const STORE_LIFE_MS = TOMBSTONE_RETENTION_MS / 2;
 /** Rows or records between two transactions of the store. */
 const FLUSH_EVERY_RECORDS = 8_192;
 
@@ -31,6 +29,8 @@ export interface CatchUp {
   readonly claim: Claim;
   /** What the group has committed: where the store is to stand. */
   readonly to: Progress | null;
+  /** When that was surely the newest, by the store's clock. */
+  readonly toMs: number;
   readonly store: Store;
   readonly rows: TaskRows;
   readonly runner: RecordRunner;
@@ -42,24 +42,30 @@ export interface CatchUp {
  * `store_mismatch`, `store_fenced`, `rule_failed`.
  */
 export async function catchUp(options: CatchUp): Promise<void> {
-  const { claim, store, log, to } = options;
+  const { claim, store, log, to, toMs } = options;
+  const { group, partition, epoch, revoked: signal } = claim;
   const from = store.progress();
   if (from !== null) checkNotAhead(store, from, to);
-  if (to === null || isSame(from, to)) return;
+  if (to === null) return;
+  if (isSame(from, to)) {
+    // Nothing was done meanwhile, however long that was: it has missed nothing.
+    if (log.keepsChangelogs) store.stamp({ epoch, at: to, inStepMs: toMs });
+    return;
+  }
   if (!log.keepsChangelogs) return runAgain(options, from, to);
-  const { group, partition, epoch, revoked: signal } = claim;
   resetIfStale(store, epoch);
-  await followChangelog({ log, group, partition, store, epoch, to, signal });
+  await followChangelog({ log, group, partition, store, epoch, to, toMs, signal });
 }
 
 async function runAgain(options: CatchUp, from: Progress | null, to: Progress): Promise<void> {
-  const { claim, store, rows, runner } = options;
+  const { claim, toMs: inStepMs, store, rows, runner } = options;
   let flushed = from;
   let reached = from;
   let recordsSinceFlush = 0;
   const flush = (after: Progress) => {
     const before = flushed;
-    rows.flush((encoded) => store.apply({ epoch: claim.epoch, before, after, rows: encoded }));
+    const { epoch } = claim;
+    rows.flush((encoded) => store.apply({ epoch, before, after, rows: encoded, inStepMs }));
     flushed = after;
     recordsSinceFlush = 0;
   };
@@ -93,22 +99,16 @@ export interface ChangelogRange {
   readonly epoch: number;
   /** What the group has committed: where the store is to stand. */
   readonly to: Progress;
+  /** When that was surely the newest, by the store's clock. */
+  readonly toMs: number;
   readonly signal: AbortSignal;
   /** After each write: where the store stands now. */
   readonly onApplied?: (progress: Progress) => void;
 }
 
-/**
- * For a store that is opened and not in step: after too long the changelog may have dropped
- * tombstones of rows that it still has.
- */
-export function resetIfStale(store: Store, epoch: number): void {
-  if (store.mayMissTombstones(STORE_LIFE_MS)) store.reset(epoch);
-}
-
 /** Brings a store to a progress by the rows that changed; half-way where the signal fires. */
 export async function followChangelog(options: ChangelogRange): Promise<void> {
-  const { log, group, partition, store, epoch, to, signal } = options;
+  const { log, group, partition, store, epoch, to, toMs, signal } = options;
   let before = store.progress();
   const { inputs = [], changelogOffset = null } = before ?? {};
   if (changelogOffset !== null && changelogOffset > (to.changelogOffset ?? -1n)) {
@@ -121,7 +121,9 @@ export async function followChangelog(options: ChangelogRange): Promise<void> {
   }
   let pending: EncodedRow[] = [];
   const apply = (after: Progress, isInStep: boolean) => {
-    store.apply({ epoch, before, after, rows: pending, isInStep });
+    // One that is begun misses no tombstone that is dropped later.
+    const inStepMs = isInStep || before === null ? toMs : null;
+    store.apply({ epoch, before, after, rows: pending, inStepMs });
     options.onApplied?.(after);
     before = after;
     pending = [];

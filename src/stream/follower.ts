@@ -10,12 +10,16 @@
 import { getLogger } from "@logtape/logtape";
 import type { EventLog, Progress } from "../log/event-log.ts";
 import { encodeProgress } from "../log/progress-text.ts";
-import { followChangelog, resetIfStale } from "./catch-up.ts";
+import { followChangelog } from "./catch-up.ts";
+import { Changes } from "./changes.ts";
 import { type Group, tableName } from "./group.ts";
+import { keepStamped, resetIfStale } from "./in-step.ts";
 import type { Store, Stores } from "./store.ts";
 
 /** Before a partition that could not be followed is tried again. */
 const RETRY_MS = 500;
+/** Rows that are to come take no longer, and their broker no longer to answer. */
+const STALL_MS = 5_000;
 /** A copy has no owner but its place, which one process has. */
 const EPOCH = 0;
 
@@ -29,6 +33,15 @@ export interface FollowerOptions {
   readonly partitions: number;
   /** Resolves after so many milliseconds, or when the signal fires. */
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly monotonicMs: () => number;
+}
+
+/** A followed partition whose copy gets no rows, although there may be new ones. */
+export interface NotFollowed {
+  readonly partition: number;
+  readonly reason: string;
+  /** Since its last rows, or since it was in step. */
+  readonly forMs: number;
 }
 
 export class Follower {
@@ -37,7 +50,9 @@ export class Follower {
   private readonly caughtUp = new Set<number>();
   /** Where the copies stand that are open. */
   private readonly standing = new Map<number, Progress | null>();
-  /** Why partitions cannot be followed. */
+  /** Since when copies get no rows, and why where that is known. */
+  private readonly outOfStep = new Map<number, OutOfStep>();
+  /** What was logged of partitions that cannot be followed. */
   private readonly said = new Map<number, string>();
   private readonly stopping = new AbortController();
 
@@ -59,7 +74,18 @@ export class Follower {
 
   /** A followed partition that was not in step yet; null when all were. */
   get behind(): number | null {
+    if (this.caughtUp.size === this.running.size) return null;
     return [...this.running.keys()].find((each) => !this.caughtUp.has(each)) ?? null;
+  }
+
+  /** In order. They are tried again by themselves. */
+  get notFollowed(): readonly NotFollowed[] {
+    const nowMs = this.options.monotonicMs();
+    return [...this.outOfStep]
+      .map(([partition, { sinceMs, reason }]) => ({ partition, reason, forMs: nowMs - sinceMs }))
+      .filter(({ reason, forMs }) => reason !== null || forMs >= STALL_MS)
+      .map(({ reason, ...rest }) => ({ ...rest, reason: reason ?? "no rows come" }))
+      .sort((a, b) => a.partition - b.partition);
   }
 
   /** Where a copy stands, without a look into its file; undefined while it is not open. */
@@ -74,27 +100,99 @@ export class Follower {
   }
 
   private async run(partition: number): Promise<void> {
-    const { log, group, delay } = this.options;
+    const { log, delay } = this.options;
     const { signal } = this.stopping;
     const changes = new Changes(log, signal);
     while (!signal.aborted) {
-      let store: Store | null = null;
       try {
-        store = this.options.stores.open(tableName(group), partition);
-        await this.copy(partition, store, changes);
+        await this.openAndCopy(partition, changes);
       } catch (error) {
-        this.tell(partition, error as Error);
+        this.fail(partition, error as Error);
         await delay(RETRY_MS, signal);
-      } finally {
-        this.standing.delete(partition);
-        store?.close();
       }
     }
     changes.stop();
   }
 
-  /** Once: it is tried again twice a second, however long it lasts. */
-  private tell(partition: number, { message }: Error): void {
+  private async openAndCopy(partition: number, changes: Changes): Promise<void> {
+    this.begin(partition);
+    const store = this.options.stores.open(tableName(this.options.group), partition);
+    const closing = new AbortController();
+    try {
+      await this.copy(partition, { store, changes, closing: closing.signal });
+    } finally {
+      closing.abort();
+      this.standing.delete(partition);
+      store.close();
+    }
+  }
+
+  private async copy(partition: number, { store, changes, closing }: Copying): Promise<void> {
+    const { log, group, delay } = this.options;
+    const { signal } = this.stopping;
+    const place = { log, group: group.name, partition, store, epoch: EPOCH };
+    let stands = this.stand(partition, store.progress());
+    let isOpened = true;
+    let heard: Progress | null = null;
+    for (; !signal.aborted; await changes.next()) {
+      this.begin(partition);
+      const toMs = store.nowMs();
+      const to = await log.progress(group.name, partition);
+      const isNews = to !== heard || isOpened; // else another partition has moved
+      const hasMoved = isNews && to !== null && (stands === null || !isSame(stands, to));
+      heard = to;
+      if (hasMoved) {
+        if (resetIfStale(store, EPOCH)) {
+          this.caughtUp.delete(partition); // its rows are gone until they are read again
+          this.stand(partition, null);
+        }
+        const onApplied = (progress: Progress) => {
+          stands = this.stand(partition, progress);
+          this.moved(partition);
+        };
+        await followChangelog({ ...place, to, toMs, signal, onApplied });
+      }
+      if (signal.aborted) return;
+      const isNew = !this.caughtUp.has(partition);
+      this.reached(partition);
+      if (hasMoved || isNew) log.notify();
+      if (isOpened) {
+        const stampedMs = hasMoved ? toMs : null;
+        void keepStamped({ ...place, stampedMs, delay, signal: closing });
+      }
+      isOpened = false;
+    }
+  }
+
+  private stand(partition: number, progress: Progress | null): Progress | null {
+    this.standing.set(partition, progress);
+    return progress;
+  }
+
+  /** It may be out of step from now on, unless it was before. */
+  private begin(partition: number): void {
+    if (this.outOfStep.has(partition)) return;
+    this.outOfStep.set(partition, { sinceMs: this.options.monotonicMs(), reason: null });
+  }
+
+  private moved(partition: number): void {
+    this.outOfStep.delete(partition);
+    this.begin(partition);
+  }
+
+  private reached(partition: number): void {
+    const wasSaid = this.said.delete(partition);
+    this.outOfStep.delete(partition);
+    this.caughtUp.add(partition);
+    if (!wasSaid) return;
+    const place = { group: this.options.group.name, partition };
+    logger.info("{group} partition {partition} is followed again", place);
+  }
+
+  /** Said once: it is tried again twice a second, however long it lasts. */
+  private fail(partition: number, { message }: Error): void {
+    const { sinceMs = this.options.monotonicMs() } = this.outOfStep.get(partition) ?? {};
+    this.outOfStep.set(partition, { sinceMs, reason: message });
     if (this.said.get(partition) === message) return;
     this.said.set(partition, message);
     logger.warn("{group} partition {partition} is not followed: {message}; trying again", {
@@ -103,70 +201,18 @@ export class Follower {
       message,
     });
   }
-
-  private async copy(partition: number, store: Store, changes: Changes): Promise<void> {
-    const { log, group } = this.options;
-    const { signal } = this.stopping;
-    let stands = store.progress();
-    this.standing.set(partition, stands);
-    let isOpened = true;
-    let heard: Progress | null = null;
-    for (; !signal.aborted; await changes.next()) {
-      const to = await log.progress(group.name, partition);
-      if (to === heard && !isOpened) continue; // another partition has moved
-      heard = to;
-      const hasMoved = to !== null && (stands === null || !isSame(stands, to));
-      if (hasMoved) {
-        if (isOpened) {
-          resetIfStale(store, EPOCH);
-          this.standing.set(partition, store.progress());
-        }
-        const place = { log, group: group.name, partition, store, epoch: EPOCH };
-        const onApplied = (progress: Progress) => {
-          stands = progress;
-          this.standing.set(partition, progress);
-        };
-        await followChangelog({ ...place, to, signal, onApplied });
-      }
-      isOpened = false;
-      const isNew = !this.caughtUp.has(partition);
-      if (!signal.aborted) this.caughtUp.add(partition);
-      this.said.delete(partition);
-      if (hasMoved || isNew) log.notify();
-    }
-  }
 }
 
-/** Remembers a change that comes while nobody waits. */
-class Changes {
-  private hasChanged = false;
-  private wake: () => void = () => {};
-  private readonly stopListening: () => void;
+interface OutOfStep {
+  readonly sinceMs: number;
+  readonly reason: string | null;
+}
 
-  constructor(
-    log: EventLog,
-    private readonly signal: AbortSignal,
-  ) {
-    const changed = () => {
-      this.hasChanged = true;
-      this.wake();
-    };
-    this.stopListening = log.onChange(changed);
-    signal.addEventListener("abort", changed, { once: true });
-  }
-
-  async next(): Promise<void> {
-    if (!this.hasChanged && !this.signal.aborted) {
-      await new Promise<void>((resolve) => {
-        this.wake = resolve;
-      });
-    }
-    this.hasChanged = false;
-  }
-
-  stop(): void {
-    this.stopListening();
-  }
+interface Copying {
+  readonly store: Store;
+  readonly changes: Changes;
+  /** Fires before the store is closed. */
+  readonly closing: AbortSignal;
 }
 
 function isSame(a: Progress, b: Progress): boolean {

@@ -230,10 +230,21 @@ export class Store {
     this.transact(() => this.move({ epoch, before: progress, after: progress, inStepMs: null }));
   }
 
+  /** Unix milliseconds of the clock that stamps are by. */
+  nowMs(): number {
+    return this.options.nowMs();
+  }
+
   /** Was it out of step with its log for so long? For one that never was, since it was begun. */
   mayMissTombstones(lifeMs: number): boolean {
     const { in_step_ms: inStepMs } = this.place();
-    return inStepMs !== null && this.options.nowMs() - inStepMs > lifeMs;
+    return inStepMs !== null && this.nowMs() - inStepMs > lifeMs;
+  }
+
+  /** As it stands at `at` it was in step with its log then. Nothing where it has moved on since. */
+  stamp({ epoch, at, inStepMs }: { epoch: number; at: Progress; inStepMs: number }): void {
+    const progress = encodeProgress(at);
+    this.transact(() => this.statements.move.run(epoch, progress, inStepMs, epoch, progress));
   }
 
   /** Throws away all rows, to be built anew. Throws `store_fenced`. */
@@ -254,15 +265,14 @@ export class Store {
     readonly before: Progress | null;
     readonly after: Progress;
     readonly rows: Iterable<readonly [key: string, value: Uint8Array | null]>;
-    /** False half-way through a catch-up. */
-    readonly isInStep?: boolean;
+    /** When it was surely in step with its log as it stands now; null half-way there. */
+    readonly inStepMs: number | null;
   }): void {
-    const { epoch, isInStep = true } = change;
+    const { epoch, inStepMs } = change;
     const before = change.before === null ? null : encodeProgress(change.before);
     const after = encodeProgress(change.after);
     this.transact(() => {
-      const isStamped = isInStep || before === null;
-      this.move({ epoch, before, after, inStepMs: isStamped ? this.options.nowMs() : null });
+      this.move({ epoch, before, after, inStepMs });
       for (const [key, value] of change.rows) {
         if (value === null) this.statements.remove.run(toBytes(key));
         else this.statements.put.run(toBytes(key), value);

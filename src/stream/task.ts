@@ -17,6 +17,7 @@ import { LogError } from "../log/event-log.ts";
 import { catchUp, nextTurn, sliceAt } from "./catch-up.ts";
 import { readDeadLetter } from "./dead-letter.ts";
 import { deadLetterTopic, type Group, tableName } from "./group.ts";
+import { keepStamped } from "./in-step.ts";
 import { RecordRunner } from "./record-runner.ts";
 import type { Store, Stores } from "./store.ts";
 import { ruleFailed } from "./stream-error.ts";
@@ -65,11 +66,14 @@ export class Task {
   private phase: TaskState["phase"] = "catching_up";
   private error: Error | null = null;
   private progress: Progress | null;
+  /** When that was surely the newest, by the store's clock: nobody else has done more by then. */
+  private progressMs: number;
   private flushed: Progress | null = null;
   private recordsSinceFlush = 0;
   private readonly store: Store;
   private readonly rows: TaskRows;
   private readonly runner: RecordRunner;
+  private readonly closing = new AbortController();
 
   constructor(
     private readonly claim: Claim,
@@ -78,6 +82,7 @@ export class Task {
     this.partition = claim.partition;
     this.progress = claim.progress;
     this.store = options.stores.open(tableName(options.group), claim.partition);
+    this.progressMs = this.store.nowMs();
     this.rows = new TaskRows(this.store);
     this.runner = new RecordRunner({
       group: options.group,
@@ -105,6 +110,7 @@ export class Task {
       await this.catchUp();
       options.log.notify();
       this.phase = "running";
+      void this.keepStamped();
       while (!claim.revoked.aborted) {
         const reading = claim.read(MAX_BATCH_RECORDS);
         if (this.recordsSinceFlush > 0) await this.flushUnlessBehind(reading);
@@ -170,8 +176,8 @@ export class Task {
 
   /** Brings store and rows to the committed progress: what was not flushed is done again. */
   private async catchUp(): Promise<void> {
-    const { claim, store, rows, runner, options } = this;
-    await catchUp({ claim, to: this.progress, store, rows, runner, log: options.log });
+    const { claim, progress: to, progressMs: toMs, store, rows, runner, options } = this;
+    await catchUp({ claim, to, toMs, store, rows, runner, log: options.log });
     this.flushed = this.progress;
     this.recordsSinceFlush = 0;
   }
@@ -186,7 +192,9 @@ export class Task {
     };
     for (;;) {
       try {
+        const askedMs = this.store.nowMs();
         this.progress = await claim.commit(commit);
+        this.progressMs = askedMs;
         break;
       } catch (error) {
         const canRetry = error instanceof LogError && error.code === "unavailable";
@@ -231,14 +239,26 @@ export class Task {
   private flush(): void {
     const after = this.progress;
     if (after === null || this.recordsSinceFlush === 0) return;
+    const { store, flushed: before, progressMs: inStepMs } = this;
     const { epoch } = this.claim;
-    this.rows.flush((rows) => this.store.apply({ epoch, before: this.flushed, after, rows }));
+    this.rows.flush((rows) => store.apply({ epoch, before, after, rows, inStepMs }));
     this.flushed = after;
     this.recordsSinceFlush = 0;
     this.options.log.notify();
   }
 
+  /** An idle partition is in step for as long as it is idle. */
+  private async keepStamped(): Promise<void> {
+    const { claim, store, progressMs: stampedMs, options } = this;
+    const { log, delay } = options;
+    if (!log.keepsChangelogs) return; // nothing is ever dropped there
+    const { group, partition, epoch } = claim;
+    const { signal } = this.closing;
+    await keepStamped({ log, group, partition, store, epoch, stampedMs, delay, signal });
+  }
+
   private close(): void {
+    this.closing.abort();
     try {
       if (this.phase === "running") this.flush();
     } finally {

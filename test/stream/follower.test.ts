@@ -21,6 +21,8 @@ removeFoldersAfterEach();
 
 const PARTITIONS = 4;
 const group = tallyGroup();
+/** Of the followers; moves when a test says so. */
+const clock = { ms: 0 };
 const ends: (() => Promise<unknown> | void)[] = [];
 
 afterEach(async () => {
@@ -49,7 +51,8 @@ async function startOwner() {
 
 function startView(log: EmbeddedLog, folder: string, nowMs: () => number = () => 0) {
   const stores = new Stores(join(folder, "views"), log.incarnation, nowMs);
-  const follower = new Follower({ log, group, stores, partitions: PARTITIONS, delay });
+  const monotonicMs = () => clock.ms;
+  const follower = new Follower({ log, group, stores, partitions: PARTITIONS, delay, monotonicMs });
   const standing = (partition: number) => follower.progress(partition);
   const view = new View({ log, group, stores, partitions: PARTITIONS, standing });
   ends.push(() => view.close());
@@ -131,7 +134,8 @@ describe("a follower", () => {
     const place = stale.progress();
     const rows = [["\0\0\0\x01x\x01", new Uint8Array([1])]] as const;
     const after = place as Progress;
-    stale.apply({ epoch: 0, before: place, after, rows }); // its tombstone was dropped
+    const change = { epoch: 0, before: place, after, inStepMs: nowMs };
+    stale.apply({ ...change, rows }); // its tombstone was dropped
     stale.close();
     const rowsOf = (view: View) => [...view.scan(0, sums)].length;
     await send(0, 2);
@@ -218,6 +222,29 @@ describe("a follower", () => {
     await send(0, 1);
     expect(total(0)).toBeNull();
     isBroken = false;
+    await eventually("the sum", () => total(0) === 1);
+  });
+
+  test("goes on when a copy cannot be closed", async () => {
+    const { log, send } = await startOwner();
+    const { follower, stores, total } = startView(log, temporaryFolder());
+    const open = stores.open.bind(stores);
+    let isBroken = true;
+    stores.open = (...place) => {
+      const store = open(...place);
+      if (!isBroken) return store;
+      isBroken = false;
+      const close = () => {
+        store.close();
+        throw new Error("not closed");
+      };
+      const progress = () => {
+        throw new Error("not read");
+      };
+      return Object.assign(Object.create(store) as typeof store, { close, progress });
+    };
+    follower.follow(0);
+    await send(0, 1);
     await eventually("the sum", () => total(0) === 1);
   });
 

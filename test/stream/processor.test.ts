@@ -285,7 +285,8 @@ describe("a processor", () => {
     });
     await processor.done;
     expect(claims).toBe(3);
-    expect(delays).toEqual([500, 500, 500]);
+    // The other waits are an hour long: for the next stamp of a store.
+    expect(delays.filter((ms) => ms < 3_600_000)).toEqual([500, 500, 500]);
   });
 
   test("ends with what is wrong when its topics are not there", async () => {

@@ -21,6 +21,7 @@ type Rows = readonly (readonly [string, string | null])[];
 function apply(store: Store, epoch: number, from: number | null, to: number, rows: Rows = []) {
   store.apply({
     epoch,
+    inStepMs: null,
     before: from === null ? null : after(from),
     after: after(to),
     rows: rows.map(([key, value]) => [key, value === null ? null : Buffer.from(value)]),
@@ -102,7 +103,7 @@ describe.each(["in memory", "on disk"])("a store %s", (place) => {
       yield ["k", Buffer.from("1")];
       throw new Error("no more");
     };
-    const change = { epoch: 1, before: null, after: after(1), rows: rows() };
+    const change = { epoch: 1, inStepMs: 0, before: null, after: after(1), rows: rows() };
     expect(() => store.apply(change)).toThrow("no more");
     expect([store.get("k"), store.progress()]).toEqual([null, null]);
     apply(store, 1, null, 1, [["k", "1"]]);

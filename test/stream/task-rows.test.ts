@@ -23,7 +23,8 @@ beforeEach(() => {
 
 function flush(rows: TaskRows): void {
   const before = isFirstFlush ? null : place;
-  rows.flush((encoded) => store.apply({ epoch: 1, before, after: place, rows: encoded }));
+  const change = { epoch: 1, before, after: place, inStepMs: null };
+  rows.flush((encoded) => store.apply({ ...change, rows: encoded }));
   isFirstFlush = false;
 }
 
