@@ -343,7 +343,7 @@ class FetchLoop {
       if (leader === UNKNOWN_LEADER) await this.pause();
     } catch (error) {
       if (this.isStopped) return;
-      if (!isPassing(error)) return failAll([cursor], error);
+      if (!isPassing(error)) return failAll([cursor], isUnknown(error) ? gone(cursor) : error);
       this.problem = `the brokers cannot be reached: ${messageOf(error)}`;
       await this.pause();
     } finally {
@@ -381,6 +381,19 @@ function failAll(cursors: readonly Cursor[], error: unknown): void {
   for (const cursor of cursors) cursor.fail(failure);
 }
 
+function isUnknown(error: unknown): boolean {
+  return error instanceof LogError && error.code === "unknown_topic";
+}
+
+/** Whoever opens a cursor has seen that the topic is there. */
+function gone({ place: { topic, partition }, nextOffset }: Cursor): LogError {
+  return new LogError(
+    "unknown_topic",
+    `topic ${topic} is gone, while partition ${partition} was read from offset ${nextOffset} on: ` +
+      "restore the topic, or start the group anew",
+  );
+}
+
 function refused({ topic, partition }: Place, from: bigint, { errorCode }: FetchResult): LogError {
   const place = `offset ${from} of ${topic} partition ${partition}`;
   if (errorCode === ErrorCode.corruptMessage) {
@@ -395,6 +408,7 @@ function outOfRange({ topic, partition }: Place, from: bigint, result: FetchResu
     startOffset < 0n ? "" : `: it holds ${startOffset} to ${lastStableOffset}`;
   return new LogError(
     "position_out_of_range",
-    `offset ${from} of ${topic} partition ${partition} is not there${holds}`,
+    `offset ${from} of ${topic} partition ${partition} is not there${holds}; ` +
+      "where the topic was truncated or made anew, restore it",
   );
 }

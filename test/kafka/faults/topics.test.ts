@@ -90,11 +90,37 @@ describe("refuses, and says which topic, where and what to do, when", () => {
   }, TEST_MS);
 
   kafkaTest("a stream is deleted while it is read", async () => {
-    await using there = await doneWith(3);
+    await using there = await doneWith(2);
     await there.runs(async (groups) => {
+      await groups.deposit(WALLET, 5n); // done by groups that read by now
       await groups.settled();
       await there.deleteTopic("deposit");
-      expect(await groups.whyStopped("balance", AT)).toContain(`${there.prefix}deposit`);
+      for (const group of ["balance", "threshold"]) {
+        expect(await groups.whyStopped(group, AT)).toBe(
+          `topic ${there.prefix}deposit is gone, while partition ${AT} was read from offset 3 on: ` +
+            "restore the topic, or start the group anew",
+        );
+      }
+      // Who does not read it goes on.
+      const action = { kind: "add", actor: "test", reason: "", atMs: 0 } as const;
+      await groups.app.wallets.act({ ...action, walletId: WALLET, id: "a" });
+      const isFlagged = () => groups.app.wallets.flag(WALLET).isFlagged;
+      await until(isFlagged, () => "flagger stands still, too");
+    });
+  }, TEST_MS);
+
+  kafkaTest("a stream is made anew while it is read", async () => {
+    await using there = await doneWith(2);
+    await there.runs(async (groups) => {
+      await groups.deposit(WALLET, 5n); // done by groups that read by now
+      await groups.settled();
+      await there.deleteTopic("deposit");
+      await there.createTopic("deposit");
+      // The reader says it, or the claim that follows it.
+      expect(await groups.whyStopped("balance", AT)).toMatch(
+        new RegExp(`offset 3 of \\S*deposit partition ${AT}.* restore`),
+      );
+      expect(groups.balance(WALLET)).toBe(15n);
     });
   }, TEST_MS);
 
@@ -226,6 +252,12 @@ class There implements AsyncDisposable {
       const isGone = async () => !(await admin.listTopics()).includes(topic);
       await until(isGone, () => `${topic} is still there`);
     });
+  }
+
+  /** Empty. */
+  async createTopic(name: string): Promise<void> {
+    const topics = [{ topic: this.prefix + name, numPartitions: PARTITIONS, replicationFactor: 1 }];
+    await this.admin((admin) => admin.createTopics({ topics, waitForLeaders: true }));
   }
 
   async truncate(name: string, offset: number): Promise<void> {

@@ -80,7 +80,8 @@ test("a position outside the partition is an error that names it, and not moved"
   const error = await taken(fetcher.open(placeOf(0), 7n), 1).catch((thrown: unknown) => thrown);
   expect((error as LogError).code).toBe("position_out_of_range");
   expect((error as LogError).message).toBe(
-    "offset 7 of events partition 0 is not there: it holds 10 to 20",
+    "offset 7 of events partition 0 is not there: it holds 10 to 20; " +
+      "where the topic was truncated or made anew, restore it",
   );
 });
 
