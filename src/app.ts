@@ -19,6 +19,7 @@ import type { Deposit } from "./gen/depositaja/v1/deposit_pb.ts";
 import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
 import { openPlace, type Place, type PlacedLog, type PlaceOptions } from "./place.ts";
 import { type AccessOptions, createStartingService, type Service } from "./service/listening.ts";
+import type { ViewNotFollowed } from "./service/readiness.ts";
 import { createHealthService, createService } from "./service/service.ts";
 import { createDeadLetters, type DeadLetters } from "./stream/dead-letters.ts";
 import { createEmitter, type Emitter } from "./stream/emitter.ts";
@@ -225,6 +226,7 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
     ...parts,
     processorNames: ofEachGroup((name) => GROUPS[name].processor),
     viewProblem: () => viewProblemOf(followers),
+    viewsNotFollowed: () => viewsNotFollowed(followers),
   };
   return {
     ...parts,
@@ -241,13 +243,22 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
   };
 }
 
-/** Why views cannot answer yet; null once each has been in step. */
+/** Why views cannot answer yet; null where each has been in step. Asked with every request. */
 function viewProblemOf(followers: readonly Follower[]): string | null {
-  for (const { behind, group } of followers) {
+  for (const follower of followers) {
+    const { behind, group } = follower;
     if (behind === null) continue;
-    return `the view of ${group.name} is still being brought up to date (partition ${behind})`;
+    const stalled = follower.notFollowed.find(({ partition }) => partition === behind);
+    const where = `partition ${behind}${stalled === undefined ? "" : `: ${stalled.reason}`}`;
+    return `the view of ${group.name} is still being brought up to date (${where})`;
   }
   return null;
+}
+
+function viewsNotFollowed(followers: readonly Follower[]): readonly ViewNotFollowed[] {
+  return followers.flatMap(({ group, notFollowed }) =>
+    notFollowed.map((each) => ({ group: group.name, ...each })),
+  );
 }
 
 /** What runs on a log with so many decimals. Throws StreamError. */

@@ -5,7 +5,7 @@
  */
 
 import type { Hono } from "hono";
-import { problemResponse, ServiceError } from "./problem.ts";
+import { quietProblemResponse, ServiceError } from "./problem.ts";
 import { Readiness, type ReadinessNow, type ReadinessOptions } from "./readiness.ts";
 
 export interface HealthOptions extends ReadinessOptions {
@@ -20,7 +20,8 @@ export function addHealthRoutes(routes: Hono, options: HealthOptions): Readiness
   routes.get("/readyz", async (c) => {
     const now = await readiness.now();
     if (now.problem === null) return c.json({ ready: true, ...told(now, options) });
-    const problem = problemResponse(new ServiceError("log_unavailable", now.problem), c.req.path);
+    const error = new ServiceError("log_unavailable", now.problem);
+    const problem = quietProblemResponse(error, c.req.path); // readiness tells when it turns
     const body = (await problem.json()) as object;
     return c.json({ ...body, ready: false, ...told(now, options) }, 503, {
       "retry-after": problem.headers.get("retry-after") as string,
@@ -29,9 +30,14 @@ export function addHealthRoutes(routes: Hono, options: HealthOptions): Readiness
   return readiness;
 }
 
-function told({ problem, isWritable, groups }: ReadinessNow, { processorNames }: HealthOptions) {
+function told(now: ReadinessNow, { processorNames }: HealthOptions) {
+  const { problem, isWritable, viewsNotFollowed, groups } = now;
   return {
     log: { writable: isWritable, problem },
+    views_not_followed: viewsNotFollowed.map(({ group, partition, reason, forMs }) => ({
+      ...{ group, partition, reason },
+      for_ms: Math.round(forMs),
+    })),
     groups_without_owner: groups
       .filter(({ partitionsWithoutOwner }) => partitionsWithoutOwner.length > 0)
       .map(({ group }) => group),

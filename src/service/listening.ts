@@ -6,7 +6,7 @@
 
 import { type Context, Hono } from "hono";
 import { createGuard } from "./host-guard.ts";
-import { problemResponse, ServiceError } from "./problem.ts";
+import { problemResponse, quietProblemResponse, ServiceError } from "./problem.ts";
 import { type RunningServer, type ServerOptions, startServer } from "./server.ts";
 
 export interface Service {
@@ -97,9 +97,10 @@ export function createStartingService(
 ): Service {
   const routes = newRoutes();
   routes.get("/healthz", (c) => c.json({ status: "ok" }));
-  routes.all("*", (c) =>
-    problemResponse(new ServiceError("log_unavailable", options.problem()), c.req.path),
-  );
+  const problem = () => new ServiceError("log_unavailable", options.problem());
+  // A probe asks again and again; whoever reaches the log tells of it.
+  routes.get("/readyz", (c) => quietProblemResponse(problem(), c.req.path));
+  routes.all("*", (c) => problemResponse(problem(), c.req.path));
   return listening([routes], { ...options, watch: async () => {}, abandon: () => {} });
 }
 

@@ -101,8 +101,22 @@ export function problemResponse(
   path: string,
   headers: Record<string, string> = {},
 ): Response {
-  const { status, code, message } = problemOf(error);
+  const problem = problemOf(error);
+  const { status, code, message } = problem;
   if (status === 503) logger.warn("refused with {code}: {message}", { code, message });
+  return responseTo(problem, path, headers);
+}
+
+/** For who asks again and again, which is no news. */
+export function quietProblemResponse(error: unknown, path: string): Response {
+  return responseTo(problemOf(error), path, {});
+}
+
+function responseTo(
+  { status, code, message }: Problem,
+  path: string,
+  headers: Record<string, string>,
+): Response {
   const body = { error: message, code: path.startsWith("/api/") ? status : code };
   return new Response(JSON.stringify(body), {
     status,

@@ -42,14 +42,10 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     if (key !== null) answers.lookAgain(position.partition);
     return { walletId, amountMinor, place: formatPosition(position) };
   };
-  let isLoaded = false;
   const checkNow = (segment: string) => {
-    if (!isLoaded) {
-      // A table that is half loaded would say of a wallet that it is empty.
-      const problem = parts.viewProblem?.() ?? null;
-      if (problem !== null) throw new ServiceError("log_unavailable", problem);
-      isLoaded = true;
-    }
+    // A table that is half loaded, or is built anew, would say of a wallet that it is empty.
+    const problem = parts.viewProblem?.() ?? null;
+    if (problem !== null) throw new ServiceError("log_unavailable", problem);
     return json(answers.of(segment));
   };
   const check = (c: Context, segment: string) => {

@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { createStartingService, listening, newRoutes } from "../../src/service/listening.ts";
+import { linesOfTheLog } from "./log-lines.ts";
 
 const access = { allowHosts: [] };
 const delay = (_ms: number, signal: AbortSignal) =>
@@ -26,6 +27,17 @@ test("a starting service is alive, and says of all else why it cannot do it yet"
   problem = "still none";
   expect(await (await ask("/readyz")).json()).toMatchObject({ error: "still none" });
   expect((await ask("/readyz", { origin: "http://elsewhere.example" })).status).toBe(403);
+});
+
+test("a starting service that is probed logs none of it", async () => {
+  using told = linesOfTheLog();
+  const service = createStartingService({ ...access, delay, problem: () => "no broker answers" });
+  const ask = (path: string) =>
+    service.fetch(new Request(`http://localhost${path}`, { headers: { host: "localhost" } }));
+  await ask("/readyz");
+  expect(told.lines).toEqual([]);
+  await ask("/check/alice");
+  expect(told.lines).toEqual(["warning refused with log_unavailable: no broker answers"]);
 });
 
 test("another service answers from then on, is watched and abandoned in its place", async () => {

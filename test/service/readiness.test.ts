@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { LogError } from "../../src/log/event-log.ts";
 import type { Service } from "../../src/service/listening.ts";
+import { UNFOLLOWED_GRACE_MS, type ViewNotFollowed } from "../../src/service/readiness.ts";
 import { createHealthService, createService } from "../../src/service/service.ts";
+import { linesOfTheLog } from "./log-lines.ts";
 import { ask, depositBody } from "./requests.ts";
 import { type RunningApp, runApp, within } from "./running-app.ts";
 
@@ -37,6 +40,7 @@ describe("readiness", () => {
     expect(answer.json).toEqual({
       ready: true,
       log: { writable: true, problem: null },
+      views_not_followed: [],
       groups_without_owner: ["balance", "threshold", "flagger"],
       groups_standing_still: [],
       groups: [
@@ -126,6 +130,96 @@ describe("readiness", () => {
     });
     expect((await ask(service, "GET /healthz")).json).toEqual({ status: "ok" });
   });
+
+  test("is lost while the log cannot be asked, and tells what was known before", async () => {
+    const { app } = await run({ processors: [] });
+    let isAway = false;
+    const owners = (group: string) => {
+      if (isAway) throw new LogError("unavailable", "cannot ask who runs balance");
+      return app.log.owners(group);
+    };
+    const log = Object.create(app.log, { owners: { value: owners } }) as typeof app.log;
+    const service = createHealthService({ ...app, log, processorNames: {} }, access);
+    const before = (await ask(service, "GET /readyz")).json as { groups: unknown };
+    isAway = true;
+    const answer = await ask(service, "GET /readyz");
+    expect([answer.status, answer.headers.get("retry-after")]).toEqual([503, "1"]);
+    expect(answer.json).toMatchObject({
+      ...{ error: "cannot ask who runs balance", code: "log_unavailable", ready: false },
+      groups: before.groups,
+    });
+  });
+
+  test("names views that are not followed, and is lost while that lasts", async () => {
+    const { app } = await run({ processors: [] });
+    let views: ViewNotFollowed[] = [];
+    const parts = { ...app, processorNames: {}, viewsNotFollowed: () => views };
+    const service = createHealthService(parts, access);
+    const look = async () => {
+      const { status, json } = await ask(service, "GET /readyz");
+      return [status, json] as const;
+    };
+    const named = { group: "balance", partition: 2, reason: "damaged" };
+    views = [{ ...named, forMs: UNFOLLOWED_GRACE_MS - 0.6 }];
+    expect(await look()).toMatchObject([
+      200,
+      { ready: true, views_not_followed: [{ ...named, for_ms: UNFOLLOWED_GRACE_MS - 1 }] },
+    ]);
+    const other = { group: "flagger", partition: 0, reason: "away", forMs: 1 };
+    views = [other, { ...named, forMs: UNFOLLOWED_GRACE_MS }];
+    const error = "the view of balance is not followed (partition 2) since 30 s: damaged";
+    expect(await look()).toMatchObject([
+      503,
+      {
+        ...{ error, code: "log_unavailable", ready: false },
+        log: { writable: true, problem: error },
+        views_not_followed: [{ group: "flagger", for_ms: 1 }, named],
+      },
+    ]);
+    views = [];
+    expect(await look()).toMatchObject([200, { ready: true, views_not_followed: [] }]);
+  });
+
+  test("is told when it turns, not with every probe", async () => {
+    using told = linesOfTheLog();
+    const { app } = await run({ processors: [] });
+    let viewProblem: string | null = "it is loaded";
+    let problem: string | null = null;
+    const log = Object.create(app.log, { problem: { get: () => problem } }) as typeof app.log;
+    const parts = { ...app, log, processorNames: {}, viewProblem: () => viewProblem };
+    const service = createHealthService(parts, access);
+    const probe = async () => {
+      for (let each = 0; each < 3; each += 1) await ask(service, "GET /readyz");
+      return told.lines.splice(0);
+    };
+    expect(await probe()).toEqual(["info not ready yet: it is loaded"]);
+    viewProblem = null;
+    expect(await probe()).toEqual(["info ready"]);
+    problem = "the disk is full";
+    expect(await probe()).toEqual(["warning not ready: the disk is full"]);
+    problem = "the disk is still full";
+    expect(await probe()).toEqual([]);
+    problem = null;
+    expect(await probe()).toEqual(["info ready"]);
+  });
+
+  test("is told while it is served when nobody asks", async () => {
+    using told = linesOfTheLog();
+    const { app, timers } = await run({ processors: [] });
+    let problem: string | null = null;
+    const log = Object.create(app.log, { problem: { get: () => problem } }) as typeof app.log;
+    const service = createHealthService({ ...app, log, processorNames: {} }, access);
+    const server = service.listen({ host: "127.0.0.1", port: 0 });
+    await timers.whenWaiting(4_000);
+    problem = "the disk is full";
+    timers.pass(4_000);
+    await timers.whenWaiting(4_000);
+    problem = null;
+    timers.pass(4_000);
+    await timers.whenWaiting(4_000);
+    await server.stop();
+    expect(told.lines).toEqual(["warning not ready: the disk is full", "info ready"]);
+  });
 });
 
 describe("a service whose copies of the tables are loaded first", () => {
@@ -147,6 +241,8 @@ describe("a service whose copies of the tables are loaded first", () => {
     expect(settled.json).toMatchObject({ balance: 1 });
     viewProblem = null;
     expect((await ask(service, "GET /check/alice")).json).toMatchObject({ balance: 1 });
+    viewProblem = "the view of balance is built anew";
+    expect((await ask(service, "GET /check/alice")).status).toBe(503);
   });
 });
 

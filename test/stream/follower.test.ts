@@ -248,6 +248,62 @@ describe("a follower", () => {
     await eventually("the sum", () => total(0) === 1);
   });
 
+  test("names what it cannot follow any more, why and for how long, until it can", async () => {
+    const { log, send } = await startOwner();
+    let isBroken = false;
+    const faulty = Object.assign(Object.create(log) as EmbeddedLog, {
+      progress: (...place: Parameters<EmbeddedLog["progress"]>) =>
+        isBroken ? Promise.reject(new Error("damaged")) : log.progress(...place),
+    });
+    const { follower, total } = startView(faulty, temporaryFolder());
+    follower.follow(1);
+    follower.follow(2);
+    await eventually("a step of each", () => follower.behind === null);
+    expect(follower.notFollowed).toEqual([]);
+    clock.ms += 60_000; // in step all the while
+    isBroken = true;
+    log.notify();
+    await eventually("both", () => follower.notFollowed.length === 2);
+    clock.ms += 7_000;
+    expect(follower.notFollowed).toEqual([
+      { partition: 1, reason: "damaged", forMs: 7_000 },
+      { partition: 2, reason: "damaged", forMs: 7_000 },
+    ]);
+    expect(follower.behind).toBeNull(); // it answers as of its last copy
+    isBroken = false;
+    await send(1, 5);
+    await eventually("the sum", () => total(1) === 5);
+    await eventually("none", () => follower.notFollowed.length === 0);
+  });
+
+  test("names one whose rows do not come, though nothing fails", async () => {
+    const { log, send } = await startOwner();
+    let isSilent = false;
+    const goOn = Promise.withResolvers<void>();
+    const silent = Object.assign(Object.create(log) as EmbeddedLog, {
+      async *read(options: Parameters<EmbeddedLog["read"]>[0]) {
+        if (isSilent) await goOn.promise;
+        yield* log.read(options);
+      },
+    });
+    const { follower, total } = startView(silent, temporaryFolder());
+    follower.follow(0);
+    await send(0, 1);
+    await eventually("the sum", () => total(0) === 1);
+    isSilent = true;
+    const { progress } = log;
+    let asked = 0;
+    silent.progress = (...place) => progress.apply(log, place).finally(() => (asked += 1));
+    await send(0, 2);
+    await eventually("a look", () => asked > 0);
+    expect(follower.notFollowed).toEqual([]);
+    clock.ms += 5_000;
+    expect(follower.notFollowed).toMatchObject([{ partition: 0, forMs: 5_000 }]);
+    goOn.resolve();
+    await eventually("the next sum", () => total(0) === 3);
+    await eventually("none", () => follower.notFollowed.length === 0);
+  });
+
   test("says once why it cannot follow, and again when it comes again", async () => {
     const said: Line[] = [];
     configureSync({

@@ -1,0 +1,17 @@
+/** What the service logs, for tests that say what it tells of and how often. */
+
+import { configureSync, resetSync } from "@logtape/logtape";
+
+/** Each line from now on, with its level; `using` ends it. */
+export function linesOfTheLog(): { readonly lines: string[] } & Disposable {
+  const lines: string[] = [];
+  configureSync({
+    reset: true,
+    sinks: { lines: ({ level, message }) => lines.push(`${level} ${message.join("")}`) },
+    loggers: [
+      { category: ["depositaja", "service"], sinks: ["lines"] },
+      { category: ["logtape", "meta"], lowestLevel: "error" },
+    ],
+  });
+  return { lines, [Symbol.dispose]: () => resetSync() };
+}
