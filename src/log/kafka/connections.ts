@@ -64,6 +64,7 @@ export class Connections {
   private readonly leaders = new Map<string, readonly number[]>();
   private readonly asking = new Map<string, Promise<readonly number[]>>();
   private readonly coordinators = new Map<string, number>();
+  private readonly finding = new Map<string, Promise<number>>();
   private isClosed = false;
 
   constructor(private readonly access: KafkaAccess) {
@@ -106,19 +107,15 @@ export class Connections {
   }
 
   /** The partition's leader, connected. Throws `unknown_topic`; kafkajs's errors. */
-  async leader(topic: string, partition: number): Promise<Broker> {
-    const nodeId = (await this.partitions(topic))[partition];
-    if (nodeId === undefined) throw unknownPartition(topic, partition);
-    if (nodeId < 0) {
+  leader(topic: string, partition: number): Promise<Broker> {
+    const find = async () => {
+      const nodeId = (await this.partitions(topic))[partition];
+      if (nodeId === undefined) throw unknownPartition(topic, partition);
+      if (nodeId >= 0) return nodeId;
       this.forget(topic);
       throw passing("LEADER_NOT_AVAILABLE", `${topic} partition ${partition} has no leader now`);
-    }
-    try {
-      return await this.broker(nodeId);
-    } catch (error) {
-      this.forget(topic);
-      throw error;
-    }
+    };
+    return this.connectedWhere(find, () => this.forget(topic));
   }
 
   /** What was known of the topic's leaders is wrong. */
@@ -160,24 +157,9 @@ export class Connections {
   }
 
   /** The broker that keeps a group or a transaction, connected. */
-  async coordinator(of: "group" | "transaction", id: string): Promise<Broker> {
-    const key = `${of} ${id}`;
-    let nodeId = this.coordinators.get(key);
-    if (nodeId === undefined) {
-      const { coordinator } = await (await this.any()).findGroupCoordinator({
-        groupId: id,
-        coordinatorType: of === "group" ? 0 : 1,
-      });
-      nodeId = coordinator.nodeId;
-      this.learn(nodeId, coordinator);
-      this.coordinators.set(key, nodeId);
-    }
-    try {
-      return await this.broker(nodeId);
-    } catch (error) {
-      this.coordinators.delete(key);
-      throw error;
-    }
+  coordinator(of: "group" | "transaction", id: string): Promise<Broker> {
+    const find = () => this.findCoordinator(of, id);
+    return this.connectedWhere(find, () => this.forgetCoordinator(of, id));
   }
 
   forgetCoordinator(of: "group" | "transaction", id: string): void {
@@ -204,6 +186,48 @@ export class Connections {
       if (isUnknown && performance.now() > endMs) throw unknownTopic(topic);
       if (!isUnknown) throw passing("LEADER_NOT_AVAILABLE", `${topic} has no leaders now`);
       await pause(UNKNOWN_TOPIC_PAUSE_MS);
+    }
+  }
+
+  private findCoordinator(of: "group" | "transaction", id: string): Promise<number> {
+    const key = `${of} ${id}`;
+    const known = this.coordinators.get(key);
+    if (known !== undefined) return Promise.resolve(known);
+    let finding = this.finding.get(key);
+    if (finding === undefined) {
+      finding = this.askForCoordinator(of, id).finally(() => this.finding.delete(key));
+      this.finding.set(key, finding);
+    }
+    return finding;
+  }
+
+  private async askForCoordinator(of: "group" | "transaction", id: string): Promise<number> {
+    const { coordinator } = await (await this.any()).findGroupCoordinator({
+      groupId: id,
+      coordinatorType: of === "group" ? 0 : 1,
+    });
+    this.learn(coordinator.nodeId, coordinator);
+    this.coordinators.set(`${of} ${id}`, coordinator.nodeId);
+    return coordinator.nodeId;
+  }
+
+  /**
+   * What takes long to connect to may be gone, which nobody says: meanwhile it is asked again
+   * where to go, and the first broker there that is connected will do.
+   */
+  private async connectedWhere(find: () => Promise<number>, forget: () => void): Promise<Broker> {
+    for (;;) {
+      const nodeId = await find();
+      const known = this.brokers.get(nodeId);
+      if (known?.isUsable === true) return known.opened;
+      try {
+        const opened = this.broker(nodeId);
+        if (await atMost(CONNECT_NEXT_MS, opened)) return await opened;
+      } catch (error) {
+        forget();
+        throw error;
+      }
+      forget();
     }
   }
 

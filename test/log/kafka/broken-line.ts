@@ -94,7 +94,7 @@ export class BrokenLine implements AsyncDisposable {
 }
 
 /** A request or an answer is a length of 4 bytes and as many bytes. */
-function onFrames(socket: Socket, take: (frame: Buffer) => void): void {
+export function onFrames(socket: Socket, take: (frame: Buffer) => void): void {
   let rest: Buffer = Buffer.alloc(0);
   socket.on("data", (bytes: Buffer) => {
     rest = Buffer.concat([rest, bytes]);

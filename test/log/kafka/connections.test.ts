@@ -1,0 +1,68 @@
+/** Where requests go while a cluster changes, with brokers that the test makes up. */
+
+import { expect, test } from "bun:test";
+import { Connections } from "../../../src/log/kafka/connections.ts";
+import { CONNECT_MS } from "../../../src/log/kafka/limits.ts";
+import { until } from "../../end-to-end/program.ts";
+import { FakeBroker, type FakeCluster } from "./fake-broker.ts";
+
+const TOPIC = "events";
+/** Less than the time-out of a connection, which is what it took. */
+const SOON_MS = CONNECT_MS / 2;
+/** Asked for every 300 ms, and by all at once. */
+const MOST_QUESTIONS = 12;
+
+test("a request for a leader that is gone without a word goes to the next one", async () => {
+  await using scene = await Scene.open();
+  const { connections, cluster, gone, living } = scene;
+  const asked = Array.from({ length: 50 }, () => connections.leader(TOPIC, 0));
+  await until(() => gone.asked.length > 0, () => "nobody asks the leader that is gone");
+  cluster.leader = LIVING;
+  const startMs = performance.now();
+  const found = await Promise.all(asked);
+  expect(performance.now() - startMs).toBeLessThan(SOON_MS);
+  expect(new Set(found.map(({ nodeId }) => nodeId))).toEqual(new Set([LIVING]));
+  expect(living.asked.length).toBeLessThan(MOST_QUESTIONS);
+});
+
+test("a request for a coordinator that is gone without a word goes to the next one", async () => {
+  await using scene = await Scene.open();
+  const { connections, cluster, gone, living } = scene;
+  const asked = Array.from({ length: 50 }, () => connections.coordinator("group", "counters"));
+  await until(() => gone.asked.length > 0, () => "nobody asks the coordinator that is gone");
+  cluster.coordinator = LIVING;
+  const startMs = performance.now();
+  const found = await Promise.all(asked);
+  expect(performance.now() - startMs).toBeLessThan(SOON_MS);
+  expect(new Set(found.map(({ nodeId }) => nodeId))).toEqual(new Set([LIVING]));
+  expect(living.asked.length).toBeLessThan(MOST_QUESTIONS);
+});
+
+const GONE = 1;
+const LIVING = 2;
+
+/** Two brokers; the one that leads and coordinates takes connections and says nothing. */
+class Scene implements AsyncDisposable {
+  private constructor(
+    readonly connections: Connections,
+    readonly cluster: FakeCluster,
+    readonly gone: FakeBroker,
+    readonly living: FakeBroker,
+  ) {}
+
+  static async open(): Promise<Scene> {
+    const [gone, living] = await Promise.all([FakeBroker.open(), FakeBroker.open()]);
+    const ports = { [GONE]: gone.port, [LIVING]: living.port };
+    const cluster = { ports, topic: TOPIC, leader: GONE, coordinator: GONE };
+    living.cluster = cluster;
+    const connections = new Connections({
+      ...{ brokers: [`127.0.0.1:${living.port}`], clientId: "test", tls: null, sasl: null },
+    });
+    return new Scene(connections, cluster, gone, living);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.connections.close();
+    await Promise.all([this.gone, this.living].map((each) => each[Symbol.asyncDispose]()));
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * A broker of a cluster that a test makes up: it says who is where, and answers nothing else.
+ *
+ *   Connections ──ApiVersions, Metadata, FindCoordinator──> what the test says now
+ */
+
+import { createServer, type Server, type Socket } from "node:net";
+import { ByteWriter } from "../../../src/log/kafka/bytes.ts";
+import { onFrames } from "./broken-line.ts";
+
+const ApiKey = { metadata: 3, findCoordinator: 10, apiVersions: 18 } as const;
+/** Of each request that it answers: the oldest and the newest version. */
+const VERSIONS = [[ApiKey.metadata, 0, 5], [ApiKey.findCoordinator, 1, 1], [ApiKey.apiVersions, 0, 2]];
+
+export interface FakeCluster {
+  /** By node. */
+  readonly ports: Readonly<Record<number, number>>;
+  readonly topic: string;
+  /** Of its only partition. */
+  leader: number;
+  /** Of every group and transaction. */
+  coordinator: number;
+}
+
+export class FakeBroker implements AsyncDisposable {
+  /** Requests that came in, by API key. */
+  readonly asked: number[] = [];
+  /** Null: it takes connections, and says nothing. */
+  cluster: FakeCluster | null = null;
+  private readonly sockets = new Set<Socket>();
+
+  private constructor(
+    private readonly server: Server,
+    readonly port: number,
+  ) {
+    server.on("connection", (client) => {
+      this.sockets.add(client);
+      client.on("error", () => client.destroy());
+      onFrames(client, (frame) => this.answer(client, frame));
+    });
+  }
+
+  static async open(): Promise<FakeBroker> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return new FakeBroker(server, (server.address() as { readonly port: number }).port);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.sockets) socket.destroy();
+    await new Promise<void>((resolve) => this.server.close(() => resolve()));
+  }
+
+  private answer(client: Socket, frame: Buffer): void {
+    const apiKey = frame.readInt16BE(4);
+    this.asked.push(apiKey);
+    if (this.cluster === null) return;
+    const correlationId = frame.readInt32BE(8);
+    const body = new ByteWriter().int32(correlationId);
+    if (apiKey === ApiKey.apiVersions) writeVersions(body);
+    else if (apiKey === ApiKey.metadata) writeMetadata(body, this.cluster);
+    else if (apiKey === ApiKey.findCoordinator) writeCoordinator(body, this.cluster);
+    else return void client.destroy();
+    const bytes = body.done();
+    const size = Buffer.alloc(4);
+    size.writeInt32BE(bytes.length);
+    client.write(Buffer.concat([size, bytes]));
+  }
+}
+
+function writeVersions(body: ByteWriter): void {
+  body.int16(0).int32(VERSIONS.length);
+  for (const version of VERSIONS) for (const number of version) body.int16(number);
+  body.int32(0); // throttle time
+}
+
+/** Version 5. */
+function writeMetadata(body: ByteWriter, { ports, topic, leader }: FakeCluster): void {
+  const nodes = Object.entries(ports);
+  body.int32(0).int32(nodes.length);
+  for (const [nodeId, port] of nodes) {
+    body.int32(Number(nodeId)).string("127.0.0.1").int32(port).string(null);
+  }
+  body.string("cluster").int32(1).int32(1); // controller, one topic
+  body.int16(0).string(topic).int8(0).int32(1); // one partition
+  body.int16(0).int32(0).int32(leader);
+  for (let list = 0; list < 3; list += 1) body.int32(0); // replicas, in sync, offline
+}
+
+/** Version 1. */
+function writeCoordinator(body: ByteWriter, { ports, coordinator }: FakeCluster): void {
+  body.int32(0).int16(0).string(null).int32(coordinator).string("127.0.0.1");
+  body.int32(ports[coordinator] as number);
+}
