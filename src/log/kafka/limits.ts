@@ -56,6 +56,8 @@ export const REBALANCE_MS = 10_000;
 export const REJOIN_JITTER_MS = 400;
 /** What is revoked is waited for so long: a batch and its commit. Then it is fenced. */
 export const RELEASE_WITHIN_MS = 3_000;
+/** A member that leaves says so for so long; else its session must pass. */
+export const LEAVE_WITHIN_MS = 1_000;
 /** How often a stand-in looks whether a member serves its group. */
 export const STAND_IN_LOOKS_EVERY_MS = 500;
 
