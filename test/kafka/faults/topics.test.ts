@@ -97,8 +97,8 @@ describe("refuses, and says which topic, where and what to do, when", () => {
       await there.deleteTopic("deposit");
       for (const group of ["balance", "threshold"]) {
         expect(await groups.whyStopped(group, AT)).toBe(
-          `topic ${there.prefix}deposit is gone, while partition ${AT} was read from offset 3 on: ` +
-            "restore the topic, or start the group anew",
+          `topic ${there.prefix}deposit is gone, while partition ${AT} was read from offset 3 ` +
+            "on: restore the topic, or start the group anew",
         );
       }
       // Who does not read it goes on.
