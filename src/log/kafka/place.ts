@@ -6,17 +6,15 @@
  *
  * Several processes run from one data folder, each in a place of its own; one that starts again
  * takes the first free place, and finds there what was left. A place keeps its purpose, so that a
- * short command never costs a process that starts again what it had. The lock is SQLite's on a file
- * of its own, so that the system releases it however the process ends. Nothing else opens that
- * file: on POSIX a process that closes a file loses all its locks on it.
+ * short command never costs a process that starts again what it had.
  */
 
-import { Database } from "bun:sqlite";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { getLogger } from "@logtape/logtape";
 import { LogError } from "../event-log.ts";
+import { type FileLock, tryLock } from "../file-lock.ts";
 import { refuseNetworkFolder } from "../network-file-system.ts";
 import type { MemberIds } from "./kafka-log.ts";
 
@@ -74,7 +72,7 @@ export function takePlace({ folder, clusterId, prefix, purpose }: PlaceOptions):
 }
 
 /** Null when it is another's, or was one for another purpose. */
-function lockFor(purpose: string, place: string): Database | null {
+function lockFor(purpose: string, place: string): FileLock | null {
   const path = join(place, PURPOSE_FILE);
   // Without its lock: whoever it belongs to may be starting again just now, and must get it.
   if ((readText(path) ?? purpose) !== purpose) return null;
@@ -86,7 +84,7 @@ function lockFor(purpose: string, place: string): Database | null {
     replaceFile(path, purpose);
     return lock;
   }
-  lock.close();
+  lock.release();
   return null;
 }
 
@@ -105,20 +103,6 @@ function replaceFile(path: string, text: string): void {
   renameSync(`${path}.new`, path);
 }
 
-/** Null when another process, or another part of this one, has it. */
-function tryLock(path: string): Database | null {
-  const lock = new Database(path, { create: true, readwrite: true });
-  try {
-    lock.run("PRAGMA busy_timeout = 0");
-    lock.run("BEGIN EXCLUSIVE"); // open until the release; nothing is ever written
-    return lock;
-  } catch (error) {
-    lock.close();
-    if ((error as { code?: string }).code?.startsWith("SQLITE_BUSY") === true) return null;
-    throw error;
-  }
-}
-
 class LockedPlace implements Place {
   /** What an earlier process left, until it is asked for. */
   private readonly left: Map<string, string>;
@@ -127,7 +111,7 @@ class LockedPlace implements Place {
 
   constructor(
     readonly folder: string,
-    private readonly lock: Database,
+    private readonly lock: FileLock,
   ) {
     this.left = readMembers(join(folder, MEMBERS_FILE));
     this.current = new Map(this.left);
@@ -155,7 +139,7 @@ class LockedPlace implements Place {
   release(): void {
     if (this.isReleased) return;
     this.isReleased = true;
-    this.lock.close(); // ends the transaction, and with it the lock
+    this.lock.release();
   }
 }
 
