@@ -2,39 +2,35 @@
  * Moving a log from its data folder to a cluster.
  *
  *   folder, sealed ──deposits: same partition, same offset──> cluster
- *                  ──operators' records, imported files──> cluster ──"done"──> processors rebuild
+ *                  ──operators' records, imported files─────> cluster
+ *   seal "done" ──> "done" in the cluster ──> processors rebuild the rest
  *
  * Positions, ids and ordinals stay valid, because every deposit keeps its place. The detector's
  * events are not copied: the detector makes them again. They may stand behind operators' records
  * that came after them in the folder; the flagger's answer is the same in whatever order they meet.
  * What is done is read from the two logs themselves, so that a run that was killed is run again.
+ * The folder's seal decides which of the two is live: a move that it calls done is never given up
+ * (migration-give-up.ts), and the cluster is opened to others only afterwards.
  */
 
 import { topologyOf } from "../app.ts";
 import { depositStream } from "../deposits/deposit.ts";
-import { flagWalletStream } from "../flagger/flag-wallet.ts";
 import { type EmbeddedLog, openEmbeddedLog } from "../log/embedded/embedded-log.ts";
-import type { LogError, LogRecord } from "../log/event-log.ts";
-import { copyChosen, copyToSameOffsets } from "../log/exact-copy.ts";
+import type { LogError } from "../log/event-log.ts";
 import type { KafkaAccess } from "../log/kafka/connections.ts";
 import { type KafkaLog, openKafkaLog } from "../log/kafka/kafka-log.ts";
 import { beginMove, endMove, moveState } from "../log/moving.ts";
 import { type Topology, topicSpecs } from "../stream/topology.ts";
 import { AdministrationError } from "./administration-error.ts";
+import { copyLog, type MigrationCopy, recordsIn } from "./migration-copy.ts";
+import { lockFolder } from "./migration-lock.ts";
 
-/** The header of an operator's record with its offset in the folder. */
-export const SOURCE_OFFSET_HEADER = "source-offset";
-/** Enough to keep the brokers busy; each may hold some megabytes of records. */
-const PARTITIONS_AT_ONCE = 4;
-
-export interface MigrationOptions {
+export interface MigrationOptions extends Pick<MigrationCopy, "onProgress"> {
   readonly folder: string;
   readonly kafka: KafkaAccess & { readonly prefix: string };
   /** Ends it between two requests; a later run goes on. */
   readonly signal: AbortSignal;
   readonly nowMs: () => number;
-  /** Now and then: so many of the folder's records are done, those of earlier runs included. */
-  readonly onProgress: (progress: { readonly done: bigint; readonly total: bigint }) => void;
 }
 
 export interface MigrationResult {
@@ -52,11 +48,16 @@ export async function migrate(options: MigrationOptions): Promise<MigrationResul
   const { folder, nowMs } = options;
   const source = openEmbeddedLog({ folder, nowMs });
   try {
-    const target = await openTarget(options, source);
+    const lock = lockFolder(folder);
     try {
-      return await new Migration(options, source, target).run();
+      const target = await openTarget(options, source);
+      try {
+        return await new Migration(options, source, target).run();
+      } finally {
+        await target.close();
+      }
     } finally {
-      await target.close();
+      lock.release();
     }
   } finally {
     await source.close();
@@ -85,12 +86,12 @@ async function openTarget(
 
 class Migration {
   private readonly topology: Topology;
-  private readonly partitions: number;
+  readonly partitions: number;
   private readonly movedTo: string;
 
   constructor(
     private readonly options: MigrationOptions,
-    private readonly source: EmbeddedLog,
+    readonly source: EmbeddedLog,
     private readonly target: KafkaLog,
   ) {
     this.topology = topologyOf(Number(source.settings["decimals"]));
@@ -101,15 +102,16 @@ class Migration {
   }
 
   async run(): Promise<MigrationResult> {
-    const { source, target, movedTo } = this;
+    const { options, source, target, topology, partitions, movedTo } = this;
     const wasDone = await this.prepare();
     if (!wasDone) {
-      await this.copy();
+      const { signal, onProgress } = options;
+      await copyLog({ source, target, topology, partitions, signal, onProgress });
       for (const [key, value] of await source.allMeta()) await target.setMeta(key, value);
+      await this.seal(true); // from here on it cannot be given up
       await endMove(target);
     }
-    await this.seal(true);
-    return { wasDone, deposits: await this.records(depositStream.topic), movedTo };
+    return { wasDone, deposits: await recordsIn(this, depositStream.topic), movedTo };
   }
 
   /** Whether all was done before. Afterwards nobody else writes to either log. */
@@ -131,63 +133,8 @@ class Migration {
       throw notEmpty("a part of another log was moved there");
     }
     await this.checkUnused();
-    await this.seal(false);
+    if (source.seal?.isDone !== true) await this.seal(false);
     return false;
-  }
-
-  private async copy(): Promise<void> {
-    const { source, target } = this;
-    const topics = [depositStream.topic, flagWalletStream.topic];
-    const totals = await Promise.all(topics.map((topic) => this.records(topic)));
-    const total = totals.reduce((sum, each) => sum + each, 0n);
-    let done = 0n;
-    const onDone = (records: bigint) => {
-      done += records;
-      this.options.onProgress({ done, total });
-    };
-    const parts = { source, target, onDone };
-    await this.eachPartition((partition, signal) =>
-      copyToSameOffsets({ ...parts, topic: depositStream.topic, partition, signal }),
-    );
-    await this.eachPartition((partition, signal) =>
-      copyChosen({
-        ...parts,
-        topic: flagWalletStream.topic,
-        partition,
-        signal,
-        offsetHeader: SOURCE_OFFSET_HEADER,
-        chooses: isNoEvent,
-      }),
-    );
-  }
-
-  /** A few at a time. When one fails the others end, and its error is thrown. */
-  private async eachPartition(
-    work: (partition: number, signal: AbortSignal) => Promise<void>,
-  ): Promise<void> {
-    const failing = new AbortController();
-    const signal = AbortSignal.any([this.options.signal, failing.signal]);
-    let next = 0;
-    const inTurn = async () => {
-      while (next < this.partitions && !signal.aborted) {
-        const partition = next++;
-        await work(partition, signal);
-      }
-    };
-    const workers = Array.from({ length: PARTITIONS_AT_ONCE }, () =>
-      inTurn().catch((error: unknown) => {
-        failing.abort();
-        throw error;
-      }),
-    );
-    const ended = await Promise.allSettled(workers);
-    const failed = ended.find((each) => each.status === "rejected");
-    if (failed !== undefined) throw failed.reason;
-    if (!this.options.signal.aborted) return;
-    throw new AdministrationError(
-      "interrupted",
-      "interrupted: run the same command again, it goes on where it ended",
-    );
   }
 
   private checkSettings(): void {
@@ -229,24 +176,8 @@ class Migration {
 
   private seal(isDone: boolean): Promise<void> {
     const { movedTo, target } = this;
-    return this.source.setSeal({ movedTo, incarnation: target.incarnation, isDone });
-  }
-
-  private async records(topic: string): Promise<bigint> {
-    let sum = 0n;
-    for (let partition = 0; partition < this.partitions; partition++) {
-      sum += (await this.source.bounds(topic, partition)).end;
-    }
-    return sum;
-  }
-}
-
-/** What cannot be read is copied as well: it is a dead letter there, as it was here. */
-function isNoEvent({ value }: LogRecord): boolean {
-  try {
-    return flagWalletStream.codec.decode(value ?? new Uint8Array()).kind.case !== "event";
-  } catch {
-    return true;
+    const { prefix } = this.options.kafka;
+    return this.source.setSeal({ movedTo, incarnation: target.incarnation, isDone, prefix });
   }
 }
 

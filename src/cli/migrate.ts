@@ -2,6 +2,7 @@
  * `migrate --from DATA --to-brokers ...`: the log moves from its data folder to a cluster.
  *
  *   folder ──sealed, copied──> cluster ──> what to type next
+ *      └─────────── `--give-up`: in use again, unless all is there
  */
 
 import { resolve } from "node:path";
@@ -18,12 +19,14 @@ const OPTIONS = {
   examples: [
     "migrate --from ./depositaja-data --to-brokers kafka1:9092,kafka2:9092",
     "migrate --from ./depositaja-data --to-brokers kafka:9092 --prefix live- --json",
+    "migrate --from ./depositaja-data --give-up",
   ],
   remarks:
     "The target must be empty. The folder is sealed first: from then on it takes nothing. Each\n" +
     "deposit keeps its position, its id and its answer; operators' records come along, and what\n" +
     "processors have made is made again by `process` on the cluster. If it is interrupted, run\n" +
-    "it again: it goes on where it ended.",
+    "it again: it goes on where it ended. Until all is there, --give-up takes the folder back\n" +
+    "into use.",
 } as const;
 
 /** Between two words on how far it is. */
@@ -33,6 +36,7 @@ interface Flags {
   readonly from: string;
   readonly toBrokers?: string;
   readonly brokers?: string;
+  readonly giveUp?: true;
   readonly json?: true;
 }
 
@@ -40,8 +44,10 @@ export function migrateCommand() {
   return newCommand(OPTIONS)
     .requiredOption("--from <folder>", "the data folder")
     .option("--to-brokers <list>", "host:port,... of the cluster")
+    .option("--give-up", "take the folder into use again; only while the move is not done")
     .option("--json", "print JSON")
     .action((flags: Flags) => {
+      if (flags.giveUp) return runWith(OPTIONS, flags, () => giveUp(flags));
       const brokers = brokersOf(flags);
       const known = { ...flags, ...(brokers === undefined ? {} : { brokers }) };
       return runWith(OPTIONS, known, async ({ settings: { kafka }, stopping }) => {
@@ -64,6 +70,27 @@ export function migrateCommand() {
         print(resultLines({ folder, result, kafka }).join("\n"));
       });
     });
+}
+
+async function giveUp({ from, toBrokers, json }: Flags): Promise<void> {
+  if (toBrokers !== undefined) {
+    throw new UsageError("--give-up is about the folder alone: leave --to-brokers out");
+  }
+  const folder = resolve(from);
+  const { giveUpMove } = await import("../administration/migration-give-up.ts");
+  const { movedTo, leftTopics } = await giveUpMove({ folder, nowMs: Date.now }).catch((error) => {
+    throw isNotThere(error) ? noData(folder, error) : error;
+  });
+  if (json) return printJson({ from: folder, given_up: movedTo, left_topics: leftTopics });
+  if (movedTo === null) return print(`${folder} is not being moved: nothing was to be given up`);
+  const lines = [
+    `the move to ${movedTo} is given up: ${folder} takes deposits again`,
+    "",
+    "what was copied stays there, and nothing starts on it. The same `migrate` goes on with it;",
+    "for anything else, delete these topics first, those that are there:",
+    ...leftTopics.map((name) => `  ${name}`),
+  ];
+  print(lines.join("\n"));
 }
 
 function resultJson(folder: string, { movedTo, deposits, wasDone }: MigrationResult): object {

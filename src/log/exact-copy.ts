@@ -21,6 +21,8 @@ const APPEND_BYTES = 400_000;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+export type RecordContent = Pick<LogRecord, "key" | "value" | "headers">;
+
 export interface CopyOptions {
   readonly source: EventLog;
   readonly target: EventLog;
@@ -56,30 +58,38 @@ export async function copyToSameOffsets(options: CopyOptions): Promise<void> {
 }
 
 /**
- * The records that `chooses` takes, in order, each with its source's offset in the header
- * `offsetHeader`; goes on behind the last of them in the target. Throws as above; when the target
- * holds a record without the header, too.
+ * What `copyOf` makes of the records, in order, each with its source's offset in the header
+ * `offsetHeader`; goes on behind the last of them in the target. Resolves with the target's end,
+ * as far as it is known here. Throws as above; when the target holds a record without the header,
+ * too.
  */
 export async function copyChosen(
   options: CopyOptions & {
     readonly offsetHeader: string;
-    readonly chooses: (record: LogRecord) => boolean;
+    /** Null: it is left out. */
+    readonly copyOf: (record: LogRecord) => RecordContent | null;
   },
-): Promise<void> {
-  const { source, target, topic, partition, offsetHeader, chooses } = options;
+): Promise<bigint> {
+  const { source, target, topic, partition, offsetHeader, copyOf } = options;
+  let targetEnd = (await target.bounds(topic, partition)).end;
   const { start, end } = await source.bounds(topic, partition);
   const last = await lastCopied(options);
   const from = last === null ? start : last + 1n;
   if (from > end) throw diverged(options, `it holds offset ${last} of a source of ${end}`);
   options.onDone(from - start);
   for await (const records of appendable(options, { from, until: end })) {
-    const chosen = records.filter(chooses).map((record) => {
+    const chosen = records.flatMap((record) => {
+      const copy = copyOf(record);
+      if (copy === null) return [];
+      const { key, value, headers } = copy;
       const origin = [offsetHeader, encoder.encode(String(record.offset))] as const;
-      return { ...asNew(record), headers: [...record.headers, origin] };
+      return [{ topic, partition, key, value, headers: [...headers, origin] }];
     });
-    await target.append(chosen);
+    const newest = (await target.append(chosen)).at(-1);
+    if (newest !== undefined) targetEnd = newest + 1n;
     options.onDone(BigInt(records.length));
   }
+  return targetEnd;
 }
 
 /** The source's records in runs that fit one append; ends early when the signal fires. */

@@ -40,6 +40,6 @@ export async function refuseUnfinishedMove(log: Pick<EventLog, "meta">): Promise
   throw new LogError(
     "moved",
     "a log is being moved here, and not all of it is here yet: wait for `migrate`, or run it " +
-      "again when it was interrupted",
+      "again when it was interrupted; where the move was given up, delete these topics first",
   );
 }

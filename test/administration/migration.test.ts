@@ -2,18 +2,22 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { migrate, SOURCE_OFFSET_HEADER } from "../../src/administration/migration.ts";
+import { Kafka, logLevel } from "kafkajs";
+import { migrate } from "../../src/administration/migration.ts";
+import { giveUpMove } from "../../src/administration/migration-give-up.ts";
+import { SOURCE_OFFSET_HEADER } from "../../src/administration/migration-copy.ts";
 import { type App, openApp } from "../../src/app.ts";
 import { depositStream } from "../../src/deposits/deposit.ts";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import type { EventLog, LogRecord } from "../../src/log/event-log.ts";
-import { openKafkaLog } from "../../src/log/kafka/kafka-log.ts";
+import { KafkaLog, openKafkaLog } from "../../src/log/kafka/kafka-log.ts";
 import { readAll, text, until } from "../conformance/fixture.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
 import { ask, depositBody } from "../service/requests.ts";
 import {
   answers,
   delay,
+  letters,
   PARTITIONS,
   WALLETS,
   withRunningApp,
@@ -87,6 +91,17 @@ async function partitionsOf(log: EventLog, topic: string) {
   return Promise.all(all);
 }
 
+function giveUp(folder: string) {
+  return giveUpMove({ folder, nowMs: Date.now });
+}
+
+async function adminOf() {
+  const brokers = (await testBrokers()).split(",");
+  const admin = new Kafka({ brokers, clientId: "test", logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  return admin;
+}
+
 function errorOf(promise: Promise<unknown>): Promise<Error & { readonly code: string }> {
   return promise.then(
     () => {
@@ -111,18 +126,29 @@ kafkaTest("every wallet answers the same afterwards, though it was killed half-w
   const options = { folder, create: false } as const;
   const before = await withRunningApp(options, async (app, settle) => {
     await settle();
-    return answers(app);
+    return { wallets: answers(app), letters: await letters(app) };
   });
   // Flags that stand, that were removed, and that came again; or this would show little.
-  const flags = Object.values(before) as { isFlagged: boolean; coveredOrdinal: number }[];
+  const flags = Object.values(before.wallets) as { isFlagged: boolean; coveredOrdinal: number }[];
   expect(flags.some(({ isFlagged }) => !isFlagged)).toBe(true);
   expect(flags.some(({ isFlagged, coveredOrdinal }) => isFlagged && coveredOrdinal > 0)).toBe(true);
+  for (const topic of ["deposit", "flag_wallet"]) {
+    for (const state of ['"how":"replayed"', '"how":"dropped"', '"marks":[]']) {
+      const ofState = before.letters.filter((each) => each.includes(`"topic":"${topic}"`));
+      expect({ topic, state, letters: ofState.join("\n") }).toEqual({
+        ...{ topic, state, letters: expect.stringContaining(state) },
+      });
+    }
+  }
 
   const source = openEmbeddedLog({ folder, nowMs: Date.now });
   const deposits = (await partitionsOf(source, "deposit")).map((records) => records.map(sameOf));
   const count = deposits.flat().length;
-  // During the deposits, at their end, and among the operators' records, requests under way.
-  for (const records of [count / 3, count, count + 30]) {
+  const flagRecords = (await partitionsOf(source, "flag_wallet")).flat().length;
+  const marksFrom = count + flagRecords;
+  // During the deposits, at their end, and among the operators' records and marks, requests under
+  // way.
+  for (const records of [count / 3, count, count + 30, marksFrom + 1, marksFrom + 20]) {
     await killedAt(folder, prefix, Math.floor(records));
     expect(await errorOf(openTarget(prefix, false))).toMatchObject({ code: "moved" });
     expect(await errorOf(source.append([NOTHING]))).toMatchObject({ code: "moved" });
@@ -142,8 +168,9 @@ kafkaTest("every wallet answers the same afterwards, though it was killed half-w
   const place = { folder: join(root, "elsewhere"), kafka, create: false } as const;
   const after = await withRunningApp(place, async (app, settle) => {
     await settle();
+    const found = { wallets: answers(app), letters: await letters(app) };
     await expectSameRepeats(app, copied);
-    return answers(app);
+    return found;
   });
   expect(after).toEqual(before);
   expect(await move(folder, prefix)).toMatchObject({ wasDone: true, deposits: BigInt(count) });
@@ -176,13 +203,16 @@ async function expectOperatorsRecords(source: EventLog, target: EventLog): Promi
 
 /** A deposit that is sent again with its id is answered with the place that it had before. */
 async function expectSameRepeats(app: App, copied: readonly LogRecord[][]): Promise<void> {
-  const keyOf = ({ headers }: LogRecord) => headers.find(([name]) => name === "id")?.[1];
+  const valueOf = ({ headers }: LogRecord, wanted: string) =>
+    headers.find(([name]) => name === wanted)?.[1];
   const seen = new Set<string>();
   let asked = 0;
   for (const record of copied.flat()) {
-    const id = keyOf(record);
+    const id = valueOf(record, "id");
     const name = id === undefined ? "" : `${text(record.key)} ${text(id)}`;
     if (id === undefined || seen.has(name)) continue;
+    const group = valueOf(record, "for-group");
+    if (group !== undefined && text(group) !== "balance") continue; // the collector passes it by
     seen.add(name); // the first of an id is the one that counts
     const { amountMinor } = depositStream.codec.decode(record.value as Uint8Array);
     const answer = await app.submissions.submit({
@@ -218,6 +248,94 @@ kafkaTest("an interrupted move says so, and goes on", async () => {
   expect(await move(folder, prefix)).toMatchObject({ wasDone: false, done: 24n, deposits: 24n });
   await (await openTarget(prefix, false)).close();
 });
+
+kafkaTest("a move that is given up leaves the folder in use, and goes on later", async () => {
+  const folder = await newFolder("data");
+  const prefix = freshPrefix();
+  expect(await giveUp(folder)).toEqual({ movedTo: null, leftTopics: [] });
+  await errorOf(move(folder, prefix, AbortSignal.abort()));
+  const service = await openApp({ folder, create: false, nowMs: Date.now, delay });
+  const deposit = (app: App) =>
+    app.submissions.submit({ walletId: "alice", amountMinor: 5n, key: null });
+  expect(await errorOf(deposit(service))).toMatchObject({ code: "moved" });
+
+  const { movedTo, leftTopics } = await giveUp(folder);
+  expect(movedTo).toContain(`, prefix ${prefix}`);
+  const admin = await adminOf();
+  const there = (await admin.listTopics()).filter((name) => name.startsWith(prefix));
+  await admin.disconnect();
+  expect(there.filter((name) => !leftTopics.includes(name))).toEqual([]);
+  expect(there).toContain(`${prefix}log-meta`);
+  await deposit(service); // also in a process that had the folder open meanwhile
+  await service.close();
+  const other = await openApp({ folder, create: true, nowMs: Date.now, delay });
+  await deposit(other);
+  await other.close();
+  // What was half filled is nobody's.
+  expect(await errorOf(openTarget(prefix, false))).toMatchObject({ code: "moved" });
+  expect(await giveUp(folder)).toEqual({ movedTo: null, leftTopics: [] });
+
+  expect(await move(folder, prefix)).toMatchObject({ wasDone: false, deposits: 26n });
+  const target = await openTarget(prefix, false);
+  const source = openEmbeddedLog({ folder, nowMs: Date.now });
+  const [mine, theirs] = await Promise.all([
+    partitionsOf(source, "deposit"),
+    partitionsOf(target, "deposit"),
+  ]);
+  expect(theirs.map((records) => records.map(sameOf))).toEqual(
+    mine.map((records) => records.map(sameOf)),
+  );
+  await target.close();
+  const error = await errorOf(giveUp(folder));
+  expect(error).toMatchObject({ name: "AdministrationError", code: "moved_elsewhere" });
+  expect(error.message).toContain("and all of it is there");
+  expect(await errorOf(source.append([NOTHING]))).toMatchObject({ code: "moved" });
+  await source.close();
+}, TEST_MS);
+
+kafkaTest("a move is not given up once its folder calls it done, nor while it runs", async () => {
+  const folder = await newFolder("data");
+  const prefix = freshPrefix();
+  const kafka = await kafkaOf(prefix);
+  const stopping = new AbortController();
+  const refused: Promise<Error>[] = [];
+  const onProgress = () => {
+    refused.push(errorOf(giveUp(folder)));
+    stopping.abort();
+  };
+  const { signal } = stopping;
+  await errorOf(migrate({ folder, kafka, signal, nowMs: Date.now, onProgress }));
+  expect(await refused[0]).toMatchObject({ code: "in_use" });
+  // Killed between the folder's word and the cluster's: neither is live, and only one may be.
+  const source = openEmbeddedLog({ folder, nowMs: Date.now });
+  await source.setSeal({ ...(source.seal as NonNullable<typeof source.seal>), isDone: true });
+  await source.close();
+  expect(await errorOf(openTarget(prefix, false))).toMatchObject({ code: "moved" });
+  expect(await errorOf(giveUp(folder))).toMatchObject({ code: "moved_elsewhere" });
+  expect(await move(folder, prefix)).toMatchObject({ wasDone: false, deposits: 24n });
+  await (await openTarget(prefix, false)).close();
+  expect(await errorOf(giveUp(folder))).toMatchObject({ code: "moved_elsewhere" });
+  expect(await move(folder, prefix)).toMatchObject({ wasDone: true });
+}, TEST_MS);
+
+kafkaTest("the folder calls a move done before the cluster does", async () => {
+  const folder = await newFolder("data");
+  const prefix = freshPrefix();
+  const seen: (boolean | undefined)[] = [];
+  const setMeta = KafkaLog.prototype.setMeta;
+  KafkaLog.prototype.setMeta = async function (this: KafkaLog, key, value) {
+    const source = openEmbeddedLog({ folder, nowMs: Date.now });
+    if (value === "done") seen.push(source.seal?.isDone);
+    await source.close();
+    return setMeta.call(this, key, value);
+  };
+  try {
+    await move(folder, prefix);
+  } finally {
+    KafkaLog.prototype.setMeta = setMeta;
+  }
+  expect(seen).toEqual([true]);
+}, TEST_MS);
 
 kafkaTest("a target that is not empty is refused, and the folder stays open", async () => {
   const folder = await newFolder("data");
@@ -308,7 +426,7 @@ test("a service whose folder is sealed under it refuses deposits, and is not rea
   const { status, json } = await deposit();
   expect(status).toBe(503);
   expect(json).toEqual({
-    error: `the log in ${folder} is being moved to the new cluster: write there instead`,
+    error: `the log in ${folder} is being moved to the new cluster: write there once all is there`,
     code: "log_unavailable",
   });
   expect((await ask(service, "GET /readyz")).status).toBe(503);

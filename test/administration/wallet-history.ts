@@ -1,13 +1,15 @@
 /**
  * A history of wallets in a data folder, as it comes about in service: deposits with ids, repeats
- * and conflicts, late ones, records that nobody can read, and operators who flag and remove flags
- * between them.
+ * and conflicts, late ones, records that nobody can read or that stand in a foreign partition, and
+ * operators who flag, remove flags and deal with dead letters between them.
  *
  *   rounds of deposits ──settled──> operators' actions ──> ... ──> what each wallet answers
  */
 
 import { type App, openApp, type ProcessorName } from "../../src/app.ts";
-import { newDeposit } from "../../src/deposits/deposit.ts";
+import { depositStream, newDeposit } from "../../src/deposits/deposit.ts";
+import { flagWalletStream, newAction } from "../../src/flagger/flag-wallet.ts";
+import { readAll } from "../conformance/fixture.ts";
 
 export const PARTITIONS = 4;
 export const WALLETS = Array.from({ length: 24 }, (_, number) => `wallet-${number}`);
@@ -15,6 +17,7 @@ const PROCESSORS: readonly ProcessorName[] = ["collector", "detector", "flagger"
 const START_MS = Date.UTC(2026, 0, 31, 12);
 const ROUNDS = 6;
 
+type Letter = Parameters<App["deadLetters"]["mark"]>[0];
 type AppOptions = Parameters<typeof openApp>[0];
 
 export async function delay(ms: number, signal: AbortSignal): Promise<void> {
@@ -57,16 +60,78 @@ export function answers(app: App): Record<string, unknown> {
   );
 }
 
+/** Every dead letter and what was done about it, without the offsets that change in a move. */
+export async function letters(app: App): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const { name } of app.topology.groups) {
+    for await (const letter of app.deadLetters.list(name)) {
+      const { topic, partition, offset, reason, record } = letter;
+      const marks = await Promise.all(
+        letter.marks.map(async ({ as, ...mark }) => ({
+          ...mark,
+          as: as && (await contentAt(app, { topic, ...as })),
+        })),
+      );
+      const at = topic === "deposit" ? Number(offset) : null;
+      const refused = await contentAt(app, letter);
+      if (record === null) throw new Error("every record here is small");
+      found.push(JSON.stringify({ group: name, topic, partition, at, reason, refused, marks }));
+    }
+  }
+  return found.toSorted();
+}
+
+async function contentAt(
+  { log }: App,
+  { topic, partition, offset }: Pick<Letter, "topic" | "partition" | "offset">,
+): Promise<string> {
+  const records = await readAll(log, topic, partition);
+  const record = records.find((each) => each.offset === offset);
+  if (record === undefined) throw new Error(`nothing stands at ${topic} ${partition}-${offset}`);
+  const id = record.headers.find(([name]) => name === "id")?.[1] ?? [];
+  return [record.key, record.value ?? [], id].map((each) => Buffer.from(each).toString()).join("|");
+}
+
+/** All are replayed that can be, the others dropped; those of one partition are left open. */
+async function handleLetters(app: App, group: string, random: () => number): Promise<void> {
+  const { deadLetters } = app;
+  const operator = { actor: "bob", reason: `a letter of ${group}` };
+  for await (const letter of deadLetters.list(group)) {
+    if (letter.marks.length > 0 || letter.record === null) continue;
+    if (letter.partition === PARTITIONS - 1) continue;
+    const plan = deadLetters.plan({ ...letter, record: letter.record }, { newId: random() < 0.5 });
+    if (plan.kind === "append") await deadLetters.replay(letter, plan, operator);
+    else await deadLetters.mark(letter, operator, plan.kind === "counted" ? plan.position : null);
+  }
+}
+
+/** A deposit and an operator's flag, each in a partition where its wallet does not belong. */
+function misplaced(app: App, round: number) {
+  const walletId = WALLETS[round] as string;
+  const partition = (app.wallets.partitionOf(walletId) + 1) % PARTITIONS;
+  const place = { partition, key: Buffer.from(walletId) };
+  const own = { actor: "eve", reason: `astray ${round}`, atMs: START_MS + round };
+  const flag = flagWalletStream.codec.encode(newAction({ kind: "add", ...own }));
+  const id = [["id", Buffer.from(`astray ${round}`)]] as const;
+  const deposit = newDeposit({ amountMinor: 900_000n, acceptedAtMs: START_MS + round });
+  return [
+    { ...place, topic: "flag_wallet", value: flag, headers: id },
+    { ...place, topic: "deposit", value: depositStream.codec.encode(deposit) },
+  ];
+}
+
 /** Settled. `random` gives numbers from 0 to below 1. */
 export async function writeHistory(folder: string, random: () => number): Promise<void> {
   await withRunningApp({ folder, create: true, partitions: PARTITIONS }, async (app, settle) => {
     for (let round = 0; round < ROUNDS; round++) {
       await app.deposits.emitAll(roundOfDeposits(round, random));
       await app.log.append([unreadable("deposit", round), unreadable("flag_wallet", round)]);
+      await app.log.append(misplaced(app, round));
       await settle();
       for (const walletId of WALLETS) {
         if (random() < 0.4) await operate(app, walletId, { round, random });
       }
+      for (const { name } of app.topology.groups) await handleLetters(app, name, random);
     }
     await settle();
     await app.log.setMeta("import:0123", '{"state":"done"}');

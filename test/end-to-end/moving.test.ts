@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";
+import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
 import { Running, run, temporaryFolder } from "./program.ts";
 
@@ -73,6 +74,44 @@ kafkaTest("a log moves to a cluster with what its wallets answer, and stays ther
   expect(await answers(...cluster)).toEqual(before);
   const imported = await run(options, "import", "history.csv", ...cluster);
   expect(imported).toMatchObject({ code: 0, out: expect.stringContaining("imported before") });
+}, TEST_MS);
+
+test("a move that was begun is given up, one that is done is not", async () => {
+  const data = ["--data", "begun"];
+  await Bun.write(join(folder.path, "two.csv"), HISTORY);
+  expect(await run(options, "import", "two.csv", ...data)).toMatchObject({ code: 0 });
+  const begun = join(folder.path, "begun");
+  const seal = { movedTo: "the Kafka cluster at k:9092", incarnation: "x", prefix: "live-" };
+  const sealed = async (isDone: boolean) => {
+    const log = openEmbeddedLog({ folder: begun, nowMs: Date.now });
+    await log.setSeal({ ...seal, isDone });
+    await log.close();
+  };
+  await sealed(false);
+  expect(await run(options, "deposit", "alice", "1", ...data)).toMatchObject({ code: 1 });
+  const giveUp = ["migrate", "--from", "begun", "--give-up"];
+  const mixed = await run(options, ...giveUp, "--to-brokers", "k:9092");
+  expect(mixed).toMatchObject({ code: 2, err: expect.stringContaining("leave --to-brokers out") });
+  const given = await run(options, ...giveUp);
+  expect(given).toMatchObject({ code: 0, err: "" });
+  expect(given.out.split("\n").slice(0, 6)).toEqual([
+    `the move to the Kafka cluster at k:9092 is given up: ${begun} takes deposits again`,
+    "",
+    "what was copied stays there, and nothing starts on it. The same `migrate` goes on with it;",
+    "for anything else, delete these topics first, those that are there:",
+    "  live-deposit",
+    "  live-flag_wallet",
+  ]);
+  expect(given.out).toContain("  live-log-meta\n");
+  expect(await run(options, "deposit", "alice", "1", ...data)).toMatchObject({ code: 0 });
+  const again = await run(options, ...giveUp, "--json");
+  expect(JSON.parse(again.out)).toEqual({ from: begun, given_up: null, left_topics: [] });
+  await sealed(true);
+  const late = await run(options, ...giveUp);
+  expect(late).toMatchObject({ code: 1, out: "" });
+  expect(late.err).toContain("was moved to the Kafka cluster at k:9092, and all of it is there");
+  const none = await run(options, "migrate", "--from", "nowhere", "--give-up");
+  expect(none).toMatchObject({ code: 1, err: expect.stringContaining("there is no data in") });
 }, TEST_MS);
 
 kafkaTest("topics shows a cluster's topics, and sync brings them in line", async () => {

@@ -135,7 +135,7 @@ describe("a copy of chosen records", () => {
   const chosen = (source: EventLog, target: EventLog) => ({
     ...copying(source, target),
     offsetHeader: OFFSET_HEADER,
-    chooses: isEven,
+    copyOf: (each: LogRecord) => (isEven(each) ? each : null),
   });
 
   test("keeps their order, and says where each comes from", async () => {

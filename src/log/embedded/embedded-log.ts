@@ -289,6 +289,20 @@ export class EmbeddedLog implements EventLog {
     });
   }
 
+  /**
+   * Takes the seal of a move that is not done away, so that appends are taken again. Resolves with
+   * what was there: null for no seal; one that is done stays.
+   */
+  removeUnfinishedSeal(): Promise<Seal | null> {
+    return this.transact(0, () => {
+      const seal = this.seals.read();
+      if (seal === null || seal.isDone) return seal;
+      this.seals.remove();
+      this.sealInForce = null;
+      return seal;
+    });
+  }
+
   /** Why nothing can be written now; null when the log is well. */
   get problem(): string | null {
     const seal = this.closing.signal.aborted ? null : this.seal;

@@ -1,5 +1,5 @@
 /**
- * The seal of a log that was moved elsewhere: nothing is appended to it any more.
+ * The seal of a log that was moved elsewhere, or is being moved: nothing is appended to it.
  *
  *   migration ──seal──> meta ──read in every transaction──> appends refused: "moved to ..."
  *
@@ -20,6 +20,8 @@ export interface Seal {
   readonly incarnation: string;
   /** False while it is being moved: then it may still be moved to another place instead. */
   readonly isDone: boolean;
+  /** Of the new place's names, where it has one. */
+  readonly prefix?: string;
 }
 
 export class Seals {
@@ -41,6 +43,11 @@ export class Seals {
     insert.run(KEY, JSON.stringify(seal));
   }
 
+  /** In a transaction. The log takes appends again. */
+  remove(): void {
+    this.database.query("DELETE FROM meta WHERE key = ?").run(KEY);
+  }
+
   close(): void {
     this.select.finalize();
   }
@@ -48,6 +55,8 @@ export class Seals {
 
 export function sealedError({ movedTo, isDone }: Seal, place: string): LogError {
   const where = place === ":memory:" ? "this log" : `the log in ${place}`;
-  const what = isDone ? "was moved" : "is being moved";
-  return new LogError("moved", `${where} ${what} to ${movedTo}: write there instead`);
+  const message = isDone
+    ? `${where} was moved to ${movedTo}: write there instead`
+    : `${where} is being moved to ${movedTo}: write there once all is there`;
+  return new LogError("moved", message);
 }

@@ -92,6 +92,18 @@ describe("a sealed log", () => {
     await member.leave();
   });
 
+  test("takes appends again once the move is given up, and not when it is done", async () => {
+    const log = await newLog();
+    const other = open();
+    expect(await log.removeUnfinishedSeal()).toBeNull();
+    await log.setSeal(SEAL);
+    expect(await other.removeUnfinishedSeal()).toEqual(SEAL);
+    await log.append([record(TOPIC, "again")]);
+    await log.setSeal({ ...SEAL, isDone: true });
+    expect(await other.removeUnfinishedSeal()).toMatchObject({ isDone: true });
+    expect(await codeOf(log.append([record(TOPIC, "x")]))).toBe("moved");
+  });
+
   test("may be sealed again, and a log that is not sealed says so", async () => {
     const log = await newLog();
     expect(log.seal).toBeNull();
