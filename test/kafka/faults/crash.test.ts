@@ -4,12 +4,13 @@ import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { settleEverything } from "../../../bench/torture/findings.ts";
-import { clusterSite, openCluster } from "../../../bench/torture/site.ts";
+import { clusterSite, openCluster, type Site } from "../../../bench/torture/site.ts";
 import { judgeRun } from "../../../bench/torture/verdict.ts";
 import { Witness } from "../../../bench/torture/witness.ts";
-import type { App } from "../../../src/app.ts";
+import type { App, ProcessorName } from "../../../src/app.ts";
 import { newDeposit } from "../../../src/deposits/deposit.ts";
 import { formatPosition } from "../../../src/stream/position.ts";
+import type { Processor } from "../../../src/stream/processor.ts";
 import { temporaryFolder, until } from "../../end-to-end/program.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../broker.ts";
 import { CRASH_GROUPS, CRASH_STEPS, type CrashTask } from "./crash-child.ts";
@@ -19,6 +20,7 @@ const CHILD_MS = 60_000;
 /** Few, so that each round's deposits meet every group in each. */
 const PARTITIONS = 2;
 const WALLETS = ["a", "b", "c", "d", "e", "f", "g", "h"];
+const ALL: ProcessorName[] = ["collector", "detector", "flagger"];
 const SMALL = 100n;
 const OVER_LIMIT = 1_000_001n;
 
@@ -44,18 +46,9 @@ for (const { name: group } of CRASH_GROUPS) {
     await app.close();
     // What the last one had is taken by one with its stores.
     const next = await openCluster({ ...place, folder: join(folder.path, "killed") });
-    const processors = next.startProcessors(["collector", "detector", "flagger"]);
-    expect(await settleEverything(next, CHILD_MS)).toBeNull();
-    const { faults } = await judgeRun({
-      site: clusterSite({ ...place, folder: folder.path }),
-      witness,
-      ports: [],
-      stop: async () => {
-        for (const processor of processors) await processor.stop();
-        await next.close();
-      },
-    });
-    expect(faults).toEqual([]);
+    const processors = next.startProcessors(ALL);
+    const site = clusterSite({ ...place, folder: folder.path });
+    expect(await faultsAtTheEnd({ site, app: next, processors, witness })).toEqual([]);
   }, TEST_MS);
 }
 
@@ -89,7 +82,7 @@ kafkaTest("an owner that hangs within a commit, past its session, commits nothin
     ...{ group: "threshold", diesAt: "before commit", signal: "SIGSTOP" },
   });
   await until(() => isStopped(child.pid), () => "the child runs on");
-  const processors = app.startProcessors(["collector", "detector", "flagger"]);
+  const processors = app.startProcessors(ALL);
   const groups = CRASH_GROUPS.map(({ name }) => name);
   const clients = async () => {
     const all = await Promise.all(groups.map((group) => app.log.owners(group)));
@@ -106,17 +99,25 @@ kafkaTest("an owner that hangs within a commit, past its session, commits nothin
   await deposit(app, witness);
   expect(await settleEverything(app, CHILD_MS)).toBeNull();
   child.kill("SIGKILL");
-  const { faults } = await judgeRun({
-    site: clusterSite({ ...place, folder: folder.path }),
-    witness,
-    ports: [],
-    stop: async () => {
-      for (const processor of processors) await processor.stop();
-      await app.close();
-    },
-  });
-  expect(faults).toEqual([]);
+  const site = clusterSite({ ...place, folder: folder.path });
+  expect(await faultsAtTheEnd({ site, app, processors, witness })).toEqual([]);
 }, TEST_MS);
+
+/** Once all is settled; app and processors are closed. */
+async function faultsAtTheEnd(run: {
+  readonly site: Site;
+  readonly app: App;
+  readonly processors: readonly Processor[];
+  readonly witness: Witness;
+}): Promise<readonly string[]> {
+  const { site, app, processors, witness } = run;
+  expect(await settleEverything(app, CHILD_MS)).toBeNull();
+  const stop = async () => {
+    for (const processor of processors) await processor.stop();
+    await app.close();
+  };
+  return (await judgeRun({ site, witness, ports: [], stop })).faults;
+}
 
 /** As ps shows it: T. */
 function isStopped(pid: number): boolean {
