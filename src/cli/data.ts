@@ -9,7 +9,7 @@ import type { App, openApp as OpenApp } from "../app.ts";
 import type { KafkaSettings } from "./kafka-settings.ts";
 import { note } from "./output.ts";
 import { quote, startedAs } from "./started-as.ts";
-import { delay } from "./stopping.ts";
+import { delay, stopSignal, whenAborted } from "./stopping.ts";
 import { CommandError } from "./usage-error.ts";
 
 type StandIn = ReturnType<App["standIn"]>;
@@ -35,12 +35,16 @@ type OpeningOptions = Pick<
   "create" | "leavesCheckpoints" | "purpose"
 >;
 
-/** Opens data that must be there, and closes it again. Throws CommandError when it is not. */
+/**
+ * Opens data that must be there, and closes it again. Throws CommandError when it is not, or when
+ * the program is asked to end first.
+ */
 export async function withData<T>(
   settings: DataSettings,
   action: (app: App) => Promise<T>,
 ): Promise<T> {
-  const app = await openData(settings, { create: false });
+  const app = await openUnlessStopped(settings, { create: false }, stopSignal());
+  if (app === null) throw new CommandError(stoppedLine(settings));
   try {
     return await action(app);
   } finally {
@@ -48,8 +52,28 @@ export async function withData<T>(
   }
 }
 
-/** Opens the folder; says so when it was made. Throws CommandError when it is not there. */
-export async function openData(
+/**
+ * Null when the signal fires first: nothing has begun then, and the process can end at once, for a
+ * try to reach a cluster takes longer than a stop may. Throws CommandError when no data is there.
+ */
+export async function openUnlessStopped(
+  settings: DataSettings,
+  options: OpeningOptions,
+  stopping: AbortSignal,
+): Promise<App | null> {
+  const opening = openData(settings, options);
+  const app = await Promise.race([opening, whenAborted(stopping).then(() => null)]);
+  if (app === null) opening.then((late) => late.close()).catch(() => {});
+  return app;
+}
+
+/** What is said then. */
+export function stoppedLine({ data, kafka }: DataSettings): string {
+  if (kafka === null) return `stopped before ${data} was open`;
+  return `stopped while the cluster at ${kafka.brokers.join(",")} was being reached`;
+}
+
+async function openData(
   { data, kafka, partitions = null, decimals = null }: DataSettings,
   options: OpeningOptions,
 ): Promise<App> {

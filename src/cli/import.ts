@@ -9,7 +9,7 @@ import { resolve } from "node:path";
 import type { App } from "../app.ts";
 import { formatDecimal } from "../money.ts";
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
-import { describeData, openData, withStandIn } from "./data.ts";
+import { describeData, openUnlessStopped, stoppedLine, withStandIn } from "./data.ts";
 import { newImportBar } from "./import-bar.ts";
 import { print, printJson } from "./output.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
@@ -51,7 +51,8 @@ export function importCommand() {
         if (problem !== null) {
           throw new CommandError(`${resolve(path)} ${problem}: name a file, or - for a pipe`);
         }
-        const app = await openData(settings, { create: true });
+        const app = await openUnlessStopped(settings, { create: true }, stopping);
+        if (app === null) throw new CommandError(stoppedLine(settings));
         try {
           const bar = newImportBar();
           if (app.log.wasCreated) bar.note(`data: ${describeData(app, settings)}`);

@@ -5,7 +5,8 @@
  */
 
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
-import { openData } from "./data.ts";
+import { openUnlessStopped, stoppedLine } from "./data.ts";
+import { note } from "./output.ts";
 import { announce, announceData, stopLine } from "./serving.ts";
 import { whenAborted } from "./stopping.ts";
 import { UsageError } from "./usage-error.ts";
@@ -42,7 +43,9 @@ export function processCommand() {
         if (wanted.length === 0) {
           throw new UsageError(`say which processors: ${listOf(allProcessors)}, or --all`);
         }
-        const app = await openData(settings, { create: true, purpose: "process" });
+        const opening = { create: true, purpose: "process" } as const;
+        const app = await openUnlessStopped(settings, opening, stopping);
+        if (app === null) return note(stoppedLine(settings));
         try {
           announceData(app, settings);
           const { health } = settings;

@@ -3,15 +3,16 @@
  *
  *   up (main thread: HTTP) ──"stop"──> this thread ──"ready"──> up
  *
- * It opens the log by itself. When a processor can't go on at all the thread ends, and
- * `up` with it.
+ * It opens the log by itself, and can be stopped while it does. When a processor can't go on at
+ * all the thread ends, and `up` with it.
  */
 
 import { parentPort, workerData } from "node:worker_threads";
-import { openData } from "./data.ts";
+import { openUnlessStopped } from "./data.ts";
 import type { KafkaSettings } from "./kafka-settings.ts";
 import { setUpLogging } from "./logging.ts";
 import type { LogLevel } from "./settings.ts";
+import { whenAborted } from "./stopping.ts";
 
 export interface WorkerSettings {
   readonly data: string;
@@ -28,15 +29,18 @@ export async function runProcessingWorker(): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error("the processing worker has no parent: start `up` instead");
   const tell = (message: WorkerMessage) => port.postMessage(message);
+  const stopping = new AbortController();
+  port.once("message", () => stopping.abort());
   try {
     const { data, kafka, logLevel } = workerData as WorkerSettings;
     await setUpLogging(logLevel);
     const { allProcessors } = await import("./processor-names.ts");
-    const app = await openData({ data, kafka }, { create: false, purpose: "process" });
+    const opening = { create: false, purpose: "process" } as const;
+    const app = await openUnlessStopped({ data, kafka }, opening, stopping.signal);
+    if (app === null) process.exit(0); // what it reaches for keeps the thread alive
     const processors = app.startProcessors(allProcessors);
-    const stopped = new Promise<void>((resolve) => port.once("message", () => resolve()));
     tell({ kind: "ready" });
-    await Promise.race([stopped, Promise.all(processors.map(({ done }) => done))]);
+    await Promise.race([whenAborted(stopping.signal), Promise.all(processors.map(({ done }) => done))]);
     await Promise.all(processors.map((processor) => processor.stop()));
     await app.close();
     port.close();

@@ -7,7 +7,7 @@
 import { resolve } from "node:path";
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
 import type { App } from "../app.ts";
-import { type DataSettings, openData } from "./data.ts";
+import { type DataSettings, openUnlessStopped, stoppedLine } from "./data.ts";
 import { note } from "./output.ts";
 import {
   announce,
@@ -41,7 +41,7 @@ export function serveCommand() {
       const waiting = settings.kafka === null ? null : await startWaiting(settings);
       try {
         const app = await openOnceReachable(settings, { waiting, stopping });
-        if (app === null) return;
+        if (app === null) return note(stoppedLine(settings));
         try {
           announceData(app, settings);
           const server = startServing(app, settings, waiting?.server);
@@ -77,14 +77,9 @@ async function openOnceReachable(
   },
 ): Promise<App | null> {
   const { waiting, stopping } = options;
-  const stopped = whenAborted(stopping).then(() => null);
   while (!stopping.aborted) {
     try {
-      const opening = openData(settings, { create: true, purpose: "serve" });
-      const app = await Promise.race([opening, stopped]);
-      // A try takes longer than a stop may: it ends with the process.
-      if (app === null) opening.then((late) => late.close()).catch(() => {});
-      return app;
+      return await openUnlessStopped(settings, { create: true, purpose: "serve" }, stopping);
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       if (waiting === null || code !== "unavailable") throw error;

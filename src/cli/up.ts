@@ -10,7 +10,8 @@
 import { resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
-import { openData } from "./data.ts";
+import { openUnlessStopped, stoppedLine } from "./data.ts";
+import { note } from "./output.ts";
 import type { WorkerMessage, WorkerSettings } from "./processing-worker.ts";
 import { announce, announceData, checkAccess, nextLines, startServing } from "./serving.ts";
 import { DEFAULT_DATA, type LogLevel } from "./settings.ts";
@@ -33,13 +34,16 @@ export function upCommand() {
     runWith(OPTIONS, flags, async ({ settings, logLevel, stopping }) => {
       checkAccess(settings);
       const opening = { create: true, leavesCheckpoints: true, purpose: "serve" } as const;
-      const app = await openData(settings, opening);
+      const app = await openUnlessStopped(settings, opening, stopping);
+      if (app === null) return note(stoppedLine(settings));
       try {
         announceData(app, settings);
         const server = startServing(app, settings);
         const worker = startWorker({ data: settings.data, kafka: settings.kafka, logLevel });
         try {
-          await Promise.race([worker.ready, worker.failed]);
+          const stopped = whenAborted(stopping);
+          await Promise.race([worker.ready, worker.failed, stopped]);
+          if (stopping.aborted) return;
           const { url } = server;
           const { allProcessors, listOf } = await import("./processor-names.ts");
           const defaultData = resolve(DEFAULT_DATA);
@@ -48,7 +52,7 @@ export function upCommand() {
             `serving     ${url}`,
             ...nextLines({ ...settings, defaultData, url }),
           ]);
-          await Promise.race([whenAborted(stopping), worker.failed]);
+          await Promise.race([stopped, worker.failed]);
         } finally {
           await server.stop();
           await worker.stop();

@@ -93,7 +93,7 @@ export class Follower {
     return this.standing.get(partition);
   }
 
-  /** Ends every copying, at the next batch of rows. Idempotent. */
+  /** Ends every copying at the next batch of rows, whether the log answers or not. Idempotent. */
   async stop(): Promise<void> {
     this.stopping.abort();
     await Promise.all(this.running.values());
@@ -107,6 +107,7 @@ export class Follower {
       try {
         await this.openAndCopy(partition, changes);
       } catch (error) {
+        if (signal.aborted) break;
         this.fail(partition, error as Error);
         await delay(RETRY_MS, signal);
       }
@@ -137,7 +138,8 @@ export class Follower {
     for (; !signal.aborted; await changes.next()) {
       this.begin(partition);
       const toMs = store.nowMs();
-      const to = await log.progress(group.name, partition);
+      const to = await unlessStopped(log.progress(group.name, partition), signal);
+      if (to === STOPPED) return;
       const isNews = to !== heard || isOpened; // else another partition has moved
       const hasMoved = isNews && to !== null && (stands === null || !isSame(stands, to));
       heard = to;
@@ -213,6 +215,18 @@ interface Copying {
   readonly changes: Changes;
   /** Fires before the store is closed. */
   readonly closing: AbortSignal;
+}
+
+const STOPPED = Symbol("stopped");
+
+/** A log that is away takes as long to say so as a stop may take. */
+function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | typeof STOPPED> {
+  return new Promise((resolve, reject) => {
+    const stop = () => resolve(STOPPED);
+    signal.addEventListener("abort", stop, { once: true });
+    promise.finally(() => signal.removeEventListener("abort", stop)).then(resolve, reject);
+    if (signal.aborted) stop();
+  });
 }
 
 function isSame(a: Progress, b: Progress): boolean {

@@ -1,13 +1,15 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { connect } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { Running, run, SOURCE, temporaryFolder, until } from "./program.ts";
 import { post } from "./session.ts";
 
 const TEST_MS = 60_000;
 const STOP_MS = 5_000 + 1_000;
+/** Nothing is under way that is to be finished. */
+const AT_ONCE_MS = 2_000;
 
 test("SIGTERM: a request that waits for a processor is answered, then `serve` ends", async () => {
   using folder = temporaryFolder();
@@ -42,6 +44,26 @@ test("the pid that each service prints is the one to kill, whatever started it",
     process.kill(pid, "SIGTERM");
     expect(await running.ended()).toMatchObject({ code: 0 });
   }
+}, TEST_MS);
+
+test.each([
+  ["serve", 0, ["serve", "--port", "0"]],
+  ["up", 0, ["up", "--port", "0"]],
+  ["process", 0, ["process", "--all"]],
+  ["check", 1, ["check", "alice"]],
+  ["import", 1, ["import", "-"]],
+] as const)("`%s` that still reaches for a cluster ends at once", async (_, code, args) => {
+  using folder = temporaryFolder();
+  await using silent = await startSilentBroker();
+  const brokers = ["--brokers", `127.0.0.1:${silent.port}`];
+  await using program = new Running({ folder: folder.path }, ...args, ...brokers);
+  await until(() => silent.asked() > 0, () => program.err);
+  const askedMs = performance.now();
+  const ended = await program.stop();
+  expect(performance.now() - askedMs).toBeLessThan(AT_ONCE_MS);
+  expect(ended.code).toBe(code);
+  const line = `stopped while the cluster at 127.0.0.1:${silent.port} was being reached`;
+  expect(ended.err).toEndWith(code === 0 ? `${line}\n` : `error: ${line}\n`);
 }, TEST_MS);
 
 test("SIGTERM under load: every acknowledged deposit is there afterwards", async () => {
@@ -140,3 +162,20 @@ test("a taken port is named, and the folder that was made; advice names it, too"
   expect(health).toMatchObject({ code: 1 });
   expect(health.err).toContain("stop what uses it, or choose another with --health\n");
 }, TEST_MS);
+
+/** Takes connections and answers nothing. */
+async function startSilentBroker() {
+  let asked = 0;
+  const server = createServer((socket) => {
+    asked += 1;
+    socket.on("error", () => {}); // the program has ended
+    socket.resume();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    asked: () => asked,
+    [Symbol.asyncDispose]: async () => void server.close(),
+  };
+}

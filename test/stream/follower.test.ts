@@ -304,6 +304,22 @@ describe("a follower", () => {
     await eventually("none", () => follower.notFollowed.length === 0);
   });
 
+  test("stops at once though the log does not answer", async () => {
+    const { log } = await startOwner();
+    const isAsked = Promise.withResolvers<void>();
+    const away = Object.assign(Object.create(log) as EmbeddedLog, {
+      progress: () => {
+        isAsked.resolve();
+        return new Promise<never>(() => {});
+      },
+    });
+    const { follower } = startView(away, temporaryFolder());
+    follower.follow(0);
+    await isAsked.promise;
+    await follower.stop();
+    expect(follower.progress(0)).toBeUndefined();
+  });
+
   test("says once why it cannot follow, and again when it comes again", async () => {
     const said: Line[] = [];
     configureSync({

@@ -89,6 +89,21 @@ testBroker("a broker killed under load and started again: all goes on within 10 
   expect(await deployment.faults(), processor.err.slice(-2_000)).toEqual([]);
 }, TEST_MS);
 
+testBroker("`up` whose processors still reach for the cluster stops when it is asked to", async () => {
+  await start();
+  await using deployment = new Deployment(`127.0.0.1:${linePort}`, `127.0.0.1:${brokerPort}`);
+  const program = deployment.start("a", "up", "--port", "0");
+  await program.says(/^data /m);
+  // The main thread has opened the log; the one of the processors is to do so now.
+  await line?.[Symbol.asyncDispose]();
+  line = null;
+  const startMs = performance.now();
+  const { code, err } = await program.stop();
+  expect([code, err]).toEqual([0, expect.not.stringContaining("not all was finished")]);
+  expect(performance.now() - startMs).toBeLessThan(STOPS_WITHIN_MS);
+  deployment.forget(program);
+}, TEST_MS);
+
 testBroker("answers to appends that are lost lose and double nothing", async () => {
   await start();
   await using deployment = new Deployment(`127.0.0.1:${linePort}`, `127.0.0.1:${brokerPort}`);
