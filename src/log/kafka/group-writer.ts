@@ -102,12 +102,14 @@ interface Waiting {
 export class GroupWriter {
   private readonly seats = new Map<number, Seat>();
   private waiting: Waiting[] = [];
-  private running: Promise<void> | null = null;
+  private isRunning = false;
+  /** The transaction under way; never rejects. */
+  private underWay: Promise<void> = Promise.resolve();
   private failure: LogError | null = null;
 
   constructor(
     readonly id: string,
-    private readonly transactions: Transactions,
+    private readonly transactions: Pick<Transactions, "begin" | "write" | "commit">,
     private readonly options: Pick<GroupWritersOptions, "progressTopic" | "step">,
   ) {}
 
@@ -118,7 +120,7 @@ export class GroupWriter {
   /** Who had the partition here before commits nothing more. Resolves when none of it is under way. */
   async take(seat: Seat): Promise<void> {
     this.seats.set(seat.partition, seat);
-    while (this.running !== null) await this.running;
+    await this.underWay;
   }
 
   leave(seat: Seat): void {
@@ -128,9 +130,10 @@ export class GroupWriter {
   /** Shares of one seat are written in their order. Throws what a commit throws. */
   async commit(seat: Seat, share: Share): Promise<void> {
     if (this.failure !== null) throw notBegun(this.failure);
+    if (!this.holds(seat)) throw taken(seat);
     const ended = Promise.withResolvers<void>();
     this.waiting.push({ seat, share, ended });
-    this.running ??= this.run();
+    if (!this.isRunning) void this.run();
     await ended.promise;
   }
 
@@ -140,18 +143,24 @@ export class GroupWriter {
 
   /** Never rejects. */
   private async run(): Promise<void> {
+    this.isRunning = true;
     while (this.waiting.length > 0 && this.failure === null) {
       const all = this.waiting.splice(0);
       const batch = all.filter(({ seat }) => this.holds(seat));
       for (const { seat, ended } of all) if (!this.holds(seat)) ended.reject(taken(seat));
-      try {
-        if (batch.length > 0) await this.write(batch);
-        for (const { ended } of batch) ended.resolve();
-      } catch (error) {
-        this.end(error, batch);
-      }
+      this.underWay = batch.length === 0 ? Promise.resolve() : this.transact(batch);
+      await this.underWay;
     }
-    this.running = null;
+    this.isRunning = false;
+  }
+
+  private async transact(batch: readonly Waiting[]): Promise<void> {
+    try {
+      await this.write(batch);
+      for (const { ended } of batch) ended.resolve();
+    } catch (error) {
+      this.end(error, batch);
+    }
   }
 
   private async write(batch: readonly Waiting[]): Promise<void> {

@@ -8,46 +8,117 @@ import { freshPrefix, kafkaTest, testBrokers } from "../../kafka/broker.ts";
 const WEEK_MS = 604_800_000;
 
 kafkaTest("progress names the offset of the last row, whoever else wrote there", async () => {
-  const access = { brokers: (await testBrokers()).split(","), tls: null, sasl: null };
-  const own = { prefix: freshPrefix(), create: true, defaults: {}, settings: {} };
-  const open = () => openKafkaLog({ ...access, ...own, clientId: "test", nowMs: Date.now });
-  const [log, other] = [await open(), await open()];
-  const leaving = new AbortController();
-  try {
-    const common = { partitions: 1 };
-    await log.ensureTopics([
-      { ...common, name: "events", cleanup: "keep", retentionMs: null },
-      { ...common, name: "sums-table", cleanup: "compact", retentionMs: WEEK_MS },
-    ]);
-    await log.append([1, 2, 3].map((n) => record("events", `event ${n}`)));
-    const claim = await claimOf(log, leaving.signal);
-    const rows = [];
-    for (const row of ["first", "behind another's record", "undisturbed"]) {
-      if (row.startsWith("behind")) await log.append([record("sums-table", "another's")]);
-      const [{ offset, checksum }] = (await claim.read(1)) as [LogRecord];
-      const { changelogOffset } = await claim.commit({
-        outputs: [],
-        changelog: [{ key: Buffer.from(row), value: Buffer.from("1") }],
-        inputs: [{ topic: "events", nextOffset: offset + 1n, checksum }],
-      });
-      rows.push([row, await keyAt(log, changelogOffset)]);
-    }
-    for (const [row, found] of rows) expect(found).toBe(row);
-    const stored = await other.progress("sums", 0);
-    expect(await keyAt(log, stored?.changelogOffset ?? null)).toBe("undisturbed");
-    await claim.release();
-  } finally {
-    leaving.abort();
-    await Promise.all([log.close(), other.close()]);
+  await using cluster = await twoLogs();
+  const [log, other] = cluster.logs;
+  const common = { partitions: 1 };
+  await log.ensureTopics([
+    { ...common, name: "events", cleanup: "keep", retentionMs: null },
+    { ...common, name: "sums-table", cleanup: "compact", retentionMs: WEEK_MS },
+  ]);
+  await log.append([1, 2, 3].map((n) => record("events", `event ${n}`)));
+  const claims = new Claims(log, cluster.signal);
+  await claims.hold(1);
+  const [claim] = claims.held as [Claim];
+  const rows = [];
+  for (const row of ["first", "behind another's record", "undisturbed"]) {
+    if (row.startsWith("behind")) await log.append([record("sums-table", "another's")]);
+    const [{ offset, checksum }] = (await claim.read(1)) as [LogRecord];
+    const { changelogOffset } = await claim.commit({
+      outputs: [],
+      changelog: [{ key: Buffer.from(row), value: Buffer.from("1") }],
+      inputs: [{ topic: "events", nextOffset: offset + 1n, checksum }],
+    });
+    rows.push([row, await keyAt(log, changelogOffset)]);
+  }
+  for (const [row, found] of rows) expect(found).toBe(row);
+  const stored = await other.progress("sums", 0);
+  expect(await keyAt(log, stored?.changelogOffset ?? null)).toBe("undisturbed");
+});
+
+kafkaTest("a partition that is given back in order fences nobody on its way", async () => {
+  await using cluster = await twoLogs();
+  const [log, other] = cluster.logs;
+  await log.ensureTopics([
+    { name: "events", partitions: 2, cleanup: "keep", retentionMs: null },
+    { name: "sums-table", partitions: 2, cleanup: "compact", retentionMs: WEEK_MS },
+  ]);
+  await log.append([0, 1].map((partition) => ({ ...record("events", "event"), partition })));
+  const mine = new Claims(log, cluster.signal);
+  await mine.hold(2);
+  const theirs = new Claims(other, cluster.signal);
+  const given = await mine.givesBack();
+  await theirs.hold(1);
+  const [claim] = mine.held;
+  expect([given, claim?.partition].toSorted()).toEqual([0, 1]);
+  // With the same producer: a claim that came anew would be another, of a higher epoch.
+  expect([claim?.epoch, claim?.revoked.aborted]).toEqual([1, false]);
+  for (const each of [claim, theirs.held[0]] as Claim[]) {
+    const [{ offset, checksum }] = (await each.read(1)) as [LogRecord];
+    await each.commit({
+      outputs: [],
+      changelog: [],
+      inputs: [{ topic: "events", nextOffset: offset + 1n, checksum }],
+    });
   }
 });
 
-async function claimOf(log: KafkaLog, signal: AbortSignal): Promise<Claim> {
-  const claims = log.join({ group: "sums", topics: ["events"], changelog: "sums-table", signal });
-  const next = await claims.next();
-  if (next.done === true) throw new Error("no claim came");
-  void claims.next().catch(() => {}); // the membership goes on until the signal fires
-  return next.value;
+/** The claims of a member that gives back what it is to give back. */
+class Claims {
+  held: Claim[] = [];
+  private readonly given: number[] = [];
+  private changed = Promise.withResolvers<void>();
+
+  constructor(log: KafkaLog, signal: AbortSignal) {
+    void this.collect(log, signal);
+  }
+
+  async hold(count: number): Promise<void> {
+    while (this.held.length < count) await this.changed.promise;
+  }
+
+  /** The first partition that it has given back. */
+  async givesBack(): Promise<number> {
+    while (this.given[0] === undefined) await this.changed.promise;
+    return this.given[0];
+  }
+
+  private async collect(log: KafkaLog, signal: AbortSignal): Promise<void> {
+    const joined = log.join({ group: "sums", topics: ["events"], changelog: "sums-table", signal });
+    for await (const claim of joined) {
+      this.held.push(claim);
+      claim.revoked.addEventListener("abort", () => void this.giveBack(claim), { once: true });
+      this.tell();
+    }
+  }
+
+  private async giveBack(claim: Claim): Promise<void> {
+    await claim.release();
+    this.held = this.held.filter((each) => each !== claim);
+    this.given.push(claim.partition);
+    this.tell();
+  }
+
+  private tell(): void {
+    this.changed.resolve();
+    this.changed = Promise.withResolvers<void>();
+  }
+}
+
+/** Two instances on the same topics of their own. */
+async function twoLogs() {
+  const access = { brokers: (await testBrokers()).split(","), tls: null, sasl: null };
+  const own = { prefix: freshPrefix(), create: true, defaults: {}, settings: {} };
+  const open = () => openKafkaLog({ ...access, ...own, clientId: "test", nowMs: Date.now });
+  const logs = [await open(), await open()] as const;
+  const leaving = new AbortController();
+  return {
+    logs,
+    signal: leaving.signal,
+    [Symbol.asyncDispose]: async () => {
+      leaving.abort();
+      await Promise.all(logs.map((log) => log.close()));
+    },
+  };
 }
 
 async function keyAt(log: KafkaLog, offset: bigint | null): Promise<string | null> {

@@ -1,0 +1,163 @@
+/** The producer of a member: which commits go out together, and what becomes of the others. */
+
+import { expect, test } from "bun:test";
+import { LogError, type NewRecord } from "../../../src/log/event-log.ts";
+import { GroupWriter, type Seat, type Share } from "../../../src/log/kafka/group-writer.ts";
+
+test("what waits while a transaction is under way goes out in the next one, together", async () => {
+  const { writer, transactions } = start();
+  const seats = [0, 1, 2].map((partition) => seatOf(partition));
+  for (const seat of seats) await writer.take(seat);
+  const commits = seats.map((seat) => writer.commit(seat, shareOf(seat, [`row ${seat.partition}`])));
+  await transactions.finish(3);
+  await Promise.all(commits);
+  expect(transactions.committed).toEqual([
+    ["row 0", "progress 0 at 0"],
+    ["row 1", "row 2", "progress 1 at 0", "progress 2 at 1"],
+  ]);
+});
+
+test("a progress goes with its rows where it is known what offsets they get", async () => {
+  const { writer, transactions } = start();
+  const [right, wrong] = [seatOf(0), seatOf(1)];
+  for (const seat of [right, wrong]) await writer.take(seat);
+  const first = writer.commit(right, { ...shareOf(right, ["a"]), expected: [0n] });
+  const second = writer.commit(wrong, { ...shareOf(wrong, ["b"]), expected: [7n] });
+  await transactions.finish(2);
+  await Promise.all([first, second]);
+  expect(transactions.writes).toEqual([
+    ["a", "progress 0 at 0"],
+    ["b", "progress 1 at 7"],
+    ["progress 1 at 0"],
+  ]);
+});
+
+test("who takes a partition waits for one transaction, however many others follow", async () => {
+  const { writer, transactions } = start();
+  const [former, busy] = [seatOf(0), seatOf(1)];
+  for (const seat of [former, busy]) await writer.take(seat);
+  const underWay = writer.commit(former, shareOf(former, ["first"]));
+  const waiting = codeOf(writer.commit(former, shareOf(former, ["of another time"])));
+  let isTaken = false;
+  const taking = writer.take(seatOf(0)).then(() => {
+    isTaken = true;
+  });
+  void writer.commit(busy, shareOf(busy, ["others"])).catch(() => {});
+  expect(isTaken).toBe(false);
+  await transactions.finish(1);
+  await Promise.all([underWay, taking]);
+  expect(await waiting).toBe("fenced");
+  expect(await codeOf(writer.commit(former, shareOf(former, ["later"])))).toBe("fenced");
+  expect(transactions.committed).toEqual([["first", "progress 0 at 0"]]);
+});
+
+test("a failure ends the producer: all its claims hear of it, what waits is not begun", async () => {
+  const { writer, transactions } = start();
+  const lost: string[] = [];
+  const seats = [0, 1, 2].map((partition) =>
+    seatOf(partition, (error) => lost.push(`${partition}: ${error.code}`)),
+  );
+  for (const seat of seats) await writer.take(seat);
+  const [one, two, three] = seats as [Seat, Seat, Seat];
+  const batch = codeOf(writer.commit(one, shareOf(one, ["a"])));
+  const next = codeOf(writer.commit(two, shareOf(two, ["b"])));
+  transactions.fail(new LogError("outcome_unknown", "no answer came"));
+  expect(await batch).toBe("outcome_unknown");
+  expect(await next).toBe("unavailable");
+  expect(lost).toEqual(["0: outcome_unknown", "1: outcome_unknown", "2: outcome_unknown"]);
+  expect(writer.isOver).toBe(true);
+  expect(await codeOf(writer.commit(three, shareOf(three, ["c"])))).toBe("unavailable");
+});
+
+test("whose producer was fenced is told so, at every commit", async () => {
+  const { writer, transactions } = start();
+  const [one, two] = [seatOf(0), seatOf(1)];
+  for (const seat of [one, two]) await writer.take(seat);
+  const batch = codeOf(writer.commit(one, shareOf(one, ["a"])));
+  transactions.fail(new LogError("fenced", "another has begun"));
+  expect(await batch).toBe("fenced");
+  expect(await codeOf(writer.commit(two, shareOf(two, ["b"])))).toBe("fenced");
+});
+
+function start() {
+  const transactions = new Transactions();
+  const writer = new GroupWriter("sums-1", transactions, {
+    progressTopic: "sums-progress",
+    step: () => {},
+  });
+  return { writer, transactions };
+}
+
+function seatOf(partition: number, lost: Seat["lost"] = () => {}): Seat {
+  return { partition, lost };
+}
+
+function shareOf({ partition }: Seat, rows: readonly string[]): Share {
+  return {
+    records: rows.map((row) => record("sums-table", partition, row)),
+    expected: null,
+    progress: (offsets) => ({
+      key: Buffer.from("progress"),
+      value: Buffer.from(`progress ${partition} at ${offsets.join()}`),
+    }),
+    done: () => {},
+    isCommit: true,
+  };
+}
+
+function record(topic: string, partition: number, value: string): NewRecord {
+  return { topic, partition, key: Buffer.from("key"), value: Buffer.from(value) };
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(() => null).catch((reason: unknown) => reason);
+  return error instanceof LogError ? error.code : "none";
+}
+
+/** Offsets count on from write to write; a commit waits until it is told how it ends. */
+class Transactions {
+  readonly committed: string[][] = [];
+  readonly writes: string[][] = [];
+  private open: string[] = [];
+  private next = 0n;
+  private ending: PromiseWithResolvers<void> | null = null;
+  private begun = Promise.withResolvers<void>();
+
+  async begin(): Promise<void> {
+    this.open = [];
+    this.next = 0n;
+  }
+
+  async write(records: readonly NewRecord[]): Promise<readonly bigint[]> {
+    const values = records.map(({ value }) => Buffer.from(value ?? []).toString());
+    this.writes.push(values);
+    this.open.push(...values);
+    return records.map(() => this.next++);
+  }
+
+  async commit(): Promise<void> {
+    this.ending = Promise.withResolvers<void>();
+    this.begun.resolve();
+    await this.ending.promise;
+    this.committed.push(this.open);
+  }
+
+  /** The next so many: as far as they come. */
+  async finish(count: number): Promise<void> {
+    for (let index = 0; index < count; index += 1) {
+      const isBegun = await Promise.race([this.begun.promise.then(() => true), settled()]);
+      if (isBegun !== true) return;
+      this.begun = Promise.withResolvers<void>();
+      this.ending?.resolve();
+    }
+  }
+
+  fail(error: LogError): void {
+    void this.begun.promise.then(() => this.ending?.reject(error));
+  }
+}
+
+async function settled(): Promise<false> {
+  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  return false;
+}
