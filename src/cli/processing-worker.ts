@@ -40,7 +40,8 @@ export async function runProcessingWorker(): Promise<void> {
     if (app === null) process.exit(0); // what it reaches for keeps the thread alive
     const processors = app.startProcessors(allProcessors);
     tell({ kind: "ready" });
-    await Promise.race([whenAborted(stopping.signal), Promise.all(processors.map(({ done }) => done))]);
+    const ended = Promise.all(processors.map(({ done }) => done));
+    await Promise.race([whenAborted(stopping.signal), ended]);
     await Promise.all(processors.map((processor) => processor.stop()));
     await app.close();
     port.close();

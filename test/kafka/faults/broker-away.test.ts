@@ -89,7 +89,7 @@ testBroker("a broker killed under load and started again: all goes on within 10 
   expect(await deployment.faults(), processor.err.slice(-2_000)).toEqual([]);
 }, TEST_MS);
 
-testBroker("`up` whose processors still reach for the cluster stops when it is asked to", async () => {
+testBroker("`up` whose processors still reach for the cluster stops when told", async () => {
   await start();
   await using deployment = new Deployment(`127.0.0.1:${linePort}`, `127.0.0.1:${brokerPort}`);
   const program = deployment.start("a", "up", "--port", "0");
