@@ -7,7 +7,6 @@
  * outputs become visible with one transaction; the engine's stores are files of their own.
  */
 
-import type { Statement } from "bun:sqlite";
 import {
   type Bounds,
   type Claim,
@@ -24,12 +23,13 @@ import {
 import { Catalog, type PartitionRef } from "./catalog.ts";
 import { Changes } from "./changes.ts";
 import { Checkpointer } from "./checkpointer.ts";
-import { EmbeddedClaim } from "./claim.ts";
 import { clean } from "./cleaner.ts";
-import { Grants } from "./grants.ts";
+import { joinGroup } from "./group-join.ts";
 import { Membership } from "./membership.ts";
-import { decodeProgress, encodeProgress } from "../progress-text.ts";
-import { DEFAULT_MAX_RECORDS, Reader } from "./reader.ts";
+import { MetaRows } from "./meta-rows.ts";
+import { readPartition } from "./partition-reading.ts";
+import { ProgressRows } from "./progress-rows.ts";
+import { Reader } from "./reader.ts";
 import { recordBytes, RecordRows } from "./record-rows.ts";
 import { type OpenDatabaseOptions, openDatabase } from "./schema.ts";
 import { type Seal, sealedError, Seals } from "./seal.ts";
@@ -38,8 +38,6 @@ import { type Step, Writer } from "./writer.ts";
 
 /** Compaction is never urgent; a run over nothing to do costs microseconds. */
 const CLEAN_EVERY_MS = 5 * 60 * 1_000;
-/** A member that leaves waits so long for its running batches, then lets them be fenced. */
-const RELEASE_WITHIN_MS = 3_000;
 
 export interface EmbeddedLogOptions extends Partial<OpenDatabaseOptions> {
   readonly folder: string;
@@ -87,7 +85,8 @@ export class EmbeddedLog implements EventLog {
   private readonly membership: Membership;
   private readonly closing = new AbortController();
   private readonly cleaning: ReturnType<typeof setInterval> | null;
-  private readonly statements: Record<"progress" | "setProgress", Statement>;
+  private readonly progressRows: ProgressRows;
+  private readonly metaRows: MetaRows;
 
   constructor(private readonly options: EmbeddedLogOptions) {
     const opened = openDatabase({ create: false, defaults: {}, settings: {}, ...options });
@@ -102,6 +101,8 @@ export class EmbeddedLog implements EventLog {
     this.reader = new Reader(database);
     this.seals = new Seals(database);
     this.records = new RecordRows({ database, catalog: this.catalog, nowMs: options.nowMs });
+    this.progressRows = new ProgressRows(database);
+    this.metaRows = new MetaRows(database);
     this.wal = openWal(options.folder);
     this.writer = new Writer({
       database,
@@ -124,12 +125,6 @@ export class EmbeddedLog implements EventLog {
       closing: this.closing.signal,
     });
     this.cleaning = options.leavesCheckpoints === true ? null : this.cleanRegularly();
-    this.statements = {
-      progress: database.prepare(
-        "SELECT progress FROM progress WHERE group_name = ? AND partition = ?",
-      ),
-      setProgress: database.prepare("INSERT OR REPLACE INTO progress VALUES (?, ?, ?)"),
-    };
   }
 
   async ensureTopics(specs: readonly TopicSpec[]): Promise<void> {
@@ -158,31 +153,12 @@ export class EmbeddedLog implements EventLog {
 
   async *read(options: ReadOptions): AsyncGenerator<readonly LogRecord[]> {
     this.assertOpen();
-    const ref = this.catalog.find(options.topic, options.partition);
-    this.catalog.refresh();
-    const maxRecords = options.maxRecords ?? DEFAULT_MAX_RECORDS;
-    let from = Number(options.from);
-    if (from < ref.startOffset || from > ref.nextOffset) throw outOfRange(ref, from);
-    const stop = Number(options.until ?? Number.MAX_SAFE_INTEGER);
-    const signal = options.signal ?? this.closing.signal;
-    while (from < stop && !signal.aborted && !this.closing.signal.aborted) {
-      const until = Math.min(stop, ref.nextOffset);
-      if (from < until) {
-        const { records, isFull } = this.reader.page(ref, { from, until, maxRecords });
-        if (records[0]?.offset !== BigInt(from)) {
-          // A gap of compaction, or retention has taken what was still to be read.
-          this.catalog.refresh();
-          if (from < ref.startOffset) throw outOfRange(ref, from);
-        }
-        from = isFull ? Number(records.at(-1)?.offset) + 1 : until;
-        if (records.length > 0) yield records;
-      } else {
-        await this.changes.next(signal);
-      }
-    }
-    if (options.until !== undefined && from < stop && options.signal?.aborted !== true) {
-      this.assertOpen();
-    }
+    const { catalog, reader, changes } = this;
+    const assertOpen = () => this.assertOpen();
+    yield* readPartition(
+      { catalog, reader, changes, closing: this.closing.signal, assertOpen },
+      options,
+    );
   }
 
   async bounds(topic: string, partition: number): Promise<Bounds> {
@@ -194,43 +170,18 @@ export class EmbeddedLog implements EventLog {
 
   async progress(group: string, partition: number): Promise<Progress | null> {
     this.assertOpen();
-    return this.loadProgress(group, partition);
+    return this.progressRows.read(group, partition);
   }
 
   async *join(options: JoinOptions): AsyncGenerator<Claim> {
     this.assertOpen();
-    const { group, topics, signal } = options;
-    const partitions = this.commonPartitions(topics);
-    const grants = new Grants<EmbeddedClaim>();
-    const ending = AbortSignal.any([signal, this.closing.signal]);
-    await this.membership.join({
-      group,
-      partitions,
-      grants,
-      isStandIn: options.standIn ?? false,
-      wants: (partition) => !signal.aborted && (options.wants?.(partition) ?? true),
-      granted: (...place) => grants.add(this.createClaim(options, grants, ...place)),
-    });
-    try {
-      for (;;) {
-        const claim = await grants.next(ending);
-        if (claim === null) break;
-        yield claim;
-      }
-      grants.revokeAll();
-      await this.whenGivenBack(grants);
-    } finally {
-      grants.revokeAll();
-      await this.membership.leave(group);
-    }
-  }
-
-  /** A holder may be before its commit, which would be fenced if the group were left now. */
-  private async whenGivenBack(grants: Grants<EmbeddedClaim>): Promise<void> {
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), RELEASE_WITHIN_MS);
-    await grants.whenGivenBack(AbortSignal.any([late.signal, this.closing.signal]));
-    clearTimeout(timer);
+    const { reader, records, catalog, changes, membership, progressRows, keepsChangelogs } = this;
+    const host = {
+      ...{ reader, records, catalog, changes, membership, progressRows, keepsChangelogs },
+      transact: <T>(bytes: number, run: () => T) => this.transact(bytes, run),
+      closing: this.closing.signal,
+    };
+    yield* joinGroup(host, options);
   }
 
   async owners(group: string): Promise<readonly Owner[]> {
@@ -249,23 +200,17 @@ export class EmbeddedLog implements EventLog {
 
   async meta(key: string): Promise<string | null> {
     this.assertOpen();
-    const row = this.database.query("SELECT value FROM meta WHERE key = ?").get(`user.${key}`);
-    return (row as { value: string } | null)?.value ?? null;
+    return this.metaRows.read(key);
   }
 
   async setMeta(key: string, value: string): Promise<void> {
-    await this.transact(0, () => {
-      this.database.query("INSERT OR REPLACE INTO meta VALUES (?, ?)").run(`user.${key}`, value);
-    });
+    await this.transact(0, () => this.metaRows.write(key, value));
   }
 
   /** All that `setMeta` has set, by key. */
   async allMeta(): Promise<ReadonlyMap<string, string>> {
     this.assertOpen();
-    const rows = this.database
-      .query("SELECT key, value FROM meta WHERE key GLOB 'user.*' ORDER BY key")
-      .all() as { readonly key: string; readonly value: string }[];
-    return new Map(rows.map(({ key, value }) => [key.slice("user.".length), value]));
+    return this.metaRows.all();
   }
 
   /** As they were declared, by name. */
@@ -327,8 +272,8 @@ export class EmbeddedLog implements EventLog {
     this.seals.close();
     this.records.close();
     this.catalog.close();
+    this.progressRows.close();
     // With one statement left open SQLite would keep the connection, and the WAL beside it.
-    for (const statement of Object.values(this.statements)) statement.finalize();
     this.database.close();
   }
 
@@ -350,69 +295,4 @@ export class EmbeddedLog implements EventLog {
   private transact<T>(bytes: number, run: () => T): Promise<T> {
     return this.writer.enqueue({ bytes, isUrgent: true, run });
   }
-
-  private createClaim(
-    options: JoinOptions,
-    grants: Grants<EmbeddedClaim>,
-    partition: number,
-    epoch: number,
-  ): EmbeddedClaim {
-    const { group } = options;
-    this.catalog.refresh();
-    return new EmbeddedClaim(
-      {
-        reader: this.reader,
-        records: this.records,
-        catalog: this.catalog,
-        changes: this.changes,
-        membership: this.membership,
-        transact: (bytes, run) => this.transact(bytes, run),
-        storeProgress: (...args) => this.storeProgress(...args),
-        release: async (claim) => {
-          if (!grants.giveBack(claim) || this.closing.signal.aborted) return;
-          await this.membership.release(group, partition, epoch);
-        },
-      },
-      {
-        group,
-        partition,
-        epoch,
-        topics: options.topics,
-        changelog: this.keepsChangelogs ? options.changelog : null,
-        progress: this.loadProgress(group, partition),
-      },
-    );
-  }
-
-  private commonPartitions(topics: readonly string[]): number {
-    const counts = topics.map((topic) => {
-      this.catalog.find(topic, 0);
-      return this.catalog.spec(topic)?.partitions ?? 0;
-    });
-    const [first] = counts;
-    if (first === undefined || counts.some((count) => count !== first)) {
-      throw new LogError(
-        "topic_mismatch",
-        `topics ${topics.join(", ")} must have one number of partitions: ${counts.join(", ")}`,
-      );
-    }
-    return first;
-  }
-
-  private loadProgress(group: string, partition: number): Progress | null {
-    const row = this.statements.progress.get(group, partition);
-    return row === null ? null : decodeProgress((row as { progress: string }).progress);
-  }
-
-  private storeProgress(group: string, partition: number, progress: Progress): void {
-    this.statements.setProgress.run(group, partition, encodeProgress(progress));
-  }
-}
-
-function outOfRange(ref: PartitionRef, from: number): LogError {
-  return new LogError(
-    "position_out_of_range",
-    `offset ${from} of ${ref.topic} partition ${ref.partition} is not there: it holds ` +
-      `${ref.startOffset} to ${ref.nextOffset}`,
-  );
 }
