@@ -20,6 +20,8 @@ const INCARNATION_KEY = "incarnation";
 const SETTING = "setting.";
 const VALUE = "value.";
 const PARTITION = 0;
+/** Each that remains unknown had another process begin meanwhile, which is soon done. */
+const CREATE_TRIES = 3;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -63,37 +65,47 @@ export class LogMeta {
 
   /**
    * Of several that create at once, one writes; the others are fenced, or find it there. True with
-   * it when this one has written.
+   * it when this one has written. Throws `unavailable`.
    */
   async create(
     settings: Readonly<Record<string, string>>,
   ): Promise<readonly [LogIdentity, boolean]> {
+    const own: LogIdentity = { incarnation: crypto.randomUUID(), settings };
+    for (let tries = 1; tries <= CREATE_TRIES; tries += 1) {
+      if ((await this.write(own)) !== "unknown") break;
+    }
+    const endMs = performance.now() + COMMIT_WITHIN_MS;
+    while (performance.now() < endMs) {
+      const found = await this.identity(); // others see it soon, not at once
+      if (found !== null) return [found, found.incarnation === own.incarnation];
+      await pause(RETRY_FIRST_MS);
+    }
+    const message = `who was to create the log in ${this.options.topic} did not finish: try again`;
+    throw new LogError("unavailable", message);
+  }
+
+  /** `unknown`: it may be there, or not; the next try ends what is open, and looks first. */
+  private async write(identity: LogIdentity): Promise<"there" | "another writes" | "unknown"> {
     const { connections, topic, nowMs } = this.options;
-    let hasWritten = false;
+    const { incarnation, settings } = identity;
     try {
       const transactions = await openTransactions({ connections, transactionalId: topic, nowMs });
-      const found = await this.identity();
-      if (found !== null) return [found, false];
+      if ((await this.identity()) !== null) return "there";
       const entries: [string, string][] = [
         [FORMAT_KEY, FORMAT],
-        [INCARNATION_KEY, crypto.randomUUID()],
+        [INCARNATION_KEY, incarnation],
         ...Object.entries(settings).map(([key, value]): [string, string] => [SETTING + key, value]),
       ];
       await transactions.begin([{ topic, partition: PARTITION }]);
       await transactions.write(entries.map(([key, value]) => this.record(key, value)));
       await transactions.commit();
-      hasWritten = true;
+      return "there";
     } catch (error) {
-      if (!(error instanceof LogError) || error.code !== "fenced") throw error;
+      const code = error instanceof LogError ? error.code : null;
+      if (code === "outcome_unknown") return "unknown";
+      if (code === "fenced") return "another writes";
+      throw error;
     }
-    const endMs = performance.now() + COMMIT_WITHIN_MS;
-    while (performance.now() < endMs) {
-      const found = await this.identity(); // others see it soon, not at once
-      if (found !== null) return [found, hasWritten];
-      await pause(RETRY_FIRST_MS);
-    }
-    const message = `who was to create the log in ${topic} did not finish: try again`;
-    throw new LogError("unavailable", message);
   }
 
   async get(key: string): Promise<string | null> {
