@@ -120,7 +120,8 @@ async function torture({ site, kills, seed, endMs, errors }: Run): Promise<reado
   await fleet.recover();
   await working;
   console.log(
-    `${fleet.kills} processes killed, and ${shell.kills} commands; ` +
+    `${fleet.kills} processes killed (${fleet.processorKills} ran groups), and ` +
+      `${shell.kills} commands; ` +
       `${witness.keyed.size} deposits with a key and ${witness.unkeyed.length} without ` +
       `acknowledged, ${witness.refused.length} refused, ${witness.conflicts.length} conflicts`,
   );

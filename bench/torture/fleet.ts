@@ -33,6 +33,8 @@ interface Post {
 
 export class Fleet {
   kills = 0;
+  /** Of these, how many ran a group. */
+  processorKills = 0;
   private isStopping = false;
   private readonly posts: readonly Post[];
   private readonly returning = new Set<Promise<void>>();
@@ -120,6 +122,7 @@ export class Fleet {
     if (child === null) return;
     post.child = null;
     this.kills += 1;
+    if (post.args[0] !== "serve") this.processorKills += 1;
     await child.kill();
     this.comeBack(post);
   }
