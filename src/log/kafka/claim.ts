@@ -25,7 +25,8 @@ import {
 import { inputProgress } from "../input-progress.ts";
 import { progressAfter } from "../progress-after.ts";
 import type { Connections } from "./connections.ts";
-import type { Cursor, Fetcher } from "./fetcher.ts";
+import type { Cursor } from "./cursor.ts";
+import type { Fetcher } from "./fetcher.ts";
 import type { GroupWriter, GroupWriters, Seat } from "./group-writer.ts";
 import { RELEASE_WITHIN_MS } from "./limits.ts";
 import type { TopicNames } from "./names.ts";

@@ -2,7 +2,8 @@
 
 import type { Bounds, LogRecord } from "../event-log.ts";
 import type { Connections } from "./connections.ts";
-import type { Fetcher, Place } from "./fetcher.ts";
+import type { Place } from "./cursor.ts";
+import type { Fetcher } from "./fetcher.ts";
 import { REQUEST_MS } from "./limits.ts";
 import { atMost, retrying, typeOf, unavailable } from "./retry.ts";
 

@@ -1,0 +1,195 @@
+/**
+ * One fetch at a time for each leader, with all cursors that want one.
+ *
+ *   cursors ──their leaders──> a fetch each ──batches──> cursors
+ *
+ * What a leader says of one partition, or that a topic is gone, is that cursor's alone.
+ */
+
+import { type Connections, unknownPartition } from "./connections.ts";
+import type { Cursor, Place } from "./cursor.ts";
+import { fetchFailed, fetchRefused } from "./fetch-refusal.ts";
+import { committedBatches } from "./fetched-batches.ts";
+import { FETCH_BYTES, FETCH_PARTITION_BYTES, RETRY_FIRST_MS, RETRY_LAST_MS } from "./limits.ts";
+import { isPassing, messageOf, pause } from "./retry.ts";
+import { ErrorCode, fetch, type FetchResult } from "./wire.ts";
+
+export class FetchLoop {
+  private readonly asked = new Set<number>();
+  problem: string | null = null;
+  private isStopped = false;
+  private isAwake = false;
+
+  constructor(
+    private readonly connections: Connections,
+    private readonly options: {
+      readonly waitMs: number;
+      readonly cursors: () => Cursor[];
+      /** Not asked for, since a fetch is under way or asks for another offset. */
+      readonly onLeft: (cursor: Cursor) => void;
+    },
+  ) {}
+
+  /** After the changes of this turn have gathered. */
+  wake(): void {
+    if (this.isAwake) return;
+    this.isAwake = true;
+    queueMicrotask(() => {
+      this.isAwake = false;
+      this.ask();
+    });
+  }
+
+  stop(): void {
+    this.isStopped = true;
+  }
+
+  private ask(): void {
+    if (this.isStopped) return;
+    const byLeader = new Map<number, Cursor[]>();
+    for (const cursor of this.options.cursors()) {
+      const { topic, partition } = cursor.place;
+      const leader = this.connections.known(topic)?.[partition] ?? UNKNOWN_LEADER;
+      if (leader === UNKNOWN_LEADER) void this.findLeader(cursor);
+      else byLeader.set(leader, [...(byLeader.get(leader) ?? []), cursor]);
+    }
+    for (const [leader, own] of byLeader) {
+      if (!this.asked.has(leader)) void this.askLeader(leader, oneOffsetEach(own));
+      for (const cursor of own) if (!cursor.isAsked) this.options.onLeft(cursor);
+    }
+  }
+
+  private async askLeader(leader: number, cursors: readonly Cursor[]): Promise<void> {
+    this.asked.add(leader);
+    for (const cursor of cursors) {
+      cursor.isAsked = true;
+      cursor.isDue = false;
+      cursor.askedMs = performance.now();
+    }
+    try {
+      await this.fetchOnce(cursors);
+    } finally {
+      this.asked.delete(leader);
+      for (const cursor of cursors) cursor.isAsked = false;
+      this.wake();
+    }
+  }
+
+  private pauseMs = RETRY_FIRST_MS;
+
+  private async fetchOnce(cursors: readonly Cursor[]): Promise<void> {
+    const first = (cursors[0] as Cursor).place;
+    const asked = new Map(
+      cursors.map(({ place, fetchOffset }) => [keyOf(place), { ...place, offset: fetchOffset }]),
+    );
+    try {
+      const broker = await this.connections.leader(first.topic, first.partition);
+      const results = await fetch(broker, {
+        waitMs: this.options.waitMs,
+        bytes: FETCH_BYTES,
+        partitionBytes: FETCH_PARTITION_BYTES,
+        partitions: [...asked.values()],
+      });
+      const byPlace = new Map(results.map((each) => [keyOf(each), each]));
+      // Then the broker would have sent one batch at least, had any partition held one.
+      const isNothing = results.every(({ records }) => records.length === 0);
+      let isInTrouble = false;
+      for (const cursor of cursors) {
+        const result = byPlace.get(keyOf(cursor.place));
+        cursor.isAsked = false; // what is delivered may have it asked for again, elsewhere
+        if (result === undefined || !this.deliver(cursor, result, isNothing)) isInTrouble = true;
+      }
+      if (isInTrouble) return await this.pause();
+      this.pauseMs = RETRY_FIRST_MS;
+      this.problem = null;
+    } catch (error) {
+      if (this.isStopped) return;
+      if (!isPassing(error)) return failAll(cursors, error);
+      for (const { place } of cursors) this.connections.forget(place.topic);
+      this.problem = `the brokers cannot be read: ${messageOf(error)}`;
+      await this.pause();
+    }
+  }
+
+  private async pause(): Promise<void> {
+    await pause(this.pauseMs);
+    this.pauseMs = Math.min(this.pauseMs * 2, RETRY_LAST_MS);
+  }
+
+  /**
+   * False when the leader has moved, or is to be asked again for another reason. `isNothing`: an
+   * empty answer means that nothing is there, not that other partitions took all the room.
+   */
+  private deliver(cursor: Cursor, result: FetchResult, isNothing: boolean): boolean {
+    const { topic, partition } = cursor.place;
+    const from = cursor.fetchOffset;
+    switch (result.errorCode) {
+      case ErrorCode.none:
+        break;
+      case ErrorCode.offsetOutOfRange:
+      case ErrorCode.corruptMessage:
+      case ErrorCode.topicAuthorizationFailed:
+        cursor.fail(fetchRefused(cursor.place, from, result));
+        return true;
+      default:
+        this.connections.forget(topic);
+        return false;
+    }
+    const bytes = Buffer.from(result.records); // of its own: the answer holds other partitions'
+    const { batches, nextOffset, failure } = committedBatches(bytes, {
+      topic,
+      partition,
+      from,
+      aborted: result.aborted,
+    });
+    const end = result.lastStableOffset; // compaction may leave nothing before it
+    const isGap = isNothing && end > nextOffset;
+    cursor.deliver(batches, isGap ? end : nextOffset);
+    if (failure !== null) cursor.fail(failure); // once what stands before it is taken
+    return true;
+  }
+
+  /** Has the cursor asked for at its leader, once there is one. */
+  private async findLeader(cursor: Cursor): Promise<void> {
+    const { topic, partition } = cursor.place;
+    cursor.isAsked = true;
+    try {
+      if (this.connections.known(topic) !== null) this.connections.forget(topic);
+      const leader = (await this.connections.partitions(topic))[partition];
+      if (leader === undefined) throw unknownPartition(topic, partition);
+      if (leader === UNKNOWN_LEADER) await this.pause();
+    } catch (error) {
+      if (this.isStopped) return;
+      if (!isPassing(error)) return failAll([cursor], error);
+      this.problem = `the brokers cannot be reached: ${messageOf(error)}`;
+      await this.pause();
+    } finally {
+      cursor.isAsked = false;
+      this.wake();
+    }
+  }
+}
+
+const UNKNOWN_LEADER = -1;
+
+function keyOf({ topic, partition }: Place): string {
+  return `${partition}/${topic}`;
+}
+
+/**
+ * A request names a partition once: those that stand elsewhere in it wait for their turn. Those
+ * that have waited longest come first, since the first is sure to get something (KIP-74).
+ */
+function oneOffsetEach(cursors: readonly Cursor[]): readonly Cursor[] {
+  const offsets = new Map<string, bigint>();
+  const inTurn = cursors.toSorted((a, b) => a.askedMs - b.askedMs);
+  return inTurn.filter(({ place, fetchOffset }) => {
+    const key = keyOf(place);
+    if (!offsets.has(key)) offsets.set(key, fetchOffset);
+    return offsets.get(key) === fetchOffset;
+  });
+}
+
+function failAll(cursors: readonly Cursor[], error: unknown): void {
+  for (const cursor of cursors) cursor.fail(fetchFailed(cursor.place, cursor.nextOffset, error));
+}
