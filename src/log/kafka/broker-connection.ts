@@ -23,7 +23,7 @@ const BREAKING = new Set([
 export interface BrokerConnectionOptions {
   readonly pool: () => Promise<ConnectionPool>;
   readonly logger: unknown;
-  /** Null for one that was named by the user. */
+  /** Null for one that is known by its address. */
   readonly nodeId: number | null;
   /** `host:port`, for messages. */
   readonly name: string;

@@ -57,7 +57,7 @@ export class Connections {
     level: KAFKAJS_WARN,
     logCreator: () => debugLog,
   });
-  /** By node, or by address for one that was named by the user. */
+  /** By node for data, by address for questions. */
   private readonly brokers = new Map<number | string, BrokerConnection>();
   private readonly addresses = new Map<number, Address>();
   /** Leader of each partition, by topic. */
@@ -125,19 +125,19 @@ export class Connections {
 
   /**
    * One that is connected, else the first that can be: the next is tried when one takes long,
-   * since a host that is gone does not say so.
+   * since a host that is gone does not say so. Its connection is for questions: on one for data
+   * they would wait behind a write that waits for a replica that is gone.
    */
   async any(): Promise<Broker> {
     this.assertOpen();
-    const usable = () => [...this.brokers.values()].find((each) => each.isUsable);
+    const usable = () =>
+      [...this.brokers].find(([key, each]) => typeof key === "string" && each.isUsable)?.[1];
     const found = usable();
     if (found !== undefined) return found.opened;
-    const known = [...this.addresses.keys()].map((nodeId) => () => this.broker(nodeId));
-    const named = this.access.brokers.map((name) => () => this.connected(name, addressOf(name)));
     const attempts: Promise<Broker>[] = [];
-    for (const connect of [...known, ...named]) {
+    for (const address of [...this.addresses.values(), ...this.access.brokers.map(addressOf)]) {
       let failure: unknown;
-      const attempt = connect();
+      const attempt = this.connected(nameOf(address), address);
       attempts.push(attempt);
       const settled = attempt.then(
         () => {},
@@ -250,7 +250,7 @@ export class Connections {
       pool: () => this.pools.build(address),
       logger: this.kafkajsLogger,
       nodeId: typeof key === "number" ? key : null,
-      name: `${address.host}:${address.port}`,
+      name: nameOf(address),
     });
     this.brokers.set(key, connection);
     return connection.opened;
@@ -279,6 +279,10 @@ function debugLog(entry: {
   const { namespace, log } = entry;
   const { message, broker } = log;
   logger.debug("kafkajs {namespace}: {message} {broker}", { namespace, message, broker });
+}
+
+function nameOf({ host, port }: Address): string {
+  return `${host}:${port}`;
 }
 
 function addressOf(name: string): Address {

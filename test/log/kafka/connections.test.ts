@@ -2,7 +2,9 @@
 
 import { expect, test } from "bun:test";
 import { Connections } from "../../../src/log/kafka/connections.ts";
-import { CONNECT_MS } from "../../../src/log/kafka/limits.ts";
+import { CONNECT_MS, REPLICATE_WITHIN_MS } from "../../../src/log/kafka/limits.ts";
+import { retrying } from "../../../src/log/kafka/retry.ts";
+import { produce } from "../../../src/log/kafka/wire.ts";
 import { until } from "../../end-to-end/program.ts";
 import { FakeBroker, type FakeCluster } from "./fake-broker.ts";
 
@@ -38,6 +40,26 @@ test("a request for a coordinator that is gone without a word goes to the next o
   expect(living.asked.length).toBeLessThan(MOST_QUESTIONS);
 });
 
+test("questions wait behind no write, once the broker that answered them is gone", async () => {
+  await using scene = await Scene.open(GONE);
+  const { connections, cluster, gone, living } = scene;
+  Object.assign(cluster, { leader: LIVING });
+  gone.cluster = cluster;
+  const leader = await connections.leader(TOPIC, 0);
+  const batches = [{ topic: TOPIC, partition: 0, bytes: Buffer.alloc(1) }];
+  const write = { transactionalId: null, replicateWithinMs: REPLICATE_WITHIN_MS, batches };
+  const written = produce(leader, write).catch((error: unknown) => error);
+  await until(() => living.isBusy, () => "nothing is written");
+  await gone[Symbol.asyncDispose]();
+  connections.forget(TOPIC);
+  const startMs = performance.now();
+  const ask = () => connections.partitions(TOPIC);
+  expect(await retrying(ask, { withinMs: REPLICATE_WITHIN_MS, what: "ask" })).toEqual([LIVING]);
+  expect(performance.now() - startMs).toBeLessThan(SOON_MS);
+  await connections.close();
+  expect(await written).toBeInstanceOf(Error);
+});
+
 const GONE = 1;
 const LIVING = 2;
 
@@ -50,13 +72,14 @@ class Scene implements AsyncDisposable {
     readonly living: FakeBroker,
   ) {}
 
-  static async open(): Promise<Scene> {
+  /** `named` is the broker that the client is told of. */
+  static async open(named = LIVING): Promise<Scene> {
     const [gone, living] = await Promise.all([FakeBroker.open(), FakeBroker.open()]);
     const ports = { [GONE]: gone.port, [LIVING]: living.port };
     const cluster = { ports, topic: TOPIC, leader: GONE, coordinator: GONE };
     living.cluster = cluster;
     const connections = new Connections({
-      ...{ brokers: [`127.0.0.1:${living.port}`], clientId: "test", tls: null, sasl: null },
+      ...{ brokers: [`127.0.0.1:${ports[named]}`], clientId: "test", tls: null, sasl: null },
     });
     return new Scene(connections, cluster, gone, living);
   }

@@ -1,5 +1,6 @@
 /**
- * A broker of a cluster that a test makes up: it says who is where, and answers nothing else.
+ * A broker of a cluster that a test makes up: it says who is where, and answers nothing else; a
+ * connection serves one request at a time, as a broker's does.
  *
  *   Connections ──ApiVersions, Metadata, FindCoordinator──> what the test says now
  */
@@ -28,6 +29,8 @@ export class FakeBroker implements AsyncDisposable {
   /** Null: it takes connections, and says nothing. */
   cluster: FakeCluster | null = null;
   private readonly sockets = new Set<Socket>();
+  /** With a request that it never answers, and that all others of the connection wait behind. */
+  private readonly busy = new Set<Socket>();
 
   private constructor(
     private readonly server: Server,
@@ -40,12 +43,18 @@ export class FakeBroker implements AsyncDisposable {
     });
   }
 
+  /** Whether a request waits that is never answered. */
+  get isBusy(): boolean {
+    return this.busy.size > 0;
+  }
+
   static async open(): Promise<FakeBroker> {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return new FakeBroker(server, (server.address() as { readonly port: number }).port);
   }
 
+  /** Every connection breaks, and no more are taken. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.sockets) socket.destroy();
     await new Promise<void>((resolve) => this.server.close(() => resolve()));
@@ -54,13 +63,13 @@ export class FakeBroker implements AsyncDisposable {
   private answer(client: Socket, frame: Buffer): void {
     const apiKey = frame.readInt16BE(4);
     this.asked.push(apiKey);
-    if (this.cluster === null) return;
+    if (this.cluster === null || this.busy.has(client)) return;
     const correlationId = frame.readInt32BE(8);
     const body = new ByteWriter().int32(correlationId);
     if (apiKey === ApiKey.apiVersions) writeVersions(body);
     else if (apiKey === ApiKey.metadata) writeMetadata(body, this.cluster);
     else if (apiKey === ApiKey.findCoordinator) writeCoordinator(body, this.cluster);
-    else return void client.destroy();
+    else return void this.busy.add(client);
     const bytes = body.done();
     const size = Buffer.alloc(4);
     size.writeInt32BE(bytes.length);
