@@ -13,7 +13,7 @@ export interface OpenOptions {
   readonly nowMs?: () => number;
   readonly keepsChangelogs?: boolean;
   /** Called between the steps of an append or a commit; a throw there is a failure of the log. */
-  readonly onStep?: (step: string) => void;
+  readonly onStep?: (step: string) => void | Promise<void>;
 }
 
 /** What one test process does to a log: a file's flipped bit, another owner, a lost answer. */

@@ -157,7 +157,11 @@ export function readCases(fixture: Fixture): void {
       const other = await fixture.open();
       const topic = await newTopic(other);
       const log = await fixture.open({
-        onStep: (step) => seen.push({ step, bounds: other.bounds(topic, 0) }),
+        onStep: async (step) => {
+          const bounds = other.bounds(topic, 0);
+          seen.push({ step, bounds });
+          await bounds; // the next step, of a log that can wait, comes after the answer
+        },
       });
       const first = other.read({ topic, partition: 0, from: 0n })[Symbol.asyncIterator]().next();
       const [offset] = await log.append([record(topic, "whole")]);

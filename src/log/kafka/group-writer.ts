@@ -37,7 +37,8 @@ export class GroupWriters {
   /** A new one once the last has come to its end. Throws `unavailable`. */
   async current(): Promise<GroupWriter> {
     for (;;) {
-      const opening = (this.opening ??= this.open());
+      this.opening ??= this.open();
+      const { opening } = this;
       const writer = await opening;
       if (!writer.isOver) return writer;
       if (this.opening === opening) this.opening = null;
@@ -173,7 +174,7 @@ export class GroupWriter {
     });
     const places = batch.map(({ seat: { partition } }) => ({ topic, partition }));
     await transactions.begin([...batch.flatMap(({ share }) => share.records), ...places]);
-    step("transaction begun");
+    await step("transaction begun");
     const early = batch.map((each) =>
       each.share.expected === null ? [] : [progressOf(each, each.share.expected)],
     );
@@ -184,15 +185,15 @@ export class GroupWriter {
     const offsets = parted(records, await transactions.write(records.flat())).map((own, index) =>
       own.slice(0, batch[index]?.share.records.length),
     );
-    step("records written");
+    await step("records written");
     const late = batch.flatMap((each, index) => {
       const own = offsets[index] as readonly bigint[];
       return isEqual(own, each.share.expected) ? [] : [progressOf(each, own)];
     });
     if (late.length > 0) await transactions.write(late);
-    step("before commit");
+    await step("before commit");
     await transactions.commit();
-    step("committed");
+    await step("committed");
     batch.forEach(({ share }, index) => share.done(offsets[index] as readonly bigint[]));
   }
 
@@ -213,8 +214,13 @@ function isEqual(offsets: readonly bigint[], expected: readonly bigint[] | null)
 
 /** One list for each of the lists, of its length. */
 function parted<T>(lists: readonly (readonly unknown[])[], all: readonly T[]): (readonly T[])[] {
+  const parts: (readonly T[])[] = [];
   let from = 0;
-  return lists.map(({ length }) => all.slice(from, (from += length)));
+  for (const { length } of lists) {
+    parts.push(all.slice(from, from + length));
+    from += length;
+  }
+  return parts;
 }
 
 function notBegun(failure: LogError): LogError {

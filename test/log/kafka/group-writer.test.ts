@@ -61,7 +61,7 @@ test("a failure ends the producer: all its claims hear of it, what waits is not 
   const [one, two, three] = seats as [Seat, Seat, Seat];
   const batch = codeOf(writer.commit(one, shareOf(one, ["a"])));
   const next = codeOf(writer.commit(two, shareOf(two, ["b"])));
-  transactions.fail(new LogError("outcome_unknown", "no answer came"));
+  await transactions.fail(new LogError("outcome_unknown", "no answer came"));
   expect(await batch).toBe("outcome_unknown");
   expect(await next).toBe("unavailable");
   expect(lost).toEqual(["0: outcome_unknown", "1: outcome_unknown", "2: outcome_unknown"]);
@@ -74,7 +74,7 @@ test("whose producer was fenced is told so, at every commit", async () => {
   const [one, two] = [seatOf(0), seatOf(1)];
   for (const seat of [one, two]) await writer.take(seat);
   const batch = codeOf(writer.commit(one, shareOf(one, ["a"])));
-  transactions.fail(new LogError("fenced", "another has begun"));
+  await transactions.fail(new LogError("fenced", "another has begun"));
   expect(await batch).toBe("fenced");
   expect(await codeOf(writer.commit(two, shareOf(two, ["b"])))).toBe("fenced");
 });
@@ -152,8 +152,10 @@ class Transactions {
     }
   }
 
-  fail(error: LogError): void {
-    void this.begun.promise.then(() => this.ending?.reject(error));
+  /** The next one, when it comes to its end. */
+  async fail(cause: LogError): Promise<void> {
+    await this.begun.promise;
+    this.ending?.reject(cause);
   }
 }
 
