@@ -146,7 +146,8 @@ export async function withStandIn<T>(
         try {
           await standIn.settle(positions);
         } catch (error) {
-          if ((error as Error).name !== "StreamError") throw error;
+          // Whatever it is of the log or the engine: what was written stands.
+          if (!["StreamError", "LogError"].includes((error as Error).name)) throw error;
           throw new CommandError(failure(error as Error, written), { cause: error });
         } finally {
           progress.clear();

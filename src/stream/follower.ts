@@ -15,6 +15,7 @@ import { Changes } from "./changes.ts";
 import { type Group, tableName } from "./group.ts";
 import { keepStamped, resetIfStale } from "./in-step.ts";
 import type { Store, Stores } from "./store.ts";
+import { STOPPED, unlessStopped } from "./unless-stopped.ts";
 
 /** Before a partition that could not be followed is tried again. */
 const RETRY_MS = 500;
@@ -215,18 +216,6 @@ interface Copying {
   readonly changes: Changes;
   /** Fires before the store is closed. */
   readonly closing: AbortSignal;
-}
-
-const STOPPED = Symbol("stopped");
-
-/** A log that is away takes as long to say so as a stop may take. */
-function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | typeof STOPPED> {
-  return new Promise((resolve, reject) => {
-    const stop = () => resolve(STOPPED);
-    signal.addEventListener("abort", stop, { once: true });
-    promise.finally(() => signal.removeEventListener("abort", stop)).then(resolve, reject);
-    if (signal.aborted) stop();
-  });
 }
 
 function isSame(a: Progress, b: Progress): boolean {

@@ -3,12 +3,13 @@
  * missing when that takes too long.
  */
 
-import type { EventLog } from "../log/event-log.ts";
+import { type EventLog, LogError } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
 import { type ProgressReader, settledWithin, Settling, type StreamPosition } from "./settling.ts";
 import { describe, type Wait, WATCH_EVERY_MS } from "./stand-in.ts";
 import { StreamError } from "./stream-error.ts";
 import type { Topology } from "./topology.ts";
+import { STOPPED, unlessStopped } from "./unless-stopped.ts";
 
 /** Longer than partitions take to move to another member. */
 const GIVE_UP_MS = 10_000;
@@ -34,10 +35,10 @@ export class SettledWait {
 
   /**
    * Resolves once the positions are settled. Throws StreamError `not_settled` when nothing has
-   * moved for GIVE_UP_MS, or when the signal fires.
+   * moved, or the log could not be asked, for GIVE_UP_MS, or when the signal fires.
    */
   async settle(positions: readonly StreamPosition[]): Promise<void> {
-    const { topology, progressOf, monotonicMs, signal, onWait } = this.options;
+    const { log, topology, progressOf, monotonicMs, signal, onWait } = this.options;
     this.join(positions.map(({ partition }) => partition));
     const settling = new Settling(topology, positions);
     let seen = "";
@@ -48,12 +49,15 @@ export class SettledWait {
       if (pending === null) return;
       this.options.follow(pending.partition); // a group may write to other partitions
       const { group, partition, topic } = pending;
-      const progress = await this.options.log.progress(group, partition);
-      const next = inputProgress(progress, topic)?.nextOffset ?? 0n;
+      const asked = unlessStopped(log.progress(group, partition), signal);
+      const progress = await unlessAway(asked);
+      if (progress === STOPPED) continue;
       // A copy that is being loaded moves, although its group may stand where it is to stand.
       const loaded = progressOf(group, partition)?.changelogOffset ?? null;
+      const next =
+        progress instanceof LogError ? progress : (inputProgress(progress, topic)?.nextOffset ?? 0n);
       const now = `${group} ${partition} ${topic} ${next} ${loaded}`;
-      if (now !== seen) {
+      if (now !== seen && !(next instanceof LogError)) {
         seen = now;
         sinceMs = monotonicMs();
       }
@@ -67,20 +71,41 @@ export class SettledWait {
 
   private async unsettled(
     { group, partition, topic, offset }: StreamPosition & { readonly group: string },
-    next: bigint,
+    next: bigint | LogError,
   ): Promise<StreamError> {
-    const owners = await this.options.log.owners(group);
+    const what = `${topic} ${partition}-${offset} is not settled after ${GIVE_UP_MS / 1_000} s`;
+    if (next instanceof LogError) {
+      const why = `how far ${group} is in partition ${partition} cannot be asked (${next.message})`;
+      return new StreamError("not_settled", `${what}: ${why}`, { cause: next });
+    }
+    const where = `${group} stands at offset ${next} of partition ${partition}`;
+    const who = await this.whoIsAsked({ group, partition, isDone: next > offset });
+    return new StreamError("not_settled", `${what}: ${where}; ${who}`);
+  }
+
+  private async whoIsAsked({ group, partition, isDone }: Place): Promise<string> {
+    if (isDone) return "its table is not read that far here: look at this program's messages";
+    const owners = await unlessAway(this.options.log.owners(group));
+    if (owners instanceof LogError) return `who runs it cannot be asked (${owners.message})`;
     const owner = owners.find((each) => each.partition === partition)?.owner ?? null;
-    const who =
-      next > offset
-        ? "its table is not read that far here: look at this program's messages"
-        : owner === null
-          ? `${group} has no owner for it: start \`process\``
-          : `${owner} runs it, look at its messages`;
-    return new StreamError(
-      "not_settled",
-      `${topic} ${partition}-${offset} is not settled after ${GIVE_UP_MS / 1_000} s: ${group} ` +
-        `stands at offset ${next} of partition ${partition}; ${who}`,
-    );
+    if (owner === null) return `${group} has no owner for it: start \`process\``;
+    return `${owner} runs it, look at its messages`;
+  }
+}
+
+interface Place {
+  readonly group: string;
+  readonly partition: number;
+  /** Whether the group has done what is waited for. */
+  readonly isDone: boolean;
+}
+
+/** The error where the log cannot be asked for the moment; another one is thrown. */
+async function unlessAway<T>(asked: Promise<T>): Promise<T | LogError> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof LogError && error.code === "unavailable") return error;
+    throw error;
   }
 }

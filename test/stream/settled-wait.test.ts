@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
-import type { Progress } from "../../src/log/event-log.ts";
+import { LogError, type Progress } from "../../src/log/event-log.ts";
 import { createEmitter } from "../../src/stream/emitter.ts";
 import { SettledWait } from "../../src/stream/settled-wait.ts";
 import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
@@ -80,6 +80,64 @@ test("does not give up while a copy of what its group has done is being loaded",
   progress[1] = { ...loading, inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }] };
   log.notify();
   await settling;
+  await log.close();
+});
+
+test("a log that is away for a moment is no reason to give up", async () => {
+  const { log, clock, progress, settle } = await start();
+  const away = new LogError("unavailable", "cannot look up topic tally-progress");
+  let asked = 0;
+  log.progress = async () => {
+    asked += 1;
+    throw away;
+  };
+  const settling = settle();
+  while (asked < 3) await new Promise((resolve) => setImmediate(resolve));
+  expect(clock.ms).toBeLessThan(10_000);
+  progress[1] = {
+    inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }],
+    ...{ outputs: [], changelogOffset: null },
+  };
+  log.notify();
+  await settling;
+  await log.close();
+});
+
+test("gives up on a log that stays away, and says why it knows no more", async () => {
+  const { log, clock, settle } = await start();
+  const away = new LogError("unavailable", "cannot look up topic tally-progress");
+  log.progress = () => Promise.reject(away);
+  log.owners = () => Promise.reject(away);
+  const error = await settle().catch((reason: unknown) => reason as Error);
+  expect(error).toMatchObject({ code: "not_settled", cause: away });
+  expect((error as Error).message).toBe(
+    "numbers 1-0 is not settled after 10 s: how far tally is in partition 1 cannot be asked " +
+      "(cannot look up topic tally-progress)",
+  );
+  expect(clock.ms).toBeLessThan(11_000);
+  await log.close();
+});
+
+test("passes on what no wait mends", async () => {
+  const { log, settle } = await start();
+  const damaged = new LogError("corrupt", "offset 3 is no progress record");
+  log.progress = () => Promise.reject(damaged);
+  expect(await settle().catch((reason: unknown) => reason)).toBe(damaged);
+  await log.close();
+});
+
+test("ends when it is interrupted, though the log does not answer", async () => {
+  const { log, interrupt, settle } = await start();
+  const isAsked = Promise.withResolvers<void>();
+  log.progress = () => {
+    isAsked.resolve();
+    return new Promise<never>(() => {});
+  };
+  const settling = settle();
+  await isAsked.promise;
+  interrupt.abort();
+  const error = await settling.catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: "not_settled", message: "interrupted" });
   await log.close();
 });
 

@@ -1,0 +1,34 @@
+/** What a command says of what it wrote when the wait for it fails. */
+
+import { expect, test } from "bun:test";
+import type { App } from "../../src/app.ts";
+import { withStandIn } from "../../src/cli/data.ts";
+import { LogError } from "../../src/log/event-log.ts";
+import { StreamError } from "../../src/stream/stream-error.ts";
+
+const STANDS = "; deposit 3-17 is written and stands: it counts once processing goes on";
+
+function settling(failure: Error, written: string | null): Promise<unknown> {
+  const standIn = { join: () => {}, settle: () => Promise.reject(failure), leave: async () => {} };
+  const app = { standIn: () => standIn } as unknown as App;
+  const { signal } = new AbortController();
+  return withStandIn(app, signal, ({ settle }) => settle([], written)).catch(
+    (error: unknown) => error,
+  );
+}
+
+test.each([
+  new StreamError("not_settled", "not settled"),
+  new LogError("unavailable", "no broker answers"),
+  new LogError("corrupt", "a record is damaged"),
+])("what was written stands, whatever the wait fails with: %s", async (failure) => {
+  const name = "CommandError";
+  const message = `${failure.message}${STANDS}`;
+  expect(await settling(failure, "deposit 3-17")).toMatchObject({ name, message, cause: failure });
+  expect(await settling(failure, null)).toMatchObject({ name, message: failure.message });
+});
+
+test("a fault of the program is passed on as it is", async () => {
+  const fault = new TypeError("x is not a function");
+  expect(await settling(fault, "deposit 3-17")).toBe(fault);
+});
