@@ -26,6 +26,11 @@ export interface ProducerPlace {
   readonly isTransactional: boolean;
 }
 
+/** Sequences are 31 bits and wrap. */
+export function nextSequence(sequence: number, count: number): number {
+  return (sequence + count) % 2 ** 31;
+}
+
 export function encodeBatch(
   records: readonly Pick<NewRecord, "key" | "value" | "headers">[],
   place: ProducerPlace,

@@ -9,7 +9,6 @@
  */
 
 import { LogError, type NewRecord } from "../event-log.ts";
-import { nextSequence } from "./appender.ts";
 import type { Connections } from "./connections.ts";
 import {
   BATCH_BYTES,
@@ -21,7 +20,7 @@ import {
   RETRY_LAST_MS,
   TRANSACTION_TIMEOUT_MS,
 } from "./limits.ts";
-import { encodeBatch, recordBytes } from "./record-batch.ts";
+import { encodeBatch, nextSequence, recordBytes } from "./record-batch.ts";
 import { isPassing, pause, typeOf, unavailable } from "./retry.ts";
 import { sendOnce } from "./sending.ts";
 import { ErrorCode, type PartitionBatch } from "./wire.ts";

@@ -5,6 +5,7 @@ import { type Bounds, LogError, type NewRecord } from "../../../src/log/event-lo
 import { Appender } from "../../../src/log/kafka/appender.ts";
 import { Connections } from "../../../src/log/kafka/connections.ts";
 import { Fetcher } from "../../../src/log/kafka/fetcher.ts";
+import type { IdempotentProducers } from "../../../src/log/kafka/idempotent-producer.ts";
 import { readRange, stableBounds } from "../../../src/log/kafka/offsets.ts";
 import { declared, Topics } from "../../../src/log/kafka/topics.ts";
 import { openTransactions } from "../../../src/log/kafka/transaction.ts";
@@ -59,10 +60,9 @@ kafkaTest("an append that the broker has forgotten the producer of is written on
   });
   await appender.append([direct.record(0, "a")]);
   // As after a restart that lost its state: the sequence is not the one that comes next.
-  const inside = appender as unknown as {
-    readonly producer: { readonly sequences: Map<object, number> };
-  };
-  for (const lane of inside.producer.sequences.keys()) inside.producer.sequences.set(lane, 77);
+  const inside = appender as unknown as { readonly producers: IdempotentProducers };
+  const { sequences } = await inside.producers.current();
+  for (const lane of sequences.keys()) sequences.set(lane, 77);
   const offsets = await Promise.all(
     ["b", "c", "d"].map((value) => appender.append([direct.record(0, value)])),
   );
