@@ -75,7 +75,7 @@ class Scene implements AsyncDisposable {
   /** `named` is the broker that the client is told of. */
   static async open(named = LIVING): Promise<Scene> {
     const [gone, living] = await Promise.all([FakeBroker.open(), FakeBroker.open()]);
-    const ports = { [GONE]: gone.port, [LIVING]: living.port };
+    const ports: Record<number, number> = { [GONE]: gone.port, [LIVING]: living.port };
     const cluster = { ports, topic: TOPIC, leader: GONE, coordinator: GONE };
     living.cluster = cluster;
     const connections = new Connections({
