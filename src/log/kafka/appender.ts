@@ -29,7 +29,7 @@ import { ErrorCode, type PartitionBatch } from "./wire.ts";
 import { WriteProblem } from "./write-problem.ts";
 
 /** A step between which a crash must lose and double nothing; for tests. */
-export type Step = (name: string) => void;
+export type Step = (name: string) => void | Promise<void>;
 
 export class Appender {
   private readonly lanes = new Map<string, Lane>();
@@ -138,9 +138,9 @@ export class Appender {
       batches = lanes.map(
         (lane) => new AppendBatch(lane, lane.take(BATCH_BYTES), producer, timestampMs),
       );
-      step("before send");
+      await step("before send");
       outcomes = await sendOnce(connections, batches, null);
-      step("sent");
+      await step("sent");
     } catch (error) {
       const refused = asRefusal(error);
       for (const batch of batches) this.refuse(batch, refused);
