@@ -11,6 +11,7 @@ import { getLogger } from "@logtape/logtape";
 import type { EventLog, Progress } from "../log/event-log.ts";
 import { encodeProgress } from "../log/progress-text.ts";
 import { followChangelog } from "./catch-up.ts";
+import { resetIfOfAnother } from "./changelog-id.ts";
 import { Changes } from "./changes.ts";
 import { type Group, tableName } from "./group.ts";
 import { keepStamped, resetIfStale } from "./in-step.ts";
@@ -49,7 +50,9 @@ export class Follower {
   private readonly running = new Map<number, Promise<void>>();
   /** Partitions that were in step once. */
   private readonly caughtUp = new Set<number>();
-  /** Where the copies stand that are open. */
+  /** Partitions whose copies are surely of this changelog. */
+  private readonly isKnown = new Set<number>();
+  /** Where the copies stand that are open; null while one is looked at for the first time. */
   private readonly standing = new Map<number, Progress | null>();
   /** Since when copies get no rows, and why where that is known. */
   private readonly outOfStep = new Map<number, OutOfStep>();
@@ -66,6 +69,7 @@ export class Follower {
   /** Idempotent. */
   follow(partition: number): void {
     if (this.running.has(partition) || this.stopping.signal.aborted) return;
+    this.standing.set(partition, null); // until its copy is known to be of this changelog
     this.running.set(partition, this.run(partition));
   }
 
@@ -124,7 +128,7 @@ export class Follower {
       await this.copy(partition, { store, changes, closing: closing.signal });
     } finally {
       closing.abort();
-      this.standing.delete(partition);
+      if (this.isKnown.has(partition)) this.standing.delete(partition);
       store.close();
     }
   }
@@ -133,7 +137,8 @@ export class Follower {
     const { log, group, delay } = this.options;
     const { signal } = this.stopping;
     const place = { log, group: group.name, partition, store, epoch: EPOCH };
-    let stands = this.stand(partition, store.progress());
+    let stands = store.progress();
+    if (this.isKnown.has(partition)) this.stand(partition, stands);
     let isOpened = true;
     let heard: Progress | null = null;
     for (; !signal.aborted; await changes.next()) {
@@ -144,11 +149,13 @@ export class Follower {
       const isNews = to !== heard || isOpened; // else another partition has moved
       const hasMoved = isNews && to !== null && (stands === null || !isSame(stands, to));
       heard = to;
+      if (hasMoved && resetIfStale(store, EPOCH)) stands = this.emptied(partition);
+      if (isOpened) {
+        if (await resetIfOfAnother({ ...place, to })) stands = this.emptied(partition);
+        this.isKnown.add(partition);
+        this.stand(partition, stands);
+      }
       if (hasMoved) {
-        if (resetIfStale(store, EPOCH)) {
-          this.caughtUp.delete(partition); // its rows are gone until they are read again
-          this.stand(partition, null);
-        }
         const onApplied = (progress: Progress) => {
           stands = this.stand(partition, progress);
           this.moved(partition);
@@ -165,6 +172,13 @@ export class Follower {
       }
       isOpened = false;
     }
+  }
+
+  /** Its rows are gone until they are read again. */
+  private emptied(partition: number): null {
+    this.caughtUp.delete(partition);
+    this.stand(partition, null);
+    return null;
   }
 
   private stand(partition: number, progress: Progress | null): Progress | null {

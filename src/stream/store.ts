@@ -247,10 +247,14 @@ export class Store {
     this.transact(() => this.statements.move.run(epoch, progress, inStepMs, epoch, progress));
   }
 
-  /** Throws away all rows, to be built anew. Throws `store_fenced`. */
-  reset(epoch: number): void {
+  /**
+   * Throws away all rows, to be built anew. Throws `store_fenced`, unless it is `ofAnyEpoch`: those
+   * of another log's or changelog's owners say nothing here.
+   */
+  reset(epoch: number, { ofAnyEpoch = false } = {}): void {
     const { progress } = this.place();
     this.transact(() => {
+      if (ofAnyEpoch) this.database.exec("UPDATE place SET epoch = 0");
       this.move({ epoch, before: progress, after: null, inStepMs: null });
       this.database.exec("DELETE FROM rows; UPDATE place SET in_step_ms = NULL");
     });

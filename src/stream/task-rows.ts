@@ -120,9 +120,12 @@ export class TaskRows {
     return rows;
   }
 
-  /** What was set since the last commit, encoded; for a log that keeps changelogs. */
+  /**
+   * What was set since the last commit, encoded; for a log that keeps changelogs. The engine's own
+   * rows first, in the order in which they were set.
+   */
   encodeChanged(): EncodedRow[] {
-    return [...this.changed.map(([key, entry]) => encode(key, entry)), ...this.changedOnce];
+    return [...this.changedOnce, ...this.changed.map(([key, entry]) => encode(key, entry))];
   }
 
   /** The batch is committed: its rows stay. */

@@ -15,6 +15,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Claim, EventLog, LogRecord, NewRecord, Progress } from "../log/event-log.ts";
 import { LogError } from "../log/event-log.ts";
 import { catchUp, nextTurn, sliceAt } from "./catch-up.ts";
+import { nameChangelog, resetIfOfAnother } from "./changelog-id.ts";
 import { readDeadLetter } from "./dead-letter.ts";
 import { deadLetterTopic, type Group, tableName } from "./group.ts";
 import { keepStamped } from "./in-step.ts";
@@ -106,6 +107,7 @@ export class Task {
   async run(): Promise<void> {
     const { claim, store, options } = this;
     try {
+      await this.refuseForeign();
       store.take(claim.epoch);
       await this.catchUp();
       options.log.notify();
@@ -124,6 +126,21 @@ export class Task {
     } finally {
       this.close();
     }
+  }
+
+  /** A store of another changelog is built anew; one of a log without changelogs has no other. */
+  private async refuseForeign(): Promise<void> {
+    const { claim, store, options } = this;
+    const { log } = options;
+    const { group, partition, epoch, progress: to } = claim;
+    // Where nothing was done yet, a store says that progress and changelog may have been lost:
+    // catching up refuses it.
+    if (!log.keepsChangelogs || to === null) return;
+    if (!(await resetIfOfAnother({ log, group, partition, store, epoch, to }))) return;
+    logger.warn(
+      "{group} partition {partition}: its store is of another changelog, and is built anew",
+      { group, partition },
+    );
   }
 
   private async take(records: readonly LogRecord[]): Promise<void> {
@@ -180,6 +197,7 @@ export class Task {
     await catchUp({ claim, to, toMs, store, rows, runner, log: options.log });
     this.flushed = this.progress;
     this.recordsSinceFlush = 0;
+    if (to === null && options.log.keepsChangelogs) nameChangelog(rows, store.nowMs());
   }
 
   private async commit(records: readonly LogRecord[]): Promise<void> {

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import { type EventLog, LogError } from "../../src/log/event-log.ts";
 import { jsonCodec } from "../../src/stream/codec.ts";
@@ -11,7 +11,7 @@ import {
   type Stream,
 } from "../../src/stream/group.ts";
 import { startProcessor } from "../../src/stream/processor.ts";
-import { Stores } from "../../src/stream/store.ts";
+import { Store, Stores } from "../../src/stream/store.ts";
 import { createTester, type Tester } from "../../src/stream/tester.ts";
 import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
 import { hashes, left, mix, newest, right, tail } from "./crash-topology.ts";
@@ -110,8 +110,9 @@ describe.each(modes)("a store brought back %s", (_, keepsChangelogs) => {
     await send(5_000);
     await tester.settle();
     // 64 records of the first page were in the store, two batches were not. Each record changes
-    // a row of its own and the one sum, which is written once a batch.
-    expect(handedOut).toBe(keepsChangelogs ? 2 * (2_048 + 1) : 2 * 2_048);
+    // a row of its own and the one sum, which is written once a batch. A changelog's first row
+    // says which one it is.
+    expect(handedOut).toBe(keepsChangelogs ? 1 + 2 * (2_048 + 1) : 2 * 2_048);
     await expectFolded();
   });
 
@@ -167,6 +168,53 @@ describe.each(modes)("a store brought back %s", (_, keepsChangelogs) => {
     expect(error.message).toContain("committed only up to 0: delete the store");
     await log.close();
   });
+});
+
+test("a store of another changelog is built anew, however long that one is", async () => {
+  const mode = { keepsChangelogs: true };
+  const abandoned = new Stores(":memory:", "one", () => 1);
+  await (await ranOn(abandoned, [1, 2, 3], mode)).close();
+  const opened = abandoned.open("tally-table", 1);
+  opened.take(9); // it had more owners than the group has had since it was started anew
+  opened.close();
+  const owners = new Stores(":memory:", "other", () => 2);
+  const log = await ranOn(owners, [10, 20, 30, 40, 50, 60, 70, 80], mode);
+  expect((await log.bounds("tally-table", 1)).end).toBeGreaterThan(4n);
+  await log.clean(); // what says which changelog it is, is never compacted away
+  const fresh = new Stores(":memory:", "fresh", () => 3);
+  for (const stores of [abandoned, fresh]) {
+    const processor = startOn(log, stores);
+    const progress = () => stores.openForReading("tally-table", 1)?.progress();
+    await until(log, () => progress()?.inputs[0]?.nextOffset === 8n);
+    await processor.stop();
+  }
+  expect(rowsOf(abandoned)).toEqual(rowsOf(owners));
+  expect(rowsOf(fresh)).toEqual(rowsOf(owners));
+  await log.close();
+});
+
+test("a store of its changelog is continued after a restart", async () => {
+  const mode = { keepsChangelogs: true };
+  const stores = new Stores(":memory:", "one", () => 1);
+  const log = await ranOn(stores, [1, 2, 3], mode);
+  const emitter = createEmitter({ log, stream: numbers, partitions: 4 });
+  const elsewhere = new Stores(":memory:", "other", () => 2);
+  await emitter.emitAll([{ key, message: 4 }]);
+  const other = startOn(log, elsewhere);
+  const standing = (of: Stores) => of.openForReading("tally-table", 1)?.progress() ?? null;
+  const end = (of: Stores) => standing(of)?.inputs[0]?.nextOffset;
+  await until(log, () => end(elsewhere) === 4n);
+  await other.stop();
+  const store = stores.open("tally-table", 1);
+  const reset = spyOn(Store.prototype, "reset");
+  const processor = startOn(log, stores);
+  await until(log, () => end(stores) === 4n);
+  await processor.stop();
+  expect(reset).not.toHaveBeenCalled();
+  reset.mockRestore();
+  store.close();
+  expect(rowsOf(stores)).toEqual(rowsOf(elsewhere));
+  await log.close();
 });
 
 test("a store of other records at the same place is refused", async () => {
@@ -276,6 +324,14 @@ async function firstFailureOn(stores: Stores, messages: readonly number[], mode:
   const error = failed()?.error as Error;
   await processor.stop();
   return { error, log };
+}
+
+function rowsOf(stores: Stores): [key: string, value: string][] {
+  const store = stores.open("tally-table", 1);
+  const rows = store.range({ from: "", to: "\xff\xff\xff", isReverse: false, limit: -1 });
+  store.close();
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+  return rows.map(({ key: rowKey, value }) => [hex(rowKey), hex(value)]);
 }
 
 function startOn(log: EventLog, stores: Stores) {

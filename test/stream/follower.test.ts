@@ -30,7 +30,7 @@ afterEach(async () => {
 });
 
 /** A log that keeps changelogs, with a processor whose stores no view can read. */
-async function startOwner() {
+async function startOwner(ownerMs = 0) {
   const log = openEmbeddedLog({
     folder: ":memory:",
     create: true,
@@ -40,7 +40,7 @@ async function startOwner() {
   ends.push(() => log.close());
   const topology = defineTopology([group]);
   await log.ensureTopics(topicSpecs(topology, { partitions: PARTITIONS, keepsChangelogs: true }));
-  const stores = new Stores(":memory:", log.incarnation);
+  const stores = new Stores(":memory:", log.incarnation, () => ownerMs);
   const processor = startProcessor({ log, group, stores, partitions: PARTITIONS, delay });
   ends.push(() => processor.stop());
   const emitter = createEmitter({ log, stream: numbers, partitions: PARTITIONS });
@@ -183,6 +183,58 @@ describe("a follower", () => {
     expect(late.follower.progress(0)?.inputs[0]?.nextOffset).toBe(2n);
   });
 
+  test("builds a copy of another changelog anew, and stands nowhere until then", async () => {
+    const folder = temporaryFolder();
+    const named = <T extends object>(log: EmbeddedLog, own: T = {} as T) =>
+      Object.assign(Object.create(log) as EmbeddedLog, { incarnation: "one", ...own });
+    const left = await startOwner(1);
+    const first = startView(named(left.log), folder);
+    first.follower.follow(0);
+    await left.send(0, 1, 2);
+    await eventually("the sum there", () => first.total(0) === 3);
+    await first.follower.stop();
+    const { log, send } = await startOwner(2);
+    const other = startView(log, temporaryFolder());
+    other.follower.follow(0);
+    await send(0, 10);
+    await eventually("the first sum", () => other.total(0) === 10);
+    await send(0, 20);
+    await eventually("the second sum", () => other.total(0) === 30);
+    const isReading = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    const slow = named(log, {
+      async *read(options: Parameters<EmbeddedLog["read"]>[0]) {
+        isReading.resolve();
+        await goOn.promise;
+        yield* log.read(options);
+      },
+    });
+    const again = startView(slow, folder);
+    again.follower.follow(0);
+    expect(again.view.progress(0)).toBeNull();
+    await isReading.promise;
+    expect(again.view.progress(0)).toBeNull();
+    goOn.resolve();
+    await eventually("the sum here", () => again.total(0) === 30);
+    expect([...again.view.scan(0, sums)]).toEqual([...other.view.scan(0, sums)]);
+  });
+
+  test("empties a copy of a group that has done nothing here", async () => {
+    const folder = temporaryFolder();
+    const left = await startOwner(1);
+    const first = startView(left.log, folder);
+    first.follower.follow(0);
+    await left.send(0, 1);
+    await eventually("the sum there", () => first.total(0) === 1);
+    await first.follower.stop();
+    const { log } = await startOwner(2);
+    const { incarnation } = left.log;
+    const again = startView(Object.assign(Object.create(log), { incarnation }), folder);
+    again.follower.follow(0);
+    await eventually("the first look", () => again.follower.behind === null);
+    expect([again.total(0), again.view.progress(0)]).toEqual([null, null]);
+  });
+
   test("tells how far it is while it loads a large table", async () => {
     const { log } = await startOwner();
     const isLoaded = Promise.withResolvers<void>();
@@ -317,7 +369,7 @@ describe("a follower", () => {
     follower.follow(0);
     await isAsked.promise;
     await follower.stop();
-    expect(follower.progress(0)).toBeUndefined();
+    expect(follower.progress(0)).toBeNull(); // it was never known to be of this changelog
   });
 
   test("says once why it cannot follow, and again when it comes again", async () => {

@@ -193,6 +193,28 @@ kafkaTest("a store older than half the tombstones' time is built anew", async ()
   }
 }, TEST_MS);
 
+kafkaTest("a store from before its group was started anew is built anew", async () => {
+  await using there = await doneWith(3);
+  there.changeStore((store) => store.run("INSERT INTO rows VALUES (x'ff00', x'00')"));
+  await there.deleteTopic("balance-table");
+  await there.deleteTopic("balance-progress");
+  await there.elsewhere(async (groups) => {
+    for (let i = 0; i < 5; i += 1) {
+      await groups.deposit(WALLET, 5n); // until the changelog is longer than the store is far
+      await groups.settled();
+    }
+  });
+  await there.runs(async (groups) => {
+    await groups.deposit(WALLET, 5n);
+    await groups.settled();
+    expect(groups.balance(WALLET)).toBe(45n);
+  });
+  const count = there.changeStore((store) =>
+    store.query("SELECT COUNT(*) AS count FROM rows WHERE key = x'ff00'").get(),
+  );
+  expect(count).toEqual({ count: 0 });
+}, TEST_MS);
+
 /** A place whose groups have done so many deposits of 0.05 and are at rest. */
 async function doneWith(deposits: number): Promise<There> {
   const there = new There(await testBrokers());
