@@ -5,7 +5,13 @@
 
 import { type EventLog, LogError } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
-import { type ProgressReader, settledWithin, Settling, type StreamPosition } from "./settling.ts";
+import {
+  type Pending,
+  type ProgressReader,
+  settledWithin,
+  Settling,
+  type StreamPosition,
+} from "./settling.ts";
 import { describe, type Wait, WATCH_EVERY_MS } from "./stand-in.ts";
 import { StreamError } from "./stream-error.ts";
 import type { Topology } from "./topology.ts";
@@ -38,7 +44,7 @@ export class SettledWait {
    * moved, or the log could not be asked, for GIVE_UP_MS, or when the signal fires.
    */
   async settle(positions: readonly StreamPosition[]): Promise<void> {
-    const { log, topology, progressOf, monotonicMs, signal, onWait } = this.options;
+    const { topology, progressOf, monotonicMs, signal, onWait } = this.options;
     this.join(positions.map(({ partition }) => partition));
     const settling = new Settling(topology, positions);
     let seen = "";
@@ -49,13 +55,10 @@ export class SettledWait {
       if (pending === null) return;
       this.options.follow(pending.partition); // a group may write to other partitions
       const { group, partition, topic } = pending;
-      const asked = unlessStopped(log.progress(group, partition), signal);
-      const progress = await unlessAway(asked);
-      if (progress === STOPPED) continue;
+      const next = await this.nextOffset(pending);
+      if (next === STOPPED) continue;
       // A copy that is being loaded moves, although its group may stand where it is to stand.
       const loaded = progressOf(group, partition)?.changelogOffset ?? null;
-      const next =
-        progress instanceof LogError ? progress : (inputProgress(progress, topic)?.nextOffset ?? 0n);
       const now = `${group} ${partition} ${topic} ${next} ${loaded}`;
       if (now !== seen && !(next instanceof LogError)) {
         seen = now;
@@ -69,8 +72,17 @@ export class SettledWait {
   /** There is nothing to give back. */
   async leave(): Promise<void> {}
 
+  /** Of the group's input; the error where the log cannot be asked for the moment. */
+  private async nextOffset({ group, partition, topic }: Pending) {
+    const { log, signal } = this.options;
+    const asked = unlessStopped(log.progress(group, partition), signal);
+    const progress = await unlessAway(asked);
+    if (progress === STOPPED || progress instanceof LogError) return progress;
+    return inputProgress(progress, topic)?.nextOffset ?? 0n;
+  }
+
   private async unsettled(
-    { group, partition, topic, offset }: StreamPosition & { readonly group: string },
+    { group, partition, topic, offset }: Pending,
     next: bigint | LogError,
   ): Promise<StreamError> {
     const what = `${topic} ${partition}-${offset} is not settled after ${GIVE_UP_MS / 1_000} s`;

@@ -86,13 +86,15 @@ test("does not give up while a copy of what its group has done is being loaded",
 test("a log that is away for a moment is no reason to give up", async () => {
   const { log, clock, progress, settle } = await start();
   const away = new LogError("unavailable", "cannot look up topic tally-progress");
+  const isAskedAgain = Promise.withResolvers<void>();
   let asked = 0;
   log.progress = async () => {
     asked += 1;
+    if (asked === 3) isAskedAgain.resolve();
     throw away;
   };
   const settling = settle();
-  while (asked < 3) await new Promise((resolve) => setImmediate(resolve));
+  await isAskedAgain.promise;
   expect(clock.ms).toBeLessThan(10_000);
   progress[1] = {
     inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }],
