@@ -15,6 +15,8 @@ alice,4000.01,2026-01-31T12:01:59.999Z,second
 bob,6000,2026-01-31T12:00:00Z,
 carol,20000,2026-01-31T12:00:00Z,
 `;
+/** Where a program keeps its copies beside a cluster, unless told. */
+const LOCAL = "depositaja-data/kafka";
 /** Each start of the program takes its time: every wallet is compared elsewhere. */
 const QUESTIONS = ["check bob", "flags alice", "flags carol"];
 
@@ -74,6 +76,10 @@ kafkaTest("a log moves to a cluster with what its wallets answer, and stays ther
   expect(await answers(...cluster)).toEqual(before);
   const imported = await run(options, "import", "history.csv", ...cluster);
   expect(imported).toMatchObject({ code: 0, out: expect.stringContaining("imported before") });
+  // However many commands came and went, they share a place, and the process has its own.
+  const places = [...new Bun.Glob("*/*/*/purpose").scanSync(join(folder.path, LOCAL))].toSorted();
+  const purposes = places.map((path) => Bun.file(join(folder.path, LOCAL, path)).text());
+  expect(await Promise.all(purposes)).toEqual(["process", "command"]);
 }, TEST_MS);
 
 test("a move that was begun is given up, one that is done is not", async () => {
