@@ -53,6 +53,8 @@ export function serverProperties(settings: BrokerSettings): string {
     // A killed broker's leaders move after this; 9 s, else.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
+    // How often it looks for transactions that are open for too long; 10 s, else.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
     "controlled.shutdown.enable": String(nodes.length > 1),
     ...listenerProperties(settings),
     ...settings.overrides,
