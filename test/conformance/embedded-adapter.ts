@@ -106,7 +106,7 @@ interface Inside {
 }
 
 function insideOf(log: EventLog): Inside {
-  return log as unknown as Inside;
+  return (log as unknown as { readonly file: Inside }).file;
 }
 
 /** As another member's takeover does it. False when the write lock is held. */

@@ -51,8 +51,8 @@ export async function startMember(options: MemberOptions): Promise<Member> {
     standIn: options.standIn ?? false,
     monotonicMs: options.monotonicMs ?? (() => 0),
   });
-  const inside = log as unknown as {
-    membership: { memberId: string; timer: ReturnType<typeof setInterval> };
+  const { file: inside } = log as unknown as {
+    file: { membership: { memberId: string; timer: ReturnType<typeof setInterval> } };
   };
   return {
     ...{ log, processor, stores },

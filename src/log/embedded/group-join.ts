@@ -6,18 +6,16 @@
 
 import { type Claim, type JoinOptions, LogError } from "../event-log.ts";
 import type { Catalog } from "./catalog.ts";
-import { type ClaimHost, EmbeddedClaim } from "./claim.ts";
+import { EmbeddedClaim } from "./claim.ts";
 import { Grants } from "./grants.ts";
-import type { ProgressRows } from "./progress-rows.ts";
+import type { LogFile } from "./log-file.ts";
 
 /** A member that leaves waits so long for its running batches, then lets them be fenced. */
 const RELEASE_WITHIN_MS = 3_000;
 
-export interface JoinHost extends Omit<ClaimHost, "release" | "storeProgress"> {
-  readonly progressRows: ProgressRows;
+export interface JoinHost {
+  readonly file: LogFile;
   readonly keepsChangelogs: boolean;
-  /** Of the log. */
-  readonly closing: AbortSignal;
 }
 
 /** Throws `unknown_topic`, `topic_mismatch`. */
@@ -25,9 +23,9 @@ export async function* joinGroup(
   host: JoinHost,
   options: JoinOptions,
 ): AsyncGenerator<Claim> {
-  const { membership, closing } = host;
+  const { membership, closing, catalog } = host.file;
   const { group, topics, signal } = options;
-  const partitions = commonPartitions(host.catalog, topics);
+  const partitions = commonPartitions(catalog, topics);
   const grants = new Grants<EmbeddedClaim>();
   const ending = AbortSignal.any([signal, closing]);
   await membership.join({
@@ -62,7 +60,7 @@ async function whenGivenBack(grants: Grants<EmbeddedClaim>, closing: AbortSignal
 }
 
 function createClaim(
-  host: JoinHost,
+  { file, keepsChangelogs }: JoinHost,
   options: JoinOptions,
   granted: {
     readonly grants: Grants<EmbeddedClaim>;
@@ -70,27 +68,23 @@ function createClaim(
     readonly epoch: number;
   },
 ): EmbeddedClaim {
-  const { progressRows, membership, closing } = host;
-  const { group, topics, changelog } = options;
+  const { reader, records, catalog, changes, membership, progressRows } = file;
+  const { group, topics } = options;
   const { grants, partition, epoch } = granted;
-  host.catalog.refresh();
+  catalog.refresh();
+  const changelog = keepsChangelogs ? options.changelog : null;
+  const progress = progressRows.read(group, partition);
   return new EmbeddedClaim(
     {
-      ...host,
+      ...{ reader, records, catalog, changes, membership },
+      transact: (bytes, run) => file.transact(bytes, run),
       storeProgress: (...args) => progressRows.write(...args),
       release: async (claim) => {
-        if (!grants.giveBack(claim) || closing.aborted) return;
+        if (!grants.giveBack(claim) || file.isClosed) return;
         await membership.release(group, partition, epoch);
       },
     },
-    {
-      group,
-      partition,
-      epoch,
-      topics,
-      changelog: host.keepsChangelogs ? changelog : null,
-      progress: progressRows.read(group, partition),
-    },
+    { group, partition, epoch, topics, changelog, progress },
   );
 }
 

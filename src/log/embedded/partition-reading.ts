@@ -5,28 +5,19 @@
  */
 
 import { LogError, type LogRecord, type ReadOptions } from "../event-log.ts";
-import type { Catalog, PartitionRef } from "./catalog.ts";
-import type { Changes } from "./changes.ts";
-import { DEFAULT_MAX_RECORDS, type Reader } from "./reader.ts";
-
-export interface ReadingHost {
-  readonly catalog: Catalog;
-  readonly reader: Reader;
-  readonly changes: Changes;
-  /** Of the log. */
-  readonly closing: AbortSignal;
-  /** Throws `closed`. */
-  assertOpen(): void;
-}
+import type { PartitionRef } from "./catalog.ts";
+import type { LogFile } from "./log-file.ts";
+import { DEFAULT_MAX_RECORDS } from "./reader.ts";
 
 /**
  * Ends at `until`, or when a signal fires. Throws `unknown_topic`, `position_out_of_range`;
  * `closed` when the log is closed before `until`.
  */
 export async function* readPartition(
-  { catalog, reader, changes, closing, assertOpen }: ReadingHost,
+  file: LogFile,
   options: ReadOptions,
 ): AsyncGenerator<readonly LogRecord[]> {
+  const { catalog, reader, changes, closing } = file;
   const ref = catalog.find(options.topic, options.partition);
   catalog.refresh();
   const maxRecords = options.maxRecords ?? DEFAULT_MAX_RECORDS;
@@ -49,7 +40,8 @@ export async function* readPartition(
       await changes.next(signal);
     }
   }
-  if (options.until !== undefined && from < stop && options.signal?.aborted !== true) assertOpen();
+  const isCutShort = options.until !== undefined && from < stop;
+  if (isCutShort && options.signal?.aborted !== true) file.assertOpen();
 }
 
 function outOfRange(ref: PartitionRef, from: number): LogError {

@@ -65,8 +65,8 @@ test("says that the outcome is unknown when the disk fails, and writes no more",
 test("the log's appends are synced", async () => {
   const log = openEmbeddedLog({ folder, create: true, nowMs: () => 0 });
   await log.ensureTopics([{ name: "t", partitions: 1, cleanup: "keep", retentionMs: null }]);
-  const { wal } = log as unknown as { readonly wal: Wal };
-  const sync = spyOn(wal, "sync");
+  const { file } = log as unknown as { readonly file: { readonly wal: Wal } };
+  const sync = spyOn(file.wal, "sync");
   await log.append([{ topic: "t", partition: 0, key: new Uint8Array(1), value: null }]);
   expect(sync).toHaveBeenCalledTimes(1);
   await log.close();

@@ -1,0 +1,146 @@
+/**
+ * What the log is made of while its file is open: who reads and writes which rows, how a write
+ * goes through, and in which order all of it is closed.
+ *
+ *   folder ──open──> LogFile ──> EmbeddedLog (the port), claims
+ */
+
+import type { Database } from "bun:sqlite";
+import { LogError } from "../event-log.ts";
+import { Catalog } from "./catalog.ts";
+import { Changes } from "./changes.ts";
+import { Checkpointer } from "./checkpointer.ts";
+import { clean } from "./cleaner.ts";
+import { Membership } from "./membership.ts";
+import { MetaRows } from "./meta-rows.ts";
+import { ProgressRows } from "./progress-rows.ts";
+import { Reader } from "./reader.ts";
+import { RecordRows } from "./record-rows.ts";
+import { type OpenDatabaseOptions, type OpenedDatabase, openDatabase } from "./schema.ts";
+import { type Seal, Seals } from "./seal.ts";
+import { openWal, type Wal } from "./wal.ts";
+import { type Step, Writer } from "./writer.ts";
+
+/** Compaction is never urgent; a run over nothing to do costs microseconds. */
+const CLEAN_EVERY_MS = 5 * 60 * 1_000;
+
+export interface LogFileOptions extends Partial<OpenDatabaseOptions> {
+  readonly folder: string;
+  /** Unix milliseconds, for records' timestamps. */
+  readonly nowMs: () => number;
+  /** Leave checkpoints to another instance of this process. False unless told. */
+  readonly leavesCheckpoints?: boolean;
+  /** For tests: called between the steps of a transaction; a throw there is a crash. */
+  readonly onStep?: Step;
+}
+
+export class LogFile {
+  readonly opened: Omit<OpenedDatabase, "database">;
+  readonly catalog: Catalog;
+  readonly reader: Reader;
+  readonly records: RecordRows;
+  readonly progressRows: ProgressRows;
+  readonly metaRows: MetaRows;
+  readonly seals: Seals;
+  /** As of the running transaction. */
+  sealInForce: Seal | null = null;
+  readonly changes: Changes;
+  readonly membership: Membership;
+  readonly writer: Writer;
+  private readonly database: Database;
+  private readonly wal: Wal;
+  private readonly checkpointer: Checkpointer;
+  private readonly cleaning: ReturnType<typeof setInterval> | null;
+  private readonly controller = new AbortController();
+
+  constructor(private readonly options: LogFileOptions) {
+    const { database, ...opened } = openDatabase({
+      ...{ create: false, defaults: {}, settings: {} },
+      ...options,
+    });
+    this.database = database;
+    this.opened = opened;
+    this.catalog = new Catalog(database);
+    this.reader = new Reader(database);
+    this.records = new RecordRows({ database, catalog: this.catalog, nowMs: options.nowMs });
+    this.progressRows = new ProgressRows(database);
+    this.metaRows = new MetaRows(database);
+    this.seals = new Seals(database);
+    this.wal = openWal(options.folder);
+    this.writer = this.newWriter();
+    const monotonicMs = () => performance.now();
+    this.membership = new Membership({ database, writer: this.writer, monotonicMs });
+    this.checkpointer = new Checkpointer(database, options);
+    this.changes = new Changes({
+      folder: options.folder,
+      refresh: () => this.catalog.refresh(),
+      closing: this.closing,
+    });
+    this.cleaning = options.leavesCheckpoints === true ? null : this.cleanRegularly();
+  }
+
+  get closing(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  get isClosed(): boolean {
+    return this.closing.aborted;
+  }
+
+  assertOpen(): void {
+    if (this.isClosed) throw new LogError("closed", "the log is closed: open it again");
+  }
+
+  /** Runs in a transaction of its own or with others; throws inside refuse this one alone. */
+  transact<T>(bytes: number, run: () => T): Promise<T> {
+    return this.writer.enqueue({ bytes, isUrgent: true, run });
+  }
+
+  /** Drops what compaction and retention of the topics allow. Returns how many records went. */
+  clean(): Promise<number> {
+    return this.transact(0, () => clean(this.database, this.catalog, this.options.nowMs()));
+  }
+
+  /** Idempotent. What was queued is written or refused first. */
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.controller.abort();
+    if (this.cleaning !== null) clearInterval(this.cleaning);
+    await this.membership.close();
+    await this.writer.close();
+    this.wal.close();
+    this.changes.close();
+    this.reader.close();
+    this.seals.close();
+    this.records.close();
+    this.catalog.close();
+    this.progressRows.close();
+    // With one statement left open SQLite would keep the connection, and the WAL beside it.
+    this.database.close();
+  }
+
+  private newWriter(): Writer {
+    return new Writer({
+      database: this.database,
+      sync: () => this.wal.sync(),
+      afterBegin: () => (this.sealInForce = this.seals.read()),
+      beforeCommit: () => this.catalog.flush(),
+      afterRollback: () => this.catalog.reset(),
+      afterCommit: () => {
+        this.changes.announce();
+        this.checkpointer.check();
+      },
+      monotonicMs: () => performance.now(),
+      step: this.options.onStep ?? (() => {}),
+    });
+  }
+
+  private cleanRegularly(): ReturnType<typeof setInterval> {
+    const timer = setInterval(() => {
+      // A refusal needs no answer: whoever appends hears of it, and the next run tries again.
+      this.clean().catch(() => {});
+    }, CLEAN_EVERY_MS);
+    timer.unref();
+    return timer;
+  }
+}
