@@ -151,7 +151,9 @@ export class Follower {
       heard = to;
       if (hasMoved && resetIfStale(store, EPOCH)) stands = this.emptied(partition);
       if (isOpened) {
-        if (await resetIfOfAnother({ ...place, to })) stands = this.emptied(partition);
+        const isEmptied = await unlessStopped(resetIfOfAnother({ ...place, to }), signal);
+        if (isEmptied === STOPPED) return;
+        if (isEmptied) stands = this.emptied(partition);
         this.isKnown.add(partition);
         this.stand(partition, stands);
       }

@@ -372,6 +372,31 @@ describe("a follower", () => {
     expect(follower.progress(0)).toBeNull(); // it was never known to be of this changelog
   });
 
+  test("stops at once though the log does not say which changelog it has", async () => {
+    const { log, send } = await startOwner();
+    const folder = temporaryFolder();
+    const first = startView(log, folder);
+    first.follower.follow(0);
+    await send(0, 1);
+    await eventually("the sum", () => first.total(0) === 1);
+    await first.follower.stop();
+    await send(0, 2);
+    const other = startView(log, temporaryFolder());
+    other.follower.follow(0);
+    await eventually("the owner's commit", () => other.total(0) === 3);
+    const isAsked = Promise.withResolvers<void>();
+    const away = Object.assign(Object.create(log) as EmbeddedLog, {
+      bounds: () => {
+        isAsked.resolve();
+        return new Promise<never>(() => {});
+      },
+    });
+    const again = startView(away, folder);
+    again.follower.follow(0);
+    await isAsked.promise;
+    await again.follower.stop();
+  });
+
   test("says once why it cannot follow, and again when it comes again", async () => {
     const said: Line[] = [];
     configureSync({
