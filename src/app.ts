@@ -236,9 +236,12 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
     },
     createHealthService: (access) => createHealthService(serviceParts, access),
     close: async () => {
-      await Promise.all(followers.map((each) => each.stop()));
-      for (const each of Object.values(views)) each.close();
-      await place.close();
+      try {
+        await Promise.all(followers.map((each) => each.stop()));
+        for (const each of Object.values(views)) each.close();
+      } finally {
+        await place.close(); // its lock would keep others out
+      }
     },
   };
 }
