@@ -10,7 +10,7 @@
 
 import type { ConnectionPool } from "kafkajs/src/broker/index.js";
 import Broker from "kafkajs/src/broker/index.js";
-import { AUTHENTICATE_MS, CONNECT_MS } from "./limits.ts";
+import { AUTHENTICATE_MS, CONNECT_MS, SILENT_MS } from "./limits.ts";
 import { pause } from "./retry.ts";
 
 /** What ends a connection. After a timeout nobody knows what else will be answered. */
@@ -27,6 +27,8 @@ export interface BrokerConnectionOptions {
   readonly nodeId: number | null;
   /** `host:port`, for messages. */
   readonly name: string;
+  /** Requests wait, and nothing has come for SILENT_MS; called again while it is so. */
+  readonly onSilence: () => void;
 }
 
 export class BrokerConnection {
@@ -35,6 +37,9 @@ export class BrokerConnection {
   private readonly ended = Promise.withResolvers<never>();
   private pool: ConnectionPool | null = null;
   private isOpened = false;
+  private waiting = 0;
+  private heardMs = 0;
+  private listening: ReturnType<typeof setInterval> | undefined;
   private ending: { readonly error: Error; readonly atMs: number } | null = null;
 
   constructor(private readonly options: BrokerConnectionOptions) {
@@ -46,6 +51,11 @@ export class BrokerConnection {
   /** Whether a request may go out now. */
   get isUsable(): boolean {
     return this.isOpened && !this.isOver;
+  }
+
+  /** Whether requests have waited for long: its broker hangs, or has something to wait for. */
+  get isSilent(): boolean {
+    return this.waiting > 0 && performance.now() - this.heardMs >= SILENT_MS;
   }
 
   /** Broken, or closed by the broker, which closes idle ones. */
@@ -108,13 +118,31 @@ export class BrokerConnection {
     const send = pool.send.bind(pool);
     pool.send = async (request) => {
       if (this.ending !== null) throw this.ending.error;
+      this.listen();
       try {
         return await send(request);
       } catch (error) {
         if (BREAKING.has((error as Error).name)) this.end(error as Error);
         throw error;
+      } finally {
+        this.hear();
       }
     };
+  }
+
+  private listen(): void {
+    this.waiting += 1;
+    if (this.waiting > 1) return;
+    this.heardMs = performance.now();
+    this.listening = setInterval(() => {
+      if (this.isSilent) this.options.onSilence();
+    }, SILENT_MS / 2);
+  }
+
+  private hear(): void {
+    this.waiting -= 1;
+    this.heardMs = performance.now();
+    if (this.waiting === 0) clearInterval(this.listening);
   }
 }
 

@@ -20,6 +20,7 @@ import {
   CONNECT_MS,
   CONNECT_NEXT_MS,
   REQUEST_MS,
+  SILENT_MS,
   UNKNOWN_TOPIC_WITHIN_MS,
 } from "./limits.ts";
 import { atMost, isLoginRefused, pause } from "./retry.ts";
@@ -65,6 +66,7 @@ export class Connections {
   private readonly asking = new Map<string, Promise<readonly number[]>>();
   private readonly coordinators = new Map<string, number>();
   private readonly finding = new Map<string, Promise<number>>();
+  private doubting: Promise<void> | null = null;
   private isClosed = false;
 
   constructor(private readonly access: KafkaAccess) {
@@ -84,8 +86,11 @@ export class Connections {
 
   /** Of the topics that are named, or with null of all; brokers and cluster's id come with it. */
   async metadata(topics: readonly string[] | null): Promise<ClusterMetadata> {
-    const found = await metadata(await this.any(), topics);
+    const found = await this.ask((broker) => metadata(broker, topics));
     for (const { nodeId, host, port } of found.brokers) this.learn(nodeId, { host, port });
+    const alive = new Set(found.brokers.map(({ nodeId }) => nodeId));
+    if (alive.size === 0) return found; // of a broker that has just begun
+    for (const nodeId of this.addresses.keys()) if (!alive.has(nodeId)) this.lose(nodeId);
     return found;
   }
 
@@ -131,7 +136,9 @@ export class Connections {
   async any(): Promise<Broker> {
     this.assertOpen();
     const usable = () =>
-      [...this.brokers].find(([key, each]) => typeof key === "string" && each.isUsable)?.[1];
+      [...this.brokers].find(
+        ([key, each]) => typeof key === "string" && each.isUsable && !each.isSilent,
+      )?.[1];
     const found = usable();
     if (found !== undefined) return found.opened;
     const attempts: Promise<Broker>[] = [];
@@ -173,6 +180,16 @@ export class Connections {
     this.brokers.clear();
   }
 
+  /** Another broker, too, when one is silent: the first answer counts. */
+  private async ask<T>(question: (broker: Broker) => Promise<T>): Promise<T> {
+    const first = this.any().then(question);
+    if (await atMost(SILENT_MS, first)) return first;
+    const second = this.any().then(question);
+    return Promise.any([first, second]).catch((error: AggregateError) => {
+      throw error.errors.at(-1);
+    });
+  }
+
   private async askForLeaders(topic: string): Promise<readonly number[]> {
     const endMs = performance.now() + UNKNOWN_TOPIC_WITHIN_MS;
     for (;;) {
@@ -202,10 +219,10 @@ export class Connections {
   }
 
   private async askForCoordinator(of: "group" | "transaction", id: string): Promise<number> {
-    const { coordinator } = await (await this.any()).findGroupCoordinator({
-      groupId: id,
-      coordinatorType: of === "group" ? 0 : 1,
-    });
+    const coordinatorType = of === "group" ? 0 : 1;
+    const { coordinator } = await this.ask((broker) =>
+      broker.findGroupCoordinator({ groupId: id, coordinatorType }),
+    );
     this.learn(coordinator.nodeId, coordinator);
     this.coordinators.set(`${of} ${id}`, coordinator.nodeId);
     return coordinator.nodeId;
@@ -251,6 +268,7 @@ export class Connections {
       logger: this.kafkajsLogger,
       nodeId: typeof key === "number" ? key : null,
       name: nameOf(address),
+      onSilence: () => this.doubt(),
     });
     this.brokers.set(key, connection);
     return connection.opened;
@@ -264,6 +282,26 @@ export class Connections {
     const moved = `broker ${nodeId} is at ${host}:${port} now`;
     this.brokers.get(nodeId)?.end(passing("KafkaJSConnectionError", moved));
     this.brokers.delete(nodeId);
+  }
+
+  /** Is a broker that does not answer still one of the cluster? */
+  private doubt(): void {
+    this.doubting ??= this.metadata([])
+      .catch(() => {}) // nobody knows: what waits goes on waiting
+      .then(() => {
+        this.doubting = null;
+      });
+  }
+
+  /** The cluster has lost it: what waits for its answers is told, and goes where it can go on. */
+  private lose(nodeId: number): void {
+    const address = this.addresses.get(nodeId) as Address;
+    this.addresses.delete(nodeId);
+    for (const key of [nodeId, nameOf(address)]) {
+      const lost = `broker ${nodeId} at ${nameOf(address)} has left the cluster`;
+      this.brokers.get(key)?.end(passing("KafkaJSConnectionError", lost));
+      this.brokers.delete(key);
+    }
   }
 
   private assertOpen(): void {

@@ -13,6 +13,11 @@ export const CONNECT_AGAIN_MS = 200;
 export const AUTHENTICATE_MS = 5_000;
 /** A request that the broker answers at once. A paused broker is noticed after so long. */
 export const REQUEST_MS = 5_000;
+/**
+ * When nothing has come for so long, others are asked whether the broker is still one of the
+ * cluster: a host that is gone closes no connection. Longer than a fetch waits.
+ */
+export const SILENT_MS = 1_500;
 /** A client that finds no broker says so after this: an operator waits no longer. */
 export const OPEN_WITHIN_MS = 7_000;
 /** Between tries to reach a cluster that does not answer: a dozen at most, no storm. */

@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { Connections } from "../../../src/log/kafka/connections.ts";
-import { CONNECT_MS, REPLICATE_WITHIN_MS } from "../../../src/log/kafka/limits.ts";
+import { CONNECT_MS, REPLICATE_WITHIN_MS, SILENT_MS } from "../../../src/log/kafka/limits.ts";
 import { retrying } from "../../../src/log/kafka/retry.ts";
 import { produce } from "../../../src/log/kafka/wire.ts";
 import { until } from "../../end-to-end/program.ts";
@@ -46,9 +46,7 @@ test("questions wait behind no write, once the broker that answered them is gone
   Object.assign(cluster, { leader: LIVING });
   gone.cluster = cluster;
   const leader = await connections.leader(TOPIC, 0);
-  const batches = [{ topic: TOPIC, partition: 0, bytes: Buffer.alloc(1) }];
-  const write = { transactionalId: null, replicateWithinMs: REPLICATE_WITHIN_MS, batches };
-  const written = produce(leader, write).catch((error: unknown) => error);
+  const written = produce(leader, WRITE).catch((error: unknown) => error);
   await until(() => living.isBusy, () => "nothing is written");
   await gone[Symbol.asyncDispose]();
   connections.forget(TOPIC);
@@ -60,8 +58,56 @@ test("questions wait behind no write, once the broker that answered them is gone
   expect(await written).toBeInstanceOf(Error);
 });
 
+test("what waits for a broker that has left the cluster without a word is told", async () => {
+  await using scene = await Scene.open();
+  const { connections, cluster, gone, living } = scene;
+  gone.cluster = cluster;
+  const written = produce(await connections.leader(TOPIC, 0), WRITE).catch(String);
+  await until(() => gone.isBusy, () => "nothing is written");
+  Object.assign(cluster, { ports: { [LIVING]: living.port }, leader: LIVING });
+  const startMs = performance.now();
+  const error = await written;
+  expect(performance.now() - startMs).toBeLessThan(2 * SILENT_MS);
+  expect(error).toContain("has left the cluster");
+  connections.forget(TOPIC);
+  expect((await connections.leader(TOPIC, 0)).nodeId).toBe(LIVING);
+});
+
+test("what waits for a broker that takes its time goes on waiting", async () => {
+  await using scene = await Scene.open();
+  const { connections, cluster, gone, living } = scene;
+  gone.cluster = cluster;
+  const leader = await connections.leader(TOPIC, 0);
+  let ended: unknown = null;
+  const written = produce(leader, WRITE).catch((error: unknown) => {
+    ended = error;
+  });
+  const { length } = living.asked;
+  await until(() => living.asked.length > length + 1, () => "nobody asks twice where it is");
+  expect(ended).toBeNull();
+  await connections.close();
+  await written;
+});
+
+test("a question to a broker that is gone without a word is put to another", async () => {
+  await using scene = await Scene.open(GONE);
+  const { connections, cluster, gone } = scene;
+  gone.cluster = cluster;
+  await connections.metadata([]);
+  gone.cluster = null;
+  const startMs = performance.now();
+  expect((await connections.metadata([])).brokers.length).toBe(2);
+  expect(performance.now() - startMs).toBeLessThan(2 * SILENT_MS);
+});
+
 const GONE = 1;
 const LIVING = 2;
+
+const WRITE = {
+  transactionalId: null,
+  replicateWithinMs: REPLICATE_WITHIN_MS,
+  batches: [{ topic: TOPIC, partition: 0, bytes: Buffer.alloc(1) }],
+};
 
 /** Two brokers; the one that leads and coordinates takes connections and says nothing. */
 class Scene implements AsyncDisposable {

@@ -14,8 +14,8 @@ const ApiKey = { metadata: 3, findCoordinator: 10, apiVersions: 18 } as const;
 const VERSIONS = [[ApiKey.metadata, 0, 5], [ApiKey.findCoordinator, 1, 1], [ApiKey.apiVersions, 0, 2]];
 
 export interface FakeCluster {
-  /** By node. */
-  readonly ports: Readonly<Record<number, number>>;
+  /** By node; of those that the cluster has now. */
+  ports: Readonly<Record<number, number>>;
   readonly topic: string;
   /** Of its only partition. */
   leader: number;
