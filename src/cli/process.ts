@@ -8,6 +8,7 @@ import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
 import { openUnlessStopped, stoppedLine } from "./data.ts";
 import { note } from "./output.ts";
 import { announce, announceData, stopLine } from "./serving.ts";
+import { stopProcessors } from "./stop-processors.ts";
 import { whenAborted } from "./stopping.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -63,7 +64,7 @@ export function processCommand() {
             await Promise.race([whenAborted(stopping), ended]);
           } finally {
             await server?.stop();
-            await Promise.allSettled(processors.map((processor) => processor.stop()));
+            await stopProcessors(processors);
           }
         } finally {
           await app.close();

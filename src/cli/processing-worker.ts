@@ -12,6 +12,7 @@ import { openUnlessStopped } from "./data.ts";
 import type { KafkaSettings } from "./kafka-settings.ts";
 import { setUpLogging } from "./logging.ts";
 import type { LogLevel } from "./settings.ts";
+import { stopProcessors } from "./stop-processors.ts";
 import { whenAborted } from "./stopping.ts";
 
 export interface WorkerSettings {
@@ -42,7 +43,7 @@ export async function runProcessingWorker(): Promise<void> {
     tell({ kind: "ready" });
     const ended = Promise.all(processors.map(({ done }) => done));
     await Promise.race([whenAborted(stopping.signal), ended]);
-    await Promise.all(processors.map((processor) => processor.stop()));
+    await stopProcessors(processors);
     await app.close();
     port.close();
   } catch (error) {

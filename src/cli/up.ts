@@ -12,11 +12,11 @@ import { Worker } from "node:worker_threads";
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
 import { openUnlessStopped, stoppedLine } from "./data.ts";
 import { note } from "./output.ts";
-import type { WorkerMessage, WorkerSettings } from "./processing-worker.ts";
+import type { WorkerSettings } from "./processing-worker.ts";
+import { watchThread } from "./processing-thread.ts";
 import { announce, announceData, checkAccess, nextLines, startServing } from "./serving.ts";
-import { DEFAULT_DATA, type LogLevel } from "./settings.ts";
+import { DEFAULT_DATA } from "./settings.ts";
 import { whenAborted } from "./stopping.ts";
-import { CommandError } from "./usage-error.ts";
 
 const OPTIONS = {
   name: "up",
@@ -39,7 +39,9 @@ export function upCommand() {
       try {
         announceData(app, settings);
         const server = startServing(app, settings);
-        const worker = startWorker({ data: settings.data, kafka: settings.kafka, logLevel });
+        const { data, kafka } = settings;
+        const workerData: WorkerSettings = { data, kafka, logLevel };
+        const worker = watchThread(new Worker(Bun.main, { workerData }));
         try {
           const stopped = whenAborted(stopping);
           await Promise.race([worker.ready, worker.failed, stopped]);
@@ -62,33 +64,4 @@ export function upCommand() {
       }
     }),
   );
-}
-
-/** `failed` rejects when the thread ends unasked. */
-function startWorker(settings: WorkerSettings & { readonly logLevel: LogLevel }) {
-  const worker = new Worker(Bun.main, { workerData: settings });
-  const ready = Promise.withResolvers<void>();
-  const failed = Promise.withResolvers<never>();
-  const ended = Promise.withResolvers<void>();
-  failed.promise.catch(() => {}); // heard where `up` waits
-  const fail = (reason: string) =>
-    failed.reject(new CommandError(`the processors have ended: ${reason}`));
-  worker.on("message", (message: WorkerMessage) => {
-    if (message.kind === "ready") ready.resolve();
-    else fail(message.message);
-  });
-  worker.on("error", (error) => fail((error as Error).message));
-  worker.on("exit", (code) => {
-    fail(`their thread ended with code ${code}`);
-    ended.resolve();
-  });
-  return {
-    ready: ready.promise,
-    failed: failed.promise,
-    stop: async () => {
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, no window
-      worker.postMessage("stop");
-      await ended.promise;
-    },
-  };
 }

@@ -1,0 +1,52 @@
+/** What `up` hears of the thread of its processors. */
+
+import { expect, test } from "bun:test";
+import { EventEmitter } from "node:events";
+import { watchThread } from "../../src/cli/processing-thread.ts";
+
+class FakeThread extends EventEmitter {
+  readonly heard: string[] = [];
+  postMessage(message: string): void {
+    this.heard.push(message);
+  }
+}
+
+function start() {
+  const thread = new FakeThread();
+  return { thread, watched: watchThread(thread) };
+}
+
+test("it is ready when it says so, and is stopped when it has ended", async () => {
+  const { thread, watched } = start();
+  thread.emit("message", { kind: "ready" });
+  await watched.ready;
+  let isStopped = false;
+  const stopping = watched.stop().then(() => (isStopped = true));
+  expect(thread.heard).toEqual(["stop"]);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(isStopped).toBe(false);
+  thread.emit("exit", 0);
+  await stopping;
+});
+
+test.each([
+  ["says so", (it: FakeThread) => it.emit("message", { kind: "failed", message: "no space" })],
+  ["throws", (it: FakeThread) => it.emit("error", new Error("no space"))],
+])("one that %s has failed, also while it stops", async (_, fail) => {
+  const running = start();
+  fail(running.thread);
+  await expect(running.watched.failed).rejects.toThrow("the processors have ended: no space");
+
+  const { thread, watched } = start();
+  thread.emit("message", { kind: "ready" });
+  const stopping = watched.stop();
+  fail(thread);
+  thread.emit("exit", 1);
+  await expect(stopping).rejects.toThrow("the processors have ended: no space");
+});
+
+test("one that ends without a word has failed, and its code is named", async () => {
+  const { thread, watched } = start();
+  thread.emit("exit", 137);
+  await expect(watched.failed).rejects.toThrow("their thread ended with code 137");
+});
