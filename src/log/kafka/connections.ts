@@ -13,17 +13,15 @@ import type Broker from "kafkajs/src/broker/index.js";
 import connectionPoolBuilder from "kafkajs/src/cluster/connectionPoolBuilder.js";
 import { createLogger } from "kafkajs/src/loggers/index.js";
 import { LogError } from "../event-log.ts";
-import { BrokerConnection } from "./broker-connection.ts";
+import { Brokers, passing } from "./brokers.ts";
 import {
   AUTHENTICATE_MS,
-  CONNECT_AGAIN_MS,
   CONNECT_MS,
   CONNECT_NEXT_MS,
   REQUEST_MS,
-  SILENT_MS,
   UNKNOWN_TOPIC_WITHIN_MS,
 } from "./limits.ts";
-import { atMost, isLoginRefused, pause } from "./retry.ts";
+import { atMost, pause } from "./retry.ts";
 import { openSocket } from "./socket.ts";
 import { type ClusterMetadata, ErrorCode, metadata } from "./wire.ts";
 
@@ -47,31 +45,19 @@ const UNKNOWN_TOPIC_PAUSE_MS = 50;
 const KAFKAJS_WARN = 2;
 const logger = getLogger(["log", "kafka"]);
 
-interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
 export class Connections {
-  private readonly pools;
-  private readonly kafkajsLogger = createLogger({
-    level: KAFKAJS_WARN,
-    logCreator: () => debugLog,
-  });
-  /** By node for data, by address for questions. */
-  private readonly brokers = new Map<number | string, BrokerConnection>();
-  private readonly addresses = new Map<number, Address>();
+  private readonly brokers: Brokers;
   /** Leader of each partition, by topic. */
   private readonly leaders = new Map<string, readonly number[]>();
   private readonly asking = new Map<string, Promise<readonly number[]>>();
   private readonly coordinators = new Map<string, number>();
   private readonly finding = new Map<string, Promise<number>>();
   private doubting: Promise<void> | null = null;
-  private isClosed = false;
 
-  constructor(private readonly access: KafkaAccess) {
-    this.pools = connectionPoolBuilder({
-      logger: this.kafkajsLogger,
+  constructor(access: KafkaAccess) {
+    const kafkajsLogger = createLogger({ level: KAFKAJS_WARN, logCreator: () => debugLog });
+    const pools = connectionPoolBuilder({
+      logger: kafkajsLogger,
       socketFactory: openSocket,
       brokers: access.brokers,
       clientId: access.clientId,
@@ -82,15 +68,18 @@ export class Connections {
       requestTimeout: REQUEST_MS,
       enforceRequestTimeout: true,
     });
+    this.brokers = new Brokers({
+      named: access.brokers,
+      pool: (address) => pools.build(address),
+      logger: kafkajsLogger,
+      onSilence: () => this.doubt(),
+    });
   }
 
   /** Of the topics that are named, or with null of all; brokers and cluster's id come with it. */
   async metadata(topics: readonly string[] | null): Promise<ClusterMetadata> {
-    const found = await this.ask((broker) => metadata(broker, topics));
-    for (const { nodeId, host, port } of found.brokers) this.learn(nodeId, { host, port });
-    const alive = new Set(found.brokers.map(({ nodeId }) => nodeId));
-    if (alive.size === 0) return found; // of a broker that has just begun
-    for (const nodeId of this.addresses.keys()) if (!alive.has(nodeId)) this.lose(nodeId);
+    const found = await this.brokers.ask((broker) => metadata(broker, topics));
+    this.brokers.take(found.brokers);
     return found;
   }
 
@@ -128,39 +117,9 @@ export class Connections {
     this.leaders.delete(topic);
   }
 
-  /**
-   * One that is connected, else the first that can be: the next is tried when one takes long,
-   * since a host that is gone does not say so. Its connection is for questions: on one for data
-   * they would wait behind a write that waits for a replica that is gone.
-   */
-  async any(): Promise<Broker> {
-    this.assertOpen();
-    const usable = () =>
-      [...this.brokers].find(
-        ([key, each]) => typeof key === "string" && each.isUsable && !each.isSilent,
-      )?.[1];
-    const found = usable();
-    if (found !== undefined) return found.opened;
-    const attempts: Promise<Broker>[] = [];
-    for (const address of [...this.addresses.values(), ...this.access.brokers.map(addressOf)]) {
-      let failure: unknown;
-      const attempt = this.connected(nameOf(address), address);
-      attempts.push(attempt);
-      const settled = attempt.then(
-        () => {},
-        (error: unknown) => {
-          failure = error;
-        },
-      );
-      await atMost(CONNECT_NEXT_MS, settled);
-      const made = usable();
-      if (made !== undefined) return made.opened;
-      // The next broker would refuse it, too, and a user with too many failures may be locked.
-      if (failure !== undefined && isLoginRefused(failure)) throw failure;
-    }
-    return Promise.any(attempts).catch((error: AggregateError) => {
-      throw error.errors.find(isWord) ?? error.errors.at(-1);
-    });
+  /** One that is connected, else the first that can be. */
+  any(): Promise<Broker> {
+    return this.brokers.any();
   }
 
   /** The broker that keeps a group or a transaction, connected. */
@@ -175,19 +134,7 @@ export class Connections {
 
   /** Idempotent. What waits for an answer is rejected. */
   async close(): Promise<void> {
-    this.isClosed = true;
-    for (const connection of this.brokers.values()) connection.end(closed());
-    this.brokers.clear();
-  }
-
-  /** Another broker, too, when one is silent: the first answer counts. */
-  private async ask<T>(question: (broker: Broker) => Promise<T>): Promise<T> {
-    const first = this.any().then(question);
-    if (await atMost(SILENT_MS, first)) return first;
-    const second = this.any().then(question);
-    return Promise.any([first, second]).catch((error: AggregateError) => {
-      throw error.errors.at(-1);
-    });
+    this.brokers.close();
   }
 
   private async askForLeaders(topic: string): Promise<readonly number[]> {
@@ -220,10 +167,10 @@ export class Connections {
 
   private async askForCoordinator(of: "group" | "transaction", id: string): Promise<number> {
     const coordinatorType = of === "group" ? 0 : 1;
-    const { coordinator } = await this.ask((broker) =>
+    const { coordinator } = await this.brokers.ask((broker) =>
       broker.findGroupCoordinator({ groupId: id, coordinatorType }),
     );
-    this.learn(coordinator.nodeId, coordinator);
+    this.brokers.learn(coordinator.nodeId, coordinator);
     this.coordinators.set(`${of} ${id}`, coordinator.nodeId);
     return coordinator.nodeId;
   }
@@ -235,10 +182,10 @@ export class Connections {
   private async connectedWhere(find: () => Promise<number>, forget: () => void): Promise<Broker> {
     for (;;) {
       const nodeId = await find();
-      const known = this.brokers.get(nodeId);
-      if (known?.isUsable === true) return known.opened;
+      const connected = this.brokers.connectedNow(nodeId);
+      if (connected !== null) return connected;
       try {
-        const opened = this.broker(nodeId);
+        const opened = this.brokers.node(nodeId);
         if (await atMost(CONNECT_NEXT_MS, opened)) return await opened;
       } catch (error) {
         forget();
@@ -248,43 +195,7 @@ export class Connections {
     }
   }
 
-  private async broker(nodeId: number): Promise<Broker> {
-    this.assertOpen();
-    const address = this.addresses.get(nodeId);
-    if (address === undefined) {
-      throw passing("KafkaJSBrokerNotFound", `no broker ${nodeId} is known`);
-    }
-    return this.connected(nodeId, address);
-  }
-
-  /** Shared by all who ask; one that has just failed is not tried again by each of them. */
-  private async connected(key: number | string, address: Address): Promise<Broker> {
-    const known = this.brokers.get(key);
-    if (known !== undefined && !known.isOver) return known.opened;
-    const failure = known?.failedWithin(CONNECT_AGAIN_MS) ?? null;
-    if (failure !== null) throw failure;
-    const connection = new BrokerConnection({
-      pool: () => this.pools.build(address),
-      logger: this.kafkajsLogger,
-      nodeId: typeof key === "number" ? key : null,
-      name: nameOf(address),
-      onSilence: () => this.doubt(),
-    });
-    this.brokers.set(key, connection);
-    return connection.opened;
-  }
-
-  /** A broker that has moved is connected anew. */
-  private learn(nodeId: number, { host, port }: Address): void {
-    const known = this.addresses.get(nodeId);
-    if (known?.host === host && known.port === port) return;
-    this.addresses.set(nodeId, { host, port });
-    const moved = `broker ${nodeId} is at ${host}:${port} now`;
-    this.brokers.get(nodeId)?.end(passing("KafkaJSConnectionError", moved));
-    this.brokers.delete(nodeId);
-  }
-
-  /** Is a broker that does not answer still one of the cluster? */
+  /** Is the broker that does not answer still one of the cluster? */
   private doubt(): void {
     this.doubting ??= this.metadata([])
       .catch(() => {}) // nobody knows: what waits goes on waiting
@@ -293,20 +204,6 @@ export class Connections {
       });
   }
 
-  /** The cluster has lost it: what waits for its answers is told, and goes where it can go on. */
-  private lose(nodeId: number): void {
-    const address = this.addresses.get(nodeId) as Address;
-    this.addresses.delete(nodeId);
-    for (const key of [nodeId, nameOf(address)]) {
-      const lost = `broker ${nodeId} at ${nameOf(address)} has left the cluster`;
-      this.brokers.get(key)?.end(passing("KafkaJSConnectionError", lost));
-      this.brokers.delete(key);
-    }
-  }
-
-  private assertOpen(): void {
-    if (this.isClosed) throw closed();
-  }
 }
 
 /** kafkajs calls each lost connection an error; whoever needed it says what that means. */
@@ -317,31 +214,6 @@ function debugLog(entry: {
   const { namespace, log } = entry;
   const { message, broker } = log;
   logger.debug("kafkajs {namespace}: {message} {broker}", { namespace, message, broker });
-}
-
-function nameOf({ host, port }: Address): string {
-  return `${host}:${port}`;
-}
-
-function addressOf(name: string): Address {
-  const colon = name.lastIndexOf(":");
-  const host = name.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
-  return { host, port: Number(name.slice(colon + 1)) };
-}
-
-function closed(): LogError {
-  return new LogError("closed", "the log is closed: open it again");
-}
-
-/** Of a peer, on TLS: it says more than that nobody is at the address of another broker. */
-function isWord(error: unknown): boolean {
-  const { code } = error as { readonly code?: unknown };
-  return typeof code === "string" && !/^E(AI_)?[A-Z]+$/.test(code);
-}
-
-/** With a type that `isPassing` knows. */
-function passing(type: string, message: string): Error {
-  return Object.assign(new Error(message), { type });
 }
 
 export function unknownTopic(topic: string): LogError {

@@ -53,8 +53,10 @@ export class BrokenLine implements AsyncDisposable {
   connections(): Connections {
     const { brokers, port } = this;
     const made = new Connections({ brokers, clientId: "broken line", tls: null, sasl: null });
-    const own = made as unknown as { learn(nodeId: number, address: object): void };
-    const learn = own.learn.bind(made);
+    const { brokers: own } = made as unknown as {
+      readonly brokers: { learn(nodeId: number, address: object): void };
+    };
+    const learn = own.learn.bind(own);
     own.learn = (nodeId) => learn(nodeId, { host: "127.0.0.1", port });
     return made;
   }

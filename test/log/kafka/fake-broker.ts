@@ -11,7 +11,11 @@ import { onFrames } from "./broken-line.ts";
 
 const ApiKey = { metadata: 3, findCoordinator: 10, apiVersions: 18 } as const;
 /** Of each request that it answers: the oldest and the newest version. */
-const VERSIONS = [[ApiKey.metadata, 0, 5], [ApiKey.findCoordinator, 1, 1], [ApiKey.apiVersions, 0, 2]];
+const VERSIONS = [
+  [ApiKey.metadata, 0, 5],
+  [ApiKey.findCoordinator, 1, 1],
+  [ApiKey.apiVersions, 0, 2],
+];
 
 export interface FakeCluster {
   /** By node; of those that the cluster has now. */

@@ -28,7 +28,7 @@ test("a coordinator that goes away and comes back finds its members as they were
   expect(scene.revoked).toEqual([]);
 });
 
-test("a round that its coordinator did not live to write down costs no claim and no id", async () => {
+test("a round that its coordinator did not write down costs neither id nor claim", async () => {
   await using scene = await Scene.start();
   scene.coordinator.failOnce("heartbeat", "ILLEGAL_GENERATION");
   await until(() => scene.coordinator.joins.length > 1, () => "it does not join again");
