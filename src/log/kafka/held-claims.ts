@@ -22,7 +22,7 @@ export interface HeldClaimsOptions {
   /** Resolves once the group has said what this member is to run, or the signal fires. */
   confirm(signal: AbortSignal): Promise<void>;
   yield(claim: KafkaClaim): void;
-  /** A partition that is another's was let go of: the group has yet to hear of it. */
+  /** All partitions that are others' were let go of: the group has yet to hear of it. */
   onFree(): void;
 }
 
@@ -70,7 +70,7 @@ export class HeldClaims {
     this.held.delete(claim.partition);
     if (this.options.signal.aborted) return;
     if (this.assigned.includes(claim.partition)) this.openClaim(claim.partition);
-    else this.options.onFree();
+    else this.tellFree();
   }
 
   /** Resolves once all is given back, or after RELEASE_WITHIN_MS. */
@@ -90,13 +90,19 @@ export class HeldClaims {
     void atMost(RELEASE_WITHIN_MS, claim.released).then(() => this.released(claim));
   }
 
+  /** At once, not one by one: each word to the group is a round of all its members. */
+  private tellFree(): void {
+    const isAnyLeft = [...this.held.keys()].some((partition) => !this.assigned.includes(partition));
+    if (!isAnyLeft) this.options.onFree();
+  }
+
   private openClaim(partition: number): void {
     const controller = new AbortController();
     const ended = this.keepOpening(partition, controller.signal).finally(() => {
       this.opening.delete(partition);
       const isWanted = this.assigned.includes(partition) && !this.options.signal.aborted;
       if (isWanted && !this.held.has(partition)) this.openClaim(partition);
-      else if (!isWanted) this.options.onFree();
+      else if (!isWanted) this.tellFree();
     });
     this.opening.set(partition, { controller, ended });
   }

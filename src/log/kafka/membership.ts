@@ -32,6 +32,8 @@ export class Membership {
   private joining: Promise<void> | null = null;
   /** Something to tell the group, such as a partition that was let go of, or to hear from it. */
   private rejoin = true;
+  /** Ends the pause between two heartbeats. */
+  private waking = new AbortController();
   private readonly ended: Promise<void>;
 
   constructor(private readonly options: MembershipOptions) {
@@ -47,9 +49,7 @@ export class Membership {
       open: (partition, opening) => options.open(partition, opening),
       confirm: (opening) => this.confirm(opening),
       yield: (claim) => options.yield(claim),
-      onFree: () => {
-        this.rejoin = true;
-      },
+      onFree: () => this.joinAgain(),
     });
   }
 
@@ -138,11 +138,17 @@ export class Membership {
         await this.member.heartbeat();
       } catch (error) {
         if (standingAfter(error) !== "rebalance") throw error;
-        this.rejoin = true;
-        return;
+        return this.joinAgain();
       }
-      await pause(HEARTBEAT_EVERY_MS, signal);
+      if (this.rejoin) return;
+      this.waking = new AbortController();
+      await pause(HEARTBEAT_EVERY_MS, AbortSignal.any([signal, this.waking.signal]));
     }
+  }
+
+  private joinAgain(): void {
+    this.rejoin = true;
+    this.waking.abort();
   }
 
   private recover(error: unknown): void {
@@ -156,14 +162,14 @@ export class Membership {
     } else if (standing === "unknown") {
       logger.debug("{group}: {error}; trying again", { group, error });
       this.member.forgetCoordinator();
-    } else this.rejoin = true;
+    } else this.joinAgain();
   }
 
   /** Everything may be another's. */
   private lose(): void {
     this.member.forgetId();
     this.claims.take([]);
-    this.rejoin = true;
+    this.joinAgain();
   }
 }
 

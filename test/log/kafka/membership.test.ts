@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import type { KafkaClaim } from "../../../src/log/kafka/claim.ts";
 import type { Connections } from "../../../src/log/kafka/connections.ts";
 import { decodeOwned, encodeAssigned } from "../../../src/log/kafka/group-assignment.ts";
+import { HEARTBEAT_EVERY_MS } from "../../../src/log/kafka/limits.ts";
 import { Membership } from "../../../src/log/kafka/membership.ts";
 import { until } from "../../end-to-end/program.ts";
 
@@ -64,12 +65,30 @@ test("a claim that was opened while the coordinator is away waits for its word",
   expect(scene.opened).toEqual(PARTITIONS); // once each
 });
 
+test("a member tells its group at once what it has let go of, and of all in one word", async () => {
+  await using scene = await Scene.start();
+  const { coordinator } = scene;
+  scene.slow.add(1);
+  coordinator.assigned = [];
+  coordinator.failOnce("heartbeat", "REBALANCE_IN_PROGRESS");
+  await until(() => scene.revoked.length === PARTITIONS.length, () => "nothing is revoked");
+  const { heartbeats } = coordinator;
+  await until(() => coordinator.heartbeats > heartbeats + 1, () => "no heartbeat comes");
+  expect(coordinator.joins.map(({ owned }) => owned)).toEqual([[], PARTITIONS]);
+  const startMs = performance.now();
+  scene.letGo();
+  await until(() => coordinator.joins.length > 2, () => "it does not join again");
+  expect(performance.now() - startMs).toBeLessThan(HEARTBEAT_EVERY_MS / 2);
+  expect(coordinator.joins[2]).toEqual({ memberId: "member-1", owned: [] });
+});
+
 type Request = "join" | "heartbeat" | "leave";
 
 /** Of a group with one member. */
 class Coordinator {
   readonly joins: { readonly memberId: string; readonly owned: readonly number[] }[] = [];
   readonly left: string[] = [];
+  assigned: readonly number[] = PARTITIONS;
   heartbeats = 0;
   forgotten = 0;
   /** What a request is refused with; null: it is not. */
@@ -96,7 +115,7 @@ class Coordinator {
         const members = [{ memberId, memberMetadata: metadata }];
         return { memberId, leaderId: memberId, generationId: this.joins.length, members };
       },
-      syncGroup: async () => ({ memberAssignment: encodeAssigned(TOPICS, PARTITIONS) }),
+      syncGroup: async () => ({ memberAssignment: encodeAssigned(TOPICS, this.assigned) }),
       heartbeat: async () => {
         this.refuse("heartbeat");
         this.heartbeats += 1;
@@ -122,6 +141,9 @@ class Coordinator {
 class Scene implements AsyncDisposable {
   readonly opened: number[] = [];
   readonly revoked: number[] = [];
+  /** Partitions whose holder takes its time. */
+  readonly slow = new Set<number>();
+  letGo: () => void = () => {};
   private readonly yielded: number[] = [];
   private readonly ending = new AbortController();
   private readonly running: Promise<void>;
@@ -161,7 +183,8 @@ class Scene implements AsyncDisposable {
       released: gone.promise,
       revoke: () => {
         if (!this.ending.signal.aborted) this.revoked.push(partition);
-        void claim.release();
+        if (this.slow.has(partition)) this.letGo = () => void claim.release();
+        else void claim.release();
       },
       release: async () => {
         gone.resolve();
