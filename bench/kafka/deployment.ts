@@ -62,6 +62,7 @@ export function withRunning<T>(
     const processors = startProcess(deployment, "--all");
     const server = await startServe(deployment);
     await whenDone(deployment, ["balance", "threshold"]);
+    await deployment.app.close(); // it would follow every commit
     const result = await run({ server, processors });
     await server.stop();
     await processors.stop();

@@ -30,11 +30,11 @@ export class FetchLoop {
     },
   ) {}
 
-  /** After the changes of this turn have gathered. */
+  /** After the changes of this turn have gathered, and readers have taken what came with it. */
   wake(): void {
     if (this.isAwake) return;
     this.isAwake = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.isAwake = false;
       this.ask();
     });

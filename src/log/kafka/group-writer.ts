@@ -4,6 +4,9 @@
  *
  *   claims ──commit──> waiting ──all that wait, one transaction──> topics, changelogs, progress
  *
+ * A transaction costs the broker several times what its records cost. So the next one begins a
+ * little later than it could: more gathers, and the markers of the last are written by then.
+ *
  * Who may write for a partition stands in its progress: a producer's transactional id. The next
  * owner fences that producer before it reads on. So an id is one producer's, and never used again:
  * a producer whose transaction fails is at its end, with all claims that write through it.
@@ -13,7 +16,8 @@ import { randomUUID } from "node:crypto";
 import { LogError, type NewRecord } from "../event-log.ts";
 import type { Step } from "./appender.ts";
 import type { Connections } from "./connections.ts";
-import { unavailable } from "./retry.ts";
+import { GATHER_MS } from "./limits.ts";
+import { pause, unavailable } from "./retry.ts";
 import { openTransactions, type Transactions } from "./transaction.ts";
 
 export interface GroupWritersOptions {
@@ -118,7 +122,9 @@ export class GroupWriter {
     return this.failure !== null;
   }
 
-  /** Who had the partition here before commits nothing more. Resolves when none of it is under way. */
+  /**
+   * Who had the partition here before commits nothing more. Resolves when none of it is under way.
+   */
   async take(seat: Seat): Promise<void> {
     this.seats.set(seat.partition, seat);
     await this.underWay;
@@ -151,6 +157,7 @@ export class GroupWriter {
       for (const { seat, ended } of all) if (!this.holds(seat)) ended.reject(taken(seat));
       this.underWay = batch.length === 0 ? Promise.resolve() : this.transact(batch);
       await this.underWay;
+      await pause(GATHER_MS);
     }
     this.isRunning = false;
   }
