@@ -155,6 +155,7 @@ function knownProblem(error: unknown): Omit<Problem, "status"> | null {
     case "unavailable":
     case "moved":
     case "closed":
+    case "unknown_topic": // the program declares its own: one of them is gone
       return { code: "log_unavailable", message };
     default:
       return null;

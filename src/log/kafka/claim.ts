@@ -27,6 +27,7 @@ import { progressAfter } from "../progress-after.ts";
 import type { Connections } from "./connections.ts";
 import type { Cursor } from "./cursor.ts";
 import type { Fetcher } from "./fetcher.ts";
+import { fetchFailed } from "./fetch-refusal.ts";
 import type { GroupWriter, GroupWriters, Seat } from "./group-writer.ts";
 import { RELEASE_WITHIN_MS } from "./limits.ts";
 import type { TopicNames } from "./names.ts";
@@ -332,8 +333,10 @@ export class KafkaClaim implements Claim {
   private async openInput(topic: string): Promise<Cursor> {
     const { host, partition, group } = this;
     const place = { topic: host.names.topic(topic), partition };
-    const bounds = await stableBounds(host.connections, place);
     const done = inputProgress(this.progress, topic);
+    const bounds = await stableBounds(host.connections, place).catch((error: unknown) => {
+      throw fetchFailed(place, done?.nextOffset ?? 0n, error);
+    });
     if (done === null) {
       if (bounds.start > 0n) throw this.truncated(topic, bounds.start);
       return host.fetcher.open(place, bounds.start);
