@@ -51,10 +51,10 @@ export const COMMIT_WITHIN_MS = 8_000;
 export const GATHER_MS = 5;
 /**
  * The next transaction must wait until the markers of the last are written: some milliseconds,
- * and longer the busier the broker is.
+ * longer the busier the broker is, and half a minute where another broker hangs.
  */
 export const CONCURRENT_FIRST_MS = 2;
-export const CONCURRENT_LAST_MS = 16;
+export const CONCURRENT_LAST_MS = 100;
 
 /** A member that was not heard of for so long loses its partitions. */
 export const SESSION_MS = 6_000;

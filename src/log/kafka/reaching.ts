@@ -17,6 +17,7 @@ export async function reachCluster(
   access: KafkaAccess,
 ): Promise<ClusterMetadata> {
   const endMs = performance.now() + OPEN_WITHIN_MS;
+  let cause: unknown = null;
   for (let pauseMs = REACH_AGAIN_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, REACH_AGAIN_LAST_MS)) {
     try {
       return await before(endMs, connections.metadata([]));
@@ -24,7 +25,9 @@ export async function reachCluster(
       const refusal = refusalOf(error, access);
       if (refusal !== null) throw refusal;
       if (!isPassing(error)) throw error;
-      if (performance.now() + pauseMs > endMs) throw unreachable(error, access);
+      // A try that the limit cuts off says less than one that failed before.
+      if (cause === null || performance.now() < endMs) cause = error;
+      if (performance.now() + pauseMs > endMs) throw unreachable(cause, access);
     }
     await pause(pauseMs);
   }
