@@ -134,7 +134,7 @@ export class GroupWriter {
     if (this.holds(seat)) this.seats.delete(seat.partition);
   }
 
-  /** Shares of one seat are written in their order. Throws what a commit throws. */
+  /** Shares of one seat are written one after another. Throws what a commit throws. */
   async commit(seat: Seat, share: Share): Promise<void> {
     if (this.failure !== null) throw notBegun(this.failure);
     if (!this.holds(seat)) throw taken(seat);
@@ -152,14 +152,25 @@ export class GroupWriter {
   private async run(): Promise<void> {
     this.isRunning = true;
     while (this.waiting.length > 0 && this.failure === null) {
-      const all = this.waiting.splice(0);
-      const batch = all.filter(({ seat }) => this.holds(seat));
-      for (const { seat, ended } of all) if (!this.holds(seat)) ended.reject(taken(seat));
+      const batch = this.takeWaiting();
       this.underWay = batch.length === 0 ? Promise.resolve() : this.transact(batch);
       await this.underWay;
       await pause(GATHER_MS);
     }
     this.isRunning = false;
+  }
+
+  /** One share of each seat: the next builds on what that has done. */
+  private takeWaiting(): readonly Waiting[] {
+    const batch = new Map<Seat, Waiting>();
+    const later: Waiting[] = [];
+    for (const each of this.waiting) {
+      if (!this.holds(each.seat)) each.ended.reject(taken(each.seat));
+      else if (batch.has(each.seat)) later.push(each);
+      else batch.set(each.seat, each);
+    }
+    this.waiting = later;
+    return [...batch.values()];
   }
 
   private async transact(batch: readonly Waiting[]): Promise<void> {

@@ -19,6 +19,22 @@ test("what waits while a transaction is under way goes out in the next one, toge
   ]);
 });
 
+test("what one claim asks for at once is written one after the other", async () => {
+  const { writer, transactions } = start();
+  const [seat, busy] = [seatOf(0), seatOf(1)];
+  for (const each of [seat, busy]) await writer.take(each);
+  const others = writer.commit(busy, shareOf(busy, ["others"]));
+  let stands = "nothing";
+  const progress = () => ({ key: Buffer.from("progress"), value: Buffer.from(stands) });
+  const commit = { ...shareOf(seat, []), expected: [], progress, done: () => (stands = "all") };
+  const release = { ...commit, done: () => {}, isCommit: false };
+  const both = [writer.commit(seat, commit), writer.commit(seat, release)];
+  await transactions.finish(3);
+  await Promise.all([others, ...both]);
+  // What the release says of the progress comes after the commit, and counts.
+  expect(transactions.committed.slice(1)).toEqual([["nothing"], ["all"]]);
+});
+
 test("a progress goes with its rows where it is known what offsets they get", async () => {
   const { writer, transactions } = start();
   const [right, wrong] = [seatOf(0), seatOf(1)];
