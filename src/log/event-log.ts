@@ -214,7 +214,7 @@ export interface EventLog {
    * Yields claims as partitions come to this member, until the signal fires; then revokes them
    * all, waits a while for the holders to release them, and leaves. A claim may be revoked before
    * it is yielded. Waits out a log that cannot be written. Throws `unknown_topic`,
-   * `topic_mismatch`.
+   * `topic_mismatch`; `unavailable` when it cannot be read who runs what.
    */
   join(options: JoinOptions): AsyncIterable<Claim>;
   /**

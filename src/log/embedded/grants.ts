@@ -20,6 +20,7 @@ export class Grants<G extends Grant = Grant> {
   private readonly queue: G[] = [];
   private readonly lent = new Set<G>();
   private readonly waiting = new Set<() => void>();
+  private failure: Error | null = null;
 
   /** The partition is this member's from now on; `next` hands the claim out. */
   add(grant: G): void {
@@ -64,9 +65,19 @@ export class Grants<G extends Grant = Grant> {
     return this.owns(grant) && this.owned.delete(grant.partition);
   }
 
-  /** The next claim, revoked or not, lent to whoever asks; null when the signal fires first. */
+  /** No claim comes any more: `next` throws the error. */
+  fail(error: Error): void {
+    this.failure = error;
+    this.tell();
+  }
+
+  /**
+   * The next claim, revoked or not, lent to whoever asks; null when the signal fires first. Throws
+   * what `fail` was told.
+   */
   async next(signal: AbortSignal): Promise<G | null> {
     while (!signal.aborted) {
+      if (this.failure !== null) throw this.failure;
       const grant = this.queue.shift();
       if (grant !== undefined) {
         this.lent.add(grant);

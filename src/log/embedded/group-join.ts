@@ -18,7 +18,7 @@ export interface JoinHost {
   readonly keepsChangelogs: boolean;
 }
 
-/** Throws `unknown_topic`, `topic_mismatch`. */
+/** Throws `unknown_topic`, `topic_mismatch`; `unavailable` when members cannot be read. */
 export async function* joinGroup(
   host: JoinHost,
   options: JoinOptions,
@@ -36,6 +36,7 @@ export async function* joinGroup(
     wants: (partition) => !signal.aborted && (options.wants?.(partition) ?? true),
     granted: (partition, epoch) =>
       grants.add(createClaim(host, options, { grants, partition, epoch })),
+    failed: (error) => grants.fail(error),
   });
   try {
     for (;;) {

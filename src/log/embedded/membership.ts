@@ -31,6 +31,8 @@ export interface Joined {
   wants(partition: number): boolean;
   /** The partition is ours with this epoch: adds the claim to `grants`. */
   granted(partition: number, epoch: number): void;
+  /** What the membership rests on cannot be read: it is over. */
+  failed(error: LogError): void;
 }
 
 export class Membership {
@@ -147,6 +149,10 @@ export class Membership {
   }
 
   private tick(): void {
+    this.orFail(() => this.takeAndGive());
+  }
+
+  private takeAndGive(): void {
     if (this.isWriting || this.joined.size === 0) return;
     const startedMs = this.options.monotonicMs();
     const rows = this.rows.read();
@@ -167,7 +173,7 @@ export class Membership {
       if (this.memberId !== null) this.rows.moveCounter(this.memberId);
     };
     this.enqueue(write).then(
-      () => this.written(startedMs, granted),
+      () => this.orFail(() => this.written(startedMs, granted)),
       () => {
         // The log is busy or gone; the next tick tries again, and `problem` tells the operator.
         this.isWriting = false;
@@ -180,6 +186,26 @@ export class Membership {
     this.observe(startedMs);
     for (const grant of granted) grant();
     if (granted.length > 0) this.tick();
+  }
+
+  /** Nobody hears of what a timer or the end of a write throws: so those who have joined do. */
+  private orFail(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      const failure = error instanceof LogError ? error : this.unreadable(error);
+      for (const joined of [...this.joined.values()]) joined.failed(failure);
+    }
+  }
+
+  private unreadable(cause: unknown): LogError {
+    const { filename } = this.options.database;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return new LogError(
+      "unavailable",
+      `who runs what cannot be read in ${filename} (${reason}): check the disk, then restart`,
+      { cause },
+    );
   }
 
   private isRegistered({ members, memberships }: AllRows): boolean {

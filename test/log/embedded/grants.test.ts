@@ -128,4 +128,14 @@ describe("grants", () => {
     grants.giveBack(two);
     expect(await isOver(all)).toBe(true);
   });
+
+  test("that have failed throw the error at who waits and at who comes after", async () => {
+    const grants = granted(new Claim(0));
+    await grants.next(signal);
+    const waiting = grants.next(signal);
+    const failure = new Error("gone");
+    grants.fail(failure);
+    await expect(waiting).rejects.toBe(failure);
+    await expect(grants.next(signal)).rejects.toBe(failure);
+  });
 });
