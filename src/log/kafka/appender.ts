@@ -33,7 +33,7 @@ export type Step = (name: string) => void | Promise<void>;
 
 export class Appender {
   private readonly lanes = new Map<string, Lane>();
-  /** Lanes with a batch under way, by the leader that has the request. */
+  /** Each has a request under way. */
   private readonly busyLeaders = new Set<number>();
   private queuedBytes = 0;
   private isScheduled = false;
@@ -178,8 +178,8 @@ export class Appender {
       return true;
     }
     batch.error = outcome.error;
-    if (outcome.kind === "again") this.lastProblem.set(outcome.error);
     if (outcome.kind === "again") {
+      this.lastProblem.set(outcome.error);
       if (outcome.mayBeWritten) batch.mayBeWritten = true;
       batch.lane.leader = UNKNOWN_LEADER;
       return false;

@@ -203,7 +203,6 @@ export class Connections {
         this.doubting = null;
       });
   }
-
 }
 
 /** kafkajs calls each lost connection an error; whoever needed it says what that means. */

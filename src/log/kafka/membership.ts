@@ -3,9 +3,9 @@
  *
  *   join ──> claims opened, claims revoked ──heartbeats──> join again ──> leave
  *
- * The group says who is alive and who runs what; that only one can commit is the transactional
- * id's doing. So a member whose coordinator is away keeps what it runs, and its place in the group
- * with it: whoever took its partitions meanwhile has fenced it.
+ * The group says who is alive and who runs what; that only one can commit is the claims' doing. So
+ * a member whose coordinator is away keeps what it runs, and its place in the group with it:
+ * whoever took its partitions meanwhile has fenced it.
  */
 
 import { getLogger } from "@logtape/logtape";
@@ -81,7 +81,7 @@ export class Membership {
   }
 
   /**
-   * Somebody began under its id: what this member knows of the group may be old. One that was
+   * Somebody has taken it over: what this member knows of the group may be old. One that was
    * given back already tells nothing: its next owner has begun, perhaps this member itself.
    */
   fenced(claim: KafkaClaim): void {
