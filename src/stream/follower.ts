@@ -51,7 +51,7 @@ export class Follower {
   /** Partitions that were in step once. */
   private readonly caughtUp = new Set<number>();
   /** Partitions whose copies are surely of this changelog. */
-  private readonly isKnown = new Set<number>();
+  private readonly ofThisChangelog = new Set<number>();
   /** Where the copies stand that are open; null while one is looked at for the first time. */
   private readonly standing = new Map<number, Progress | null>();
   /** Since when copies get no rows, and why where that is known. */
@@ -128,7 +128,7 @@ export class Follower {
       await this.copy(partition, { store, changes, closing: closing.signal });
     } finally {
       closing.abort();
-      if (this.isKnown.has(partition)) this.standing.delete(partition);
+      if (this.ofThisChangelog.has(partition)) this.standing.delete(partition);
       store.close();
     }
   }
@@ -138,7 +138,7 @@ export class Follower {
     const { signal } = this.stopping;
     const place = { log, group: group.name, partition, store, epoch: EPOCH };
     let stands = store.progress();
-    if (this.isKnown.has(partition)) this.stand(partition, stands);
+    if (this.ofThisChangelog.has(partition)) this.stand(partition, stands);
     let isOpened = true;
     let heard: Progress | null = null;
     for (; !signal.aborted; await changes.next()) {
@@ -154,7 +154,7 @@ export class Follower {
         const isEmptied = await unlessStopped(resetIfOfAnother({ ...place, to }), signal);
         if (isEmptied === STOPPED) return;
         if (isEmptied) stands = this.emptied(partition);
-        this.isKnown.add(partition);
+        this.ofThisChangelog.add(partition);
         this.stand(partition, stands);
       }
       if (hasMoved) {
