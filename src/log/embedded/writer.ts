@@ -141,7 +141,7 @@ export class Writer {
     try {
       this.commit.run();
       this.fullDisk = null;
-    this.options.step("committed");
+      this.options.step("committed");
       this.options.sync();
     } catch (error) {
       this.commitFailed(batch, error);
