@@ -10,25 +10,18 @@
  */
 
 import type { Database } from "bun:sqlite";
-import { assign } from "../assignment.ts";
 import { LogError } from "../event-log.ts";
-import type { Grants } from "./grants.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { type AllRows, type ClaimRow, type MemberRow, MemberRows } from "./member-rows.ts";
 import { isDead } from "./processes.ts";
+import { type WishingGroup, wishesOf } from "./wishes.ts";
 import type { Writer } from "./writer.ts";
 
 /** How often the dead are looked for, and so how long a kill goes unnoticed. */
 export const TICK_MS = 200;
 
 /** A group that this member has joined. */
-export interface Joined {
-  readonly group: string;
-  readonly partitions: number;
-  readonly isStandIn: boolean;
-  /** What this member has of it. */
-  readonly grants: Grants;
-  wants(partition: number): boolean;
+export interface Joined extends WishingGroup {
   /** The partition is ours with this epoch: adds the claim to `grants`. */
   granted(partition: number, epoch: number): void;
   /** What the membership rests on cannot be read: it is over. */
@@ -157,7 +150,7 @@ export class Membership {
     const startedMs = this.options.monotonicMs();
     const rows = this.rows.read();
     const gone = rows.members.filter((member) => this.isGone(member));
-    const wishes = this.wishes(rows, gone);
+    const wishes = wishesOf(rows, { gone, own: this.ownName, joined: this.joined.values() });
     for (const { joined, partition } of wishes.give) joined.grants.revoke(partition);
     const isKnown = this.isRegistered(rows);
     const orphans = this.orphans(rows);
@@ -259,47 +252,6 @@ export class Membership {
     });
   }
 
-  /** What this member should take and give, in each group that it has joined. */
-  private wishes(rows: AllRows, gone: readonly MemberRow[]) {
-    const take: { joined: Joined; partition: number }[] = [];
-    const give: { joined: Joined; partition: number }[] = [];
-    const live = new Set(rows.members.map(({ id }) => id));
-    for (const { id } of gone) live.delete(id);
-    for (const joined of this.joined.values()) {
-      const owners = new Map<number, string>();
-      for (const { group_name, partition, member } of rows.claims) {
-        if (group_name !== joined.group || member === null || !live.has(member)) continue;
-        owners.set(partition, member);
-      }
-      const targets = this.targets(joined, owners, regulars(rows, joined.group, live));
-      const isOurs = (partition: number) => targets[partition] === this.ownName;
-      const mine = new Set(joined.grants.all().map(({ partition }) => partition));
-      for (const partition of mine) if (!isOurs(partition)) give.push({ joined, partition });
-      for (const partition of targets.keys()) {
-        const isFree = !owners.has(partition) && !mine.has(partition);
-        if (isFree && isOurs(partition)) take.push({ joined, partition });
-      }
-    }
-    return { take, give };
-  }
-
-  /** Who should have each partition; a stand-in is nobody while a regular member is there. */
-  private targets(
-    joined: Joined,
-    owners: ReadonlyMap<number, string>,
-    members: readonly string[],
-  ): readonly (string | null)[] {
-    const own = this.ownName;
-    const others = [...owners].filter(([, member]) => member !== own);
-    const mine = joined.grants.all().map(({ partition }) => [partition, own] as const);
-    return assign({
-      partitions: joined.partitions,
-      members: joined.isStandIn && members.length === 0 ? [own] : members,
-      owners: new Map([...others, ...mine]),
-      wants: (member, partition) => member !== own || joined.wants(partition),
-    });
-  }
-
   /** Also before this member has its id. */
   private get ownName(): string {
     return this.memberId ?? "";
@@ -323,12 +275,4 @@ export class Membership {
       if (this.joined.get(joined.group) === joined) joined.granted(partition, epoch);
     });
   }
-}
-
-/** Live members of the group, those aside that only stand in. */
-function regulars(rows: AllRows, group: string, live: ReadonlySet<string>): readonly string[] {
-  return rows.memberships
-    .filter((row) => row.group_name === group && row.stand_in === 0)
-    .map(({ member }) => member)
-    .filter((id) => live.has(id));
 }
