@@ -31,7 +31,7 @@ function rename(table: string, name: string): void {
 
 describe("members that cannot be read", () => {
   for (const table of ["members", "memberships", "claims"]) {
-    test(`end what has joined, with an error of the log, and not the program: ${table}`, async () => {
+    test(`end memberships with an error of the log, and not the program: ${table}`, async () => {
       const members = ["one", "two"].map((group) => new Member(log, { group, topics: [TOPIC] }));
       for (const member of members) await member.holds(0);
       rename(table, "elsewhere");
