@@ -19,7 +19,6 @@ import type { Deposit } from "./gen/depositaja/v1/deposit_pb.ts";
 import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
 import { openPlace, type Place, type PlacedLog, type PlaceOptions } from "./place.ts";
 import { type AccessOptions, createStartingService, type Service } from "./service/listening.ts";
-import type { ViewNotFollowed } from "./service/readiness.ts";
 import { createHealthService, createService } from "./service/service.ts";
 import { createDeadLetters, type DeadLetters } from "./stream/dead-letters.ts";
 import { createEmitter, type Emitter } from "./stream/emitter.ts";
@@ -33,6 +32,7 @@ import {
   whenSettled,
 } from "./stream/settling.ts";
 import { Follower } from "./stream/follower.ts";
+import { Followers } from "./stream/followers.ts";
 import { SettledWait } from "./stream/settled-wait.ts";
 import { StandIn, type StandInOptions } from "./stream/stand-in.ts";
 import { defineTopology, type Topology, topicSpecs } from "./stream/topology.ts";
@@ -151,18 +151,16 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
 
   const { nowMs, delay } = options;
   const monotonicMs = () => performance.now();
-  const followers =
+  const followers = new Followers(
     copies === null
       ? []
       : topology.groups.map(
           (group) =>
             new Follower({ log, group, stores: copies, partitions, delay, monotonicMs }),
-        );
-  const follow = (partition: number) => followers.forEach((each) => each.follow(partition));
-  const followAll = () => followers.forEach((each) => each.followAll());
+        ),
+  );
   const viewOf = (name: GroupName) => {
-    const follower = followers.find(({ group }) => group === groups[name]);
-    const standing = (partition: number) => follower?.progress(partition);
+    const standing = (partition: number) => followers.progress(name, partition);
     return new View({ log, group: groups[name], stores: copies ?? stores, partitions, standing });
   };
   const views = ofEachGroup(viewOf);
@@ -194,6 +192,7 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
     startProcessors,
     standIn: (own) => {
       if (copies !== null) {
+        const follow = (partition: number) => followers.follow(partition);
         return new SettledWait({ log, topology, progressOf, delay, follow, ...own });
       }
       const names = Object.keys(PROCESSOR_NAMES) as ProcessorName[];
@@ -206,7 +205,7 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
       return newestPositions(log, topology, partition === undefined ? all : [partition]);
     },
     importDeposits: (request) => {
-      followAll(); // it asks what became of each row
+      followers.followAll(); // it asks what became of each row
       return importDeposits(request, {
         deposits,
         balance: views.balance,
@@ -225,43 +224,25 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
   const serviceParts = {
     ...parts,
     processorNames: ofEachGroup((name) => GROUPS[name].processor),
-    viewProblem: () => viewProblemOf(followers),
-    viewsNotFollowed: () => viewsNotFollowed(followers),
+    viewProblem: () => followers.problem,
+    viewsNotFollowed: () => followers.notFollowed,
   };
   return {
     ...parts,
     createService: (access) => {
-      followAll();
+      followers.followAll();
       return createService(serviceParts, access);
     },
     createHealthService: (access) => createHealthService(serviceParts, access),
     close: async () => {
       try {
-        await Promise.all(followers.map((each) => each.stop()));
+        await followers.stop();
         for (const each of Object.values(views)) each.close();
       } finally {
         await place.close(); // its lock would keep others out
       }
     },
   };
-}
-
-/** Why views cannot answer yet; null where each has been in step. Asked with every request. */
-function viewProblemOf(followers: readonly Follower[]): string | null {
-  for (const follower of followers) {
-    const { behind, group } = follower;
-    if (behind === null) continue;
-    const stalled = follower.notFollowed.find(({ partition }) => partition === behind);
-    const where = `partition ${behind}${stalled === undefined ? "" : `: ${stalled.reason}`}`;
-    return `the view of ${group.name} is still being brought up to date (${where})`;
-  }
-  return null;
-}
-
-function viewsNotFollowed(followers: readonly Follower[]): readonly ViewNotFollowed[] {
-  return followers.flatMap(({ group, notFollowed }) =>
-    notFollowed.map((each) => ({ group: group.name, ...each })),
-  );
 }
 
 /** What runs on a log with so many decimals. Throws StreamError. */

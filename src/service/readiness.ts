@@ -10,7 +10,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { LogError } from "../log/event-log.ts";
-import type { NotFollowed } from "../stream/follower.ts";
+import type { GroupNotFollowed } from "../stream/followers.ts";
 import { type GroupStanding, type StandingOptions, Standings } from "../stream/standing.ts";
 
 /**
@@ -23,10 +23,6 @@ export const UNFOLLOWED_GRACE_MS = 30_000;
 
 const logger = getLogger(["depositaja", "service"]);
 
-export interface ViewNotFollowed extends NotFollowed {
-  readonly group: string;
-}
-
 export interface ReadinessOptions extends Omit<StandingOptions, "monotonicMs"> {
   readonly log: StandingOptions["log"] & {
     /** Why nothing can be written now; null when the log is well. */
@@ -35,7 +31,7 @@ export interface ReadinessOptions extends Omit<StandingOptions, "monotonicMs"> {
   /** Why views cannot answer yet; null where there is nothing to load. */
   readonly viewProblem?: () => string | null;
   /** Copies that get no rows; none where views need no copies. */
-  readonly viewsNotFollowed?: () => readonly ViewNotFollowed[];
+  readonly viewsNotFollowed?: () => readonly GroupNotFollowed[];
   /** Resolves after so many milliseconds, or when the signal fires. */
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
   /** The real one unless told. */
@@ -46,7 +42,7 @@ export interface ReadinessNow {
   /** Why nothing can be written or answered now; null when the service is ready. */
   readonly problem: string | null;
   readonly isWritable: boolean;
-  readonly viewsNotFollowed: readonly ViewNotFollowed[];
+  readonly viewsNotFollowed: readonly GroupNotFollowed[];
   readonly groups: readonly GroupStanding[];
 }
 
@@ -91,7 +87,7 @@ export class Readiness {
     }
   }
 
-  private problem(views: readonly ViewNotFollowed[]): string | null {
+  private problem(views: readonly GroupNotFollowed[]): string | null {
     const { log, viewProblem } = this.options;
     const known = log.problem ?? viewProblem?.() ?? null;
     const old = views.find(({ forMs }) => forMs >= UNFOLLOWED_GRACE_MS);

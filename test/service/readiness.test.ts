@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { LogError } from "../../src/log/event-log.ts";
 import type { Service } from "../../src/service/listening.ts";
-import { UNFOLLOWED_GRACE_MS, type ViewNotFollowed } from "../../src/service/readiness.ts";
+import { UNFOLLOWED_GRACE_MS } from "../../src/service/readiness.ts";
 import { createHealthService, createService } from "../../src/service/service.ts";
+import type { GroupNotFollowed } from "../../src/stream/followers.ts";
 import { linesOfTheLog } from "./log-lines.ts";
 import { ask, depositBody } from "./requests.ts";
 import { type RunningApp, runApp, within } from "./running-app.ts";
@@ -152,7 +153,7 @@ describe("readiness", () => {
 
   test("names views that are not followed, and is lost while that lasts", async () => {
     const { app } = await run({ processors: [] });
-    let views: ViewNotFollowed[] = [];
+    let views: GroupNotFollowed[] = [];
     const parts = { ...app, processorNames: {}, viewsNotFollowed: () => views };
     const service = createHealthService(parts, access);
     const look = async () => {
