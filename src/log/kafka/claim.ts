@@ -62,7 +62,7 @@ export interface ClaimPlace {
 export interface ClaimEvents {
   /** The holder has asked for `release`. */
   released(claim: KafkaClaim): void;
-  /** Another has begun under its id: this member's picture of the group may be old. */
+  /** Another has fenced its writer: this member's picture of the group may be old. */
   fenced(claim: KafkaClaim): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * A transactional producer: outputs, rows and progress of one partition of a group, all or
- * nothing, and only while nobody else has begun under its id.
+ * A transactional producer: what is written between a begin and its commit is there as a whole or
+ * not at all, and only while nobody else has begun under its id.
  *
  *   begin (fences the last owner) ──> write ... write ──> commit
  *
