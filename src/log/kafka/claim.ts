@@ -84,15 +84,16 @@ export async function openClaim(
   const seat = { partition, lost: (error: LogError) => claim?.lost(error) };
   try {
     await writer.take(seat);
-    const last = await fenceLast(host, place, writer);
+    const topic = names.progress(group);
+    await opener.begin([{ topic, partition }]); // refused where another opens it by now
+    const last = await fenceLast(host, place, { writer, signal: options.signal });
     const epoch = (last?.epoch ?? 0) + 1;
     const stored = { epoch, progress: last?.progress ?? null, writer: writer.id };
     await checkChangelog(host, place, stored.progress);
-    const topic = names.progress(group);
-    await opener.begin([{ topic, partition }]);
+    if (writer.isOver) throw unclaimed(place);
     await opener.write([{ topic, partition, ...encodeStored(stored) }]);
     await opener.commit();
-    if (writer.isOver) throw unavailable(`claim partition ${partition} of ${group}`, null);
+    if (writer.isOver) throw unclaimed(place);
     claim = new KafkaClaim(host, place, { ...options, writer, seat, stored });
     return claim;
   } catch (error) {
@@ -104,17 +105,28 @@ export async function openClaim(
 /**
  * The newest progress, to which nobody adds any more. Only one that opens the same claim could
  * have named another writer in between: it has fenced this opener.
+ *
+ * Where this member's own writer was the last, a holder has kept the partition for too long, and
+ * what it has committed may not be readable yet: that writer ends, and the next try fences it.
  */
 async function fenceLast(
   { names, connections, fetcher, writers }: ClaimHost,
-  { group, partition }: ClaimPlace,
-  own: GroupWriter,
+  claimed: ClaimPlace,
+  own: { readonly writer: GroupWriter; readonly signal: AbortSignal },
 ): Promise<StoredProgress | null> {
+  const { group, partition } = claimed;
   const place = { topic: names.progress(group), partition };
   const last = await newestProgress(connections, fetcher, place);
-  if (last === null || last.writer === null || last.writer === own.id) return last;
+  if (last === null || last.writer === null) return last;
+  if (last.writer === own.writer.id) own.writer.retire();
+  if (own.writer.isOver || own.signal.aborted) throw unclaimed(claimed);
   await writers.fence(last.writer);
   return newestProgress(connections, fetcher, place);
+}
+
+function unclaimed({ group, partition }: ClaimPlace): LogError {
+  const cause = new Error("this member's producer has come to its end, or the claim is not wanted");
+  return unavailable(`claim partition ${partition} of ${group}`, cause);
 }
 
 /**

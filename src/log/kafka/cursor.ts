@@ -35,6 +35,8 @@ export class Cursor {
   /** When it was asked for last. */
   askedMs = 0;
   failure: LogError | null = null;
+  /** Nothing seems to stand between an offset and an end: as an answer has said, and when. */
+  private gap: { readonly at: bigint; readonly end: bigint; readonly toldMs: number } | null = null;
   private readonly ahead: ReadAhead;
   /** Called when there may be something to take, or it has failed. */
   onChange: () => void = () => {};
@@ -81,6 +83,23 @@ export class Cursor {
     }
   }
 
+  /**
+   * Where to go on when a fetch has brought nothing below the last stable offset. Compaction leaves
+   * such gaps. But a broker that begins a transaction at the same moment may tell an offset behind
+   * the first record that it does not show yet (Kafka 4.1 reads what is unstable first and the
+   * high watermark later). A fetch that is sent after such an answer sees the transaction open, or
+   * its records: what it does not show either is not there.
+   */
+  passGap(end: bigint, sentMs: number): bigint {
+    const at = this.fetchOffset;
+    const { gap } = this;
+    this.gap = null;
+    if (end <= at) return at;
+    if (gap !== null && gap.at === at && sentMs >= gap.toldMs) return gap.end < end ? gap.end : end;
+    this.gap = { at, end, toldMs: performance.now() };
+    return at;
+  }
+
   /** What a fetch has brought. */
   deliver(batches: FetchedBatches["batches"], nextOffset: bigint): void {
     const hasMoved = nextOffset > this.fetchOffset;
@@ -88,6 +107,7 @@ export class Cursor {
     if (this.mode === "closed") return;
     this.ahead.push(batches);
     if (this.ahead.bytes >= READ_AHEAD_BYTES) this.become("full");
+    else if (!hasMoved && this.gap !== null) this.become("behind"); // to be looked at once more
     else if (!hasMoved && this.mode === "behind") this.become("tailing");
     else if (this.mode === "tailing") this.onMode(); // it may come with the next long fetch
     if (!hasMoved) return;

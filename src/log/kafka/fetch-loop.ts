@@ -84,6 +84,7 @@ export class FetchLoop {
     );
     try {
       const broker = await this.connections.leader(first.topic, first.partition);
+      const sentMs = performance.now();
       const results = await fetch(broker, {
         waitMs: this.options.waitMs,
         bytes: FETCH_BYTES,
@@ -97,7 +98,9 @@ export class FetchLoop {
       for (const cursor of cursors) {
         const result = byPlace.get(keyOf(cursor.place));
         cursor.isAsked = false; // what is delivered may have it asked for again, elsewhere
-        if (result === undefined || !this.deliver(cursor, result, isNothing)) isInTrouble = true;
+        const isDelivered =
+          result !== undefined && this.deliver(cursor, result, { isNothing, sentMs });
+        if (!isDelivered) isInTrouble = true;
       }
       if (isInTrouble) return await this.pause();
       this.pauseMs = RETRY_FIRST_MS;
@@ -120,7 +123,11 @@ export class FetchLoop {
    * False when the leader has moved, or is to be asked again for another reason. `isNothing`: an
    * empty answer means that nothing is there, not that other partitions took all the room.
    */
-  private deliver(cursor: Cursor, result: FetchResult, isNothing: boolean): boolean {
+  private deliver(
+    cursor: Cursor,
+    result: FetchResult,
+    { isNothing, sentMs }: { readonly isNothing: boolean; readonly sentMs: number },
+  ): boolean {
     const { topic, partition } = cursor.place;
     const from = cursor.fetchOffset;
     switch (result.errorCode) {
@@ -142,9 +149,9 @@ export class FetchLoop {
       from,
       aborted: result.aborted,
     });
-    const end = result.lastStableOffset; // compaction may leave nothing before it
-    const isGap = isNothing && end > nextOffset;
-    cursor.deliver(batches, isGap ? end : nextOffset);
+    // Other partitions may have taken all the room: then nothing is known of this one.
+    const isEmpty = isNothing && nextOffset === from;
+    cursor.deliver(batches, isEmpty ? cursor.passGap(result.lastStableOffset, sentMs) : nextOffset);
     if (failure !== null) cursor.fail(failure); // once what stands before it is taken
     return true;
   }

@@ -130,6 +130,11 @@ export class GroupWriter {
     await this.underWay;
   }
 
+  /** Its end: nothing more is begun, and all its claims are lost. */
+  retire(): void {
+    this.end(new Error("a partition of it was claimed anew"), []);
+  }
+
   leave(seat: Seat): void {
     if (this.holds(seat)) this.seats.delete(seat.partition);
   }
@@ -218,7 +223,7 @@ export class GroupWriter {
   /** What was not begun is not written; of the batch, the error says what is known. */
   private end(cause: unknown, batch: readonly Waiting[]): void {
     const error = cause instanceof LogError ? cause : unavailable(`commit as ${this.id}`, cause);
-    this.failure = error;
+    this.failure ??= error;
     for (const { ended } of batch) ended.reject(error);
     for (const { ended } of this.waiting.splice(0)) ended.reject(notBegun(error));
     for (const { lost } of this.seats.values()) lost(error);

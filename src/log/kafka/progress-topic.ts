@@ -44,7 +44,7 @@ export function encodeStored({ epoch, progress, writer }: StoredProgress) {
 /** Throws `corrupt` for what no claim has written. */
 export function decodeStored(record: LogRecord): StoredProgress {
   try {
-    const { epoch, progress, writer } = JSON.parse(
+    const { epoch, progress, writer = null } = JSON.parse(
       decoder.decode(record.value ?? new Uint8Array()),
     );
     return { epoch, writer, progress: progress === null ? null : decodeProgress(progress) };

@@ -1,11 +1,18 @@
 /** A claim's commits: the offsets that its progress names. */
 
 import { expect } from "bun:test";
-import type { Claim, LogRecord } from "../../../src/log/event-log.ts";
+import type { Claim, LogError, LogRecord } from "../../../src/log/event-log.ts";
+import { openClaim } from "../../../src/log/kafka/claim.ts";
+import { Connections } from "../../../src/log/kafka/connections.ts";
+import { Fetcher } from "../../../src/log/kafka/fetcher.ts";
+import { GroupWriters } from "../../../src/log/kafka/group-writer.ts";
 import { type KafkaLog, openKafkaLog } from "../../../src/log/kafka/kafka-log.ts";
+import { TopicNames } from "../../../src/log/kafka/names.ts";
+import { declared, Topics } from "../../../src/log/kafka/topics.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../../kafka/broker.ts";
 
 const WEEK_MS = 604_800_000;
+const REOPENINGS = 40;
 
 kafkaTest("progress names the offset of the last row, whoever else wrote there", async () => {
   await using cluster = await twoLogs();
@@ -61,6 +68,72 @@ kafkaTest("a partition that is given back in order fences nobody on its way", as
     });
   }
 });
+
+kafkaTest("a claim that is opened anew while its last one commits begins behind that", async () => {
+  await using member = await oneMember();
+  const { host, place } = member;
+  const events = { signal: new AbortController().signal, released: () => {}, fenced: () => {} };
+  const open = async (): Promise<Claim> =>
+    openClaim(host, place, events).catch((error: LogError) => {
+      if (error.code !== "unavailable" && error.code !== "fenced") throw error;
+      return open(); // as a membership does
+    });
+  let claim = await open();
+  let done = 0n;
+  for (let round = 0; round < REOPENINGS; round += 1) {
+    const nextOffset = done + 1n;
+    const commit = claim.commit({
+      outputs: [],
+      changelog: [{ key: Buffer.from("row"), value: Buffer.from("1") }],
+      inputs: [{ topic: "events", nextOffset, checksum: null }],
+    });
+    const [isDone, next] = await Promise.all([
+      commit.then(() => true).catch(() => false),
+      open(),
+    ]);
+    if (isDone) done = nextOffset;
+    const begins = next.progress?.inputs[0]?.nextOffset ?? 0n;
+    expect(begins).toBeGreaterThanOrEqual(done);
+    done = begins; // a commit that was not told of may have been done
+    claim = next;
+  }
+}, 60_000);
+
+/** What claims of one group need in one process, without its membership. */
+async function oneMember() {
+  const access = { brokers: (await testBrokers()).split(","), tls: null, sasl: null };
+  const opened: Connections[] = [];
+  const connect = () => {
+    const connections = new Connections({ ...access, clientId: "test" });
+    opened.push(connections);
+    return connections;
+  };
+  const names = new TopicNames(freshPrefix());
+  const connections = connect();
+  const fetcher = new Fetcher({ quick: connect(), waiting: connect() });
+  const transactionConnections = connect();
+  const progressTopic = names.progress("sums");
+  const topics = [names.topic("events"), names.topic("sums-table"), progressTopic];
+  await new Topics(connections).ensure(
+    topics.map((name) =>
+      declared(name, { name, partitions: 1, cleanup: "keep", retentionMs: null }),
+    ),
+  );
+  const common = { nowMs: Date.now, step: () => {}, signal: new AbortController().signal };
+  const writers = new GroupWriters({
+    ...common,
+    ...{ connections: transactionConnections, idPrefix: names.group("sums"), progressTopic },
+  });
+  const check = async () => {};
+  return {
+    host: { ...common, names, connections, transactionConnections, writers, fetcher, check },
+    place: { group: "sums", partition: 0, topics: ["events"], changelog: "sums-table" },
+    [Symbol.asyncDispose]: async () => {
+      fetcher.close();
+      await Promise.all(opened.map((each) => each.close()));
+    },
+  };
+}
 
 /** The claims of a member that gives back what it is to give back. */
 class Claims {

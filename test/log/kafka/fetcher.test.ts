@@ -50,6 +50,15 @@ test("what compaction has left nothing of is passed, when no partition had anyth
   await until(cursor, () => cursor.nextOffset === 50n);
 });
 
+test("a record that a broker counts before it shows it is not passed over", async () => {
+  let answers = 0;
+  const { fetcher } = brokersOf(({ offset }) => {
+    answers += 1;
+    return offset === 0 && answers === 1 ? { end: 1 } : holding(["a", "b"], offset);
+  });
+  expect(await taken(fetcher.open(placeOf(0), 0n), 2)).toEqual(["a", "b"]);
+});
+
 test("an empty answer beside a full one moves nobody", async () => {
   const asked: Asked[] = [];
   const { fetcher } = brokersOf((question, all) => {
