@@ -48,6 +48,11 @@ export class HttpConnection {
     return this.isOpen && this.onAnswer === null;
   }
 
+  /** Waits for an answer. */
+  get isBusy(): boolean {
+    return this.onAnswer !== null;
+  }
+
   get isBroken(): boolean {
     return !this.isOpen;
   }
