@@ -66,6 +66,17 @@ export interface ClaimEvents {
   fenced(claim: KafkaClaim): void;
 }
 
+/** That this member is to have the partition, as far as it knows. */
+export interface ClaimRight {
+  /** The partition is another's now. */
+  readonly signal: AbortSignal;
+  /**
+   * Resolves once the group has said what this member is to run, or the signal fires: asked before
+   * another's writer is fenced, since this member may have stood still for long.
+   */
+  confirm(): Promise<void>;
+}
+
 /**
  * Throws `unavailable`, `fenced` (two began at once), `corrupt`, and `topic_changed` or
  * `position_out_of_range` where the changelog and the progress are not of each other.
@@ -73,7 +84,7 @@ export interface ClaimEvents {
 export async function openClaim(
   host: ClaimHost,
   place: ClaimPlace,
-  options: ClaimEvents & { readonly signal: AbortSignal },
+  options: ClaimEvents & ClaimRight,
 ): Promise<KafkaClaim> {
   const { group, partition } = place;
   const { names, transactionConnections: connections, writers, nowMs } = host;
@@ -86,7 +97,7 @@ export async function openClaim(
     await writer.take(seat);
     const topic = names.progress(group);
     await opener.begin([{ topic, partition }]); // refused where another opens it by now
-    const last = await fenceLast(host, place, { writer, signal: options.signal });
+    const last = await fenceLast(host, place, { writer, right: options });
     const epoch = (last?.epoch ?? 0) + 1;
     const stored = { epoch, progress: last?.progress ?? null, writer: writer.id };
     await checkChangelog(host, place, stored.progress);
@@ -112,14 +123,16 @@ export async function openClaim(
 async function fenceLast(
   { names, connections, fetcher, writers }: ClaimHost,
   claimed: ClaimPlace,
-  own: { readonly writer: GroupWriter; readonly signal: AbortSignal },
+  { writer, right }: { readonly writer: GroupWriter; readonly right: ClaimRight },
 ): Promise<StoredProgress | null> {
   const { group, partition } = claimed;
   const place = { topic: names.progress(group), partition };
   const last = await newestProgress(connections, fetcher, place);
   if (last === null || last.writer === null) return last;
-  if (last.writer === own.writer.id) own.writer.retire();
-  if (own.writer.isOver || own.signal.aborted) throw unclaimed(claimed);
+  if (last.writer === writer.id) writer.retire();
+  if (writer.isOver) throw unclaimed(claimed);
+  await right.confirm();
+  if (right.signal.aborted) throw unclaimed(claimed);
   await writers.fence(last.writer);
   return newestProgress(connections, fetcher, place);
 }

@@ -59,9 +59,9 @@ async function belong(
     signal,
     formerMemberId: options.formerMemberId,
     onMemberId: options.onMemberId,
-    open: (partition, opening) =>
+    open: (partition, right) =>
       openClaim(host, placeOf(options, partition), {
-        signal: opening,
+        ...right,
         released: (claim) => membership.released(claim),
         fenced: (claim) => membership.fenced(claim),
       }),
@@ -105,6 +105,7 @@ async function claimAll(
     try {
       const claim = await openClaim(options.host, placeOf(options, partition), {
         signal,
+        confirm: async () => {}, // no member serves the group
         released: () => held.delete(partition),
         fenced: () => {}, // a member has come, or another stand-in
       });

@@ -1,7 +1,7 @@
 /**
  * The claims of one member: what its group gives it is opened, what goes to another is given back.
  *
- *   partitions ──take──> opening ──confirmed──> held ──revoked──> let go of
+ *   partitions ──take──> opening ──> held ──revoked──> let go of
  */
 
 import { getLogger } from "@logtape/logtape";
@@ -19,8 +19,6 @@ export interface HeldClaimsOptions {
   /** No claim is opened any more. */
   readonly signal: AbortSignal;
   open(partition: number, signal: AbortSignal): Promise<KafkaClaim>;
-  /** Resolves once the group has said what this member is to run, or the signal fires. */
-  confirm(signal: AbortSignal): Promise<void>;
   yield(claim: KafkaClaim): void;
   /** All partitions that are others' were let go of: the group has yet to hear of it. */
   onFree(): void;
@@ -115,8 +113,6 @@ export class HeldClaims {
     while (!isOver()) {
       try {
         const claim = await options.open(partition, any);
-        // A late one has fenced the rightful owner: the group says who that is.
-        if (!isOver()) await options.confirm(any);
         if (isOver()) return await claim.release();
         this.held.set(partition, claim);
         return options.yield(claim);

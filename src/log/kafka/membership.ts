@@ -20,7 +20,11 @@ const logger = getLogger(["log", "kafka"]);
 
 export interface MembershipOptions extends GroupMemberOptions {
   readonly signal: AbortSignal;
-  open(partition: number, signal: AbortSignal): Promise<KafkaClaim>;
+  /** Asks `confirm` before it takes a partition from another. */
+  open(
+    partition: number,
+    right: { readonly signal: AbortSignal; confirm(): Promise<void> },
+  ): Promise<KafkaClaim>;
   yield(claim: KafkaClaim): void;
   /** The id that a crash of this place has left; null: none. */
   readonly formerMemberId: string | null;
@@ -46,8 +50,8 @@ export class Membership {
     this.claims = new HeldClaims({
       groupId: options.groupId,
       signal,
-      open: (partition, opening) => options.open(partition, opening),
-      confirm: (opening) => this.confirm(opening),
+      open: (partition, opening) =>
+        options.open(partition, { signal: opening, confirm: () => this.confirm(opening) }),
       yield: (claim) => options.yield(claim),
       onFree: () => this.joinAgain(),
     });

@@ -72,7 +72,7 @@ kafkaTest("a partition that is given back in order fences nobody on its way", as
 kafkaTest("a claim that is opened anew while its last one commits begins behind that", async () => {
   await using member = await oneMember();
   const { host, place } = member;
-  const events = { signal: new AbortController().signal, released: () => {}, fenced: () => {} };
+  const events = eventsOf();
   const open = async (): Promise<Claim> =>
     openClaim(host, place, events).catch((error: LogError) => {
       if (error.code !== "unavailable" && error.code !== "fenced") throw error;
@@ -99,6 +99,26 @@ kafkaTest("a claim that is opened anew while its last one commits begins behind 
   }
 }, 60_000);
 
+kafkaTest("a member that is none any more fences nobody, however late it opens", async () => {
+  await using member = await oneMember();
+  const { host, place } = member;
+  const owner = await openClaim(host, place, eventsOf());
+  const leaving = new AbortController();
+  // It has stood still: the group answers what it should have heard long ago.
+  const late = { ...eventsOf(), signal: leaving.signal, confirm: async () => leaving.abort() };
+  const opened = openClaim({ ...host, writers: member.otherWriters() }, place, late);
+  await expect(opened).rejects.toMatchObject({ code: "unavailable" });
+  const inputs = [{ topic: "events", nextOffset: 1n, checksum: null }];
+  await owner.commit({ outputs: [], changelog: [], inputs });
+  expect(owner.revoked.aborted).toBe(false);
+});
+
+/** Of a member that the group keeps. */
+function eventsOf() {
+  const { signal } = new AbortController();
+  return { signal, confirm: async () => {}, released: () => {}, fenced: () => {} };
+}
+
 /** What claims of one group need in one process, without its membership. */
 async function oneMember() {
   const access = { brokers: (await testBrokers()).split(","), tls: null, sasl: null };
@@ -120,13 +140,16 @@ async function oneMember() {
     ),
   );
   const common = { nowMs: Date.now, step: () => {}, signal: new AbortController().signal };
-  const writers = new GroupWriters({
-    ...common,
-    ...{ connections: transactionConnections, idPrefix: names.group("sums"), progressTopic },
-  });
+  const otherWriters = () =>
+    new GroupWriters({
+      ...common,
+      ...{ connections: transactionConnections, idPrefix: names.group("sums"), progressTopic },
+    });
+  const writers = otherWriters();
   const check = async () => {};
   return {
     host: { ...common, names, connections, transactionConnections, writers, fetcher, check },
+    otherWriters,
     place: { group: "sums", partition: 0, topics: ["events"], changelog: "sums-table" },
     [Symbol.asyncDispose]: async () => {
       fetcher.close();

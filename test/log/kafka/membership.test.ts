@@ -52,7 +52,7 @@ test("a member that leaves says so to the coordinator that there is now", async 
   expect(scene.coordinator.left).toEqual(["member-1"]);
 });
 
-test("a claim that was opened while the coordinator is away waits for its word", async () => {
+test("a claim that is opened while the coordinator is away waits for its word", async () => {
   const coordinator = new Coordinator();
   let asked = 0;
   coordinator.fault = (request) => {
@@ -154,7 +154,8 @@ class Scene implements AsyncDisposable {
       ...{ connections, quickConnections: connections },
       ...{ groupId: "counters", topics: TOPICS, partitions: PARTITIONS.length },
       ...{ signal: this.ending.signal, formerMemberId: null, onMemberId: () => {} },
-      open: async (partition) => {
+      open: async (partition, { confirm }) => {
+        await confirm(); // as where another has to be fenced
         this.opened.push(partition);
         return this.claim(partition, (claim) => membership.released(claim));
       },
