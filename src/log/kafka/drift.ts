@@ -73,7 +73,7 @@ export function drifts(
   const config = { ...wanted.config, "min.insync.replicas": minInSync(actual.replicas) };
   for (const [setting, declared] of Object.entries(config)) {
     const now = actual.config[setting] ?? "";
-    if (now === declared) continue;
+    if (now === declared || isMore(setting, declared, now)) continue;
     const isDanger = endangers(setting, declared, now);
     found.push({ setting, declared, actual: now, endangers: isDanger, isCorrectable: true });
   }
@@ -97,6 +97,11 @@ const FIELDS: Readonly<Record<string, string>> = {
   "retention.ms": "retentionMs",
   "delete.retention.ms": "retentionMs",
 };
+
+/** What takes larger batches takes these, too. */
+function isMore(setting: string, declared: string, actual: string): boolean {
+  return setting === "max.message.bytes" && Number(actual) > Number(declared);
+}
 
 function endangers(setting: string, declared: string, actual: string): boolean {
   switch (setting) {

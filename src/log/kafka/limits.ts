@@ -90,6 +90,8 @@ export const TAKE_BYTES = 4_194_304;
 
 /** Of one partition in one request: below the broker's 1 MB, and what a reader can take. */
 export const BATCH_BYTES = 512_000;
+/** A topic takes batches of so much, the brokers' own default: the largest record is one alone. */
+export const MAX_MESSAGE_BYTES = 1_048_588;
 /** Records that wait to be sent; then `busy`. */
 export const QUEUE_BYTES = 33_554_432;
 /** Batches smaller than this are sent as they are. */

@@ -12,7 +12,7 @@
 import type Broker from "kafkajs/src/broker/index.js";
 import { LogError } from "../event-log.ts";
 import type { Connections } from "./connections.ts";
-import { REPLICATE_WITHIN_MS } from "./limits.ts";
+import { MAX_MESSAGE_BYTES, REPLICATE_WITHIN_MS } from "./limits.ts";
 import { isPassing, unavailable } from "./retry.ts";
 import { ErrorCode, type PartitionBatch, produce, type ProduceResult } from "./wire.ts";
 
@@ -121,14 +121,23 @@ function outcomeOf(batch: PartitionBatch, result: ProduceResult | undefined): Se
   const { errorCode, baseOffset } = result;
   if (errorCode === ErrorCode.none) return { kind: "done", baseOffset };
   if (errorCode === ErrorCode.messageTooLarge || errorCode === ErrorCode.recordListTooLarge) {
-    const message = `the broker refuses a record for ${place} as too large`;
-    return { kind: "refused", errorCode, error: new LogError("record_too_large", message) };
+    const error = tooLargeThere(batch);
+    return { kind: "refused", errorCode, error };
   }
   const error = refusal(errorCode, place);
   if (NEVER_WRITTEN.has(errorCode)) return { kind: "refused", errorCode, error };
   // A leader that is deposed while it waits for its replicas has written, and so may have one
   // that failed in a way of its own: what is not known to be refused may be there.
   return { kind: "again", mayBeWritten: !NOT_WRITTEN_YET.has(errorCode), error };
+}
+
+/** No record is at fault: what is over this program's own limit never comes here. */
+function tooLargeThere({ topic, partition, bytes }: PartitionBatch): LogError {
+  return new LogError(
+    "unavailable",
+    `the broker refuses ${bytes.length} bytes for ${topic} partition ${partition} as too large: ` +
+      `set the topic's max.message.bytes to ${MAX_MESSAGE_BYTES} or more (\`topics sync\` does)`,
+  );
 }
 
 function refusal(errorCode: number, place: string): LogError {

@@ -18,7 +18,7 @@ import {
   minInSync,
   replicasFor,
 } from "./drift.ts";
-import { REQUEST_MS } from "./limits.ts";
+import { MAX_MESSAGE_BYTES, REQUEST_MS } from "./limits.ts";
 import { messageOf, retrying, typeOf } from "./retry.ts";
 import { changeTopicSettings, TOPIC_RESOURCE, type TopicSettings } from "./topic-settings.ts";
 
@@ -32,6 +32,7 @@ const logger = getLogger(["log", "kafka"]);
 export function declared(name: string, spec: TopicSpec): DeclaredTopic {
   const { partitions, cleanup, retentionMs } = spec;
   const common = {
+    "max.message.bytes": String(MAX_MESSAGE_BYTES),
     "message.timestamp.type": "LogAppendTime",
     "unclean.leader.election.enable": "false",
   };

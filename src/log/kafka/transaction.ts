@@ -81,8 +81,8 @@ export class Transactions {
   }
 
   /**
-   * Resolves with each record's offset. Throws `fenced`; `record_too_large` and `unavailable`,
-   * after which the transaction can't be committed.
+   * Resolves with each record's offset. Throws `fenced` and `unavailable`, after which the
+   * transaction can't be committed.
    */
   async write(records: readonly NewRecord[]): Promise<readonly bigint[]> {
     const offsets = records.map(() => -1n);

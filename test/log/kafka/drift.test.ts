@@ -51,6 +51,8 @@ const HARMLESS: readonly Case[] = [
   ["table", "delete.retention.ms", "604800001"],
   ["table", "min.compaction.lag.ms", "0"],
   ["stream", "min.insync.replicas", "3"],
+  ["stream", "max.message.bytes", "1048587"],
+  ["table", "max.message.bytes", "1000"],
 ];
 
 describe("drift", () => {
@@ -58,6 +60,7 @@ describe("drift", () => {
     for (const spec of [STREAM, AGED, TABLE]) {
       expect(found(spec)).toEqual([]);
       expect(found(spec, { config: { "segment.bytes": "1000000" } })).toEqual([]);
+      expect(found(spec, { config: { "max.message.bytes": "9000000" } })).toEqual([]);
     }
   });
 

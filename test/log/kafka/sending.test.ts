@@ -22,7 +22,7 @@ test("what may have been written is told from what was surely not", async () => 
   for (const code of [ErrorCode.outOfOrderSequence, ErrorCode.producerFenced]) {
     expect([code, await outcomeOf(code)]).toEqual([code, "unavailable"]);
   }
-  expect(await outcomeOf(ErrorCode.messageTooLarge)).toBe("record_too_large");
+  expect(await outcomeOf(ErrorCode.messageTooLarge)).toBe("unavailable");
 });
 
 test("a lost answer may be of what was written, a lost connect is not", async () => {
