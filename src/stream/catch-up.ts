@@ -22,8 +22,8 @@ import type { EncodedRow, TaskRows } from "./task-rows.ts";
 const MAX_BATCH_RECORDS = 2_048;
 /** Records between two turns of the event loop, for a rule that takes 10 ms a record. */
 const SLICE_RECORDS = 64;
-/** Rows or records between two transactions of the store. */
-const FLUSH_EVERY_RECORDS = 8_192;
+/** Changed rows between two transactions of a store that follows a changelog. */
+const FLUSH_EVERY_ROWS = 8_192;
 
 export interface CatchUp {
   readonly claim: Claim;
@@ -35,6 +35,8 @@ export interface CatchUp {
   readonly rows: TaskRows;
   readonly runner: RecordRunner;
   readonly log: EventLog;
+  /** Records, or changed rows, between two transactions of the store. */
+  readonly flushRecords: number;
 }
 
 /**
@@ -44,6 +46,7 @@ export interface CatchUp {
 export async function catchUp(options: CatchUp): Promise<void> {
   const { claim, store, log, to, toMs } = options;
   const { group, partition, epoch, revoked: signal } = claim;
+  const { flushRecords: flushRows } = options;
   const from = store.progress();
   if (from !== null) checkNotAhead(store, from, to);
   if (to === null) return;
@@ -54,7 +57,7 @@ export async function catchUp(options: CatchUp): Promise<void> {
   }
   if (!log.keepsChangelogs) return runAgain(options, from, to);
   resetIfStale(store, epoch);
-  await followChangelog({ log, group, partition, store, epoch, to, toMs, signal });
+  await followChangelog({ log, group, partition, store, epoch, to, toMs, signal, flushRows });
 }
 
 async function runAgain(options: CatchUp, from: Progress | null, to: Progress): Promise<void> {
@@ -84,7 +87,7 @@ async function runAgain(options: CatchUp, from: Progress | null, to: Progress): 
       reached = moved(reached, to, { topic, nextOffset: offset + 1n, checksum });
     }
     recordsSinceFlush += records.length;
-    if (recordsSinceFlush >= FLUSH_EVERY_RECORDS && reached !== null) flush(reached);
+    if (recordsSinceFlush >= options.flushRecords && reached !== null) flush(reached);
     if (claim.revoked.aborted) return;
     await nextTurn();
   }
@@ -102,6 +105,8 @@ export interface ChangelogRange {
   /** When that was surely the newest, by the store's clock. */
   readonly toMs: number;
   readonly signal: AbortSignal;
+  /** Changed rows between two transactions; 8,192 unless told. */
+  readonly flushRows?: number;
   /** After each write: where the store stands now. */
   readonly onApplied?: (progress: Progress) => void;
 }
@@ -109,6 +114,7 @@ export interface ChangelogRange {
 /** Brings a store to a progress by the rows that changed; half-way where the signal fires. */
 export async function followChangelog(options: ChangelogRange): Promise<void> {
   const { log, group, partition, store, epoch, to, toMs, signal } = options;
+  const { flushRows = FLUSH_EVERY_ROWS } = options;
   let before = store.progress();
   const { inputs = [], changelogOffset = null } = before ?? {};
   if (changelogOffset !== null && changelogOffset > (to.changelogOffset ?? -1n)) {
@@ -139,7 +145,7 @@ export async function followChangelog(options: ChangelogRange): Promise<void> {
     for await (const records of batches) {
       for (const { key, value } of records) pending.push([toLatin1(key), value]);
       const last = records.at(-1);
-      if (pending.length < FLUSH_EVERY_RECORDS || last === undefined) continue;
+      if (pending.length < flushRows || last === undefined) continue;
       // The rows are ahead of the inputs named here, and the changelog's offset says how far.
       apply({ inputs, outputs: to.outputs, changelogOffset: last.offset }, false);
       log.notify(); // whoever waits for the end sees that it moves

@@ -24,16 +24,30 @@ import type { Store, Stores } from "./store.ts";
 import { ruleFailed } from "./stream-error.ts";
 import { TaskRows } from "./task-rows.ts";
 
-/** Records in one commit: large enough to share its cost, small enough to be seen soon. */
-const MAX_BATCH_RECORDS = 2_048;
+/** How much a task takes at once, holds back and keeps; a simulation makes it small. */
+export interface TaskLimits {
+  /** Records in one commit: large enough to share its cost, small enough to be seen soon. */
+  readonly batchRecords: number;
+  /** While behind, the store is written once in so many records; a crash repeats that many. */
+  readonly flushEveryRecords: number;
+  /** Or in so many changed rows, which bounds memory. */
+  readonly flushEveryRows: number;
+  /** Between two transactions of a store that is being caught up. */
+  readonly catchUpFlushRecords: number;
+  /** Decoded rows in memory, of one generation of two; TaskRows' own when left out. */
+  readonly generationBytes?: number;
+}
+
+const DEFAULT_LIMITS: TaskLimits = {
+  batchRecords: 2_048,
+  flushEveryRecords: 16_384,
+  flushEveryRows: 8_192,
+  catchUpFlushRecords: 8_192,
+};
 /** What is run by then is committed: a slow rule must not make its partition look stuck. */
 const MAX_BATCH_MS = 500;
 /** Slices run on for so long without a turn of the event loop, which heartbeats wait for. */
 const MAX_TURN_MS = 20;
-/** While behind, the store is written once in so many records; a crash repeats that many. */
-const FLUSH_EVERY_RECORDS = 16_384;
-/** Or in so many changed rows, which bounds memory. */
-const FLUSH_EVERY_ROWS = 8_192;
 /** Between tries of a commit that the log refused for the moment. */
 const RETRY_MS = 100;
 
@@ -60,6 +74,8 @@ export interface TaskOptions {
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Left out: a batch is not cut, however long it takes, and each slice has its turn. */
   readonly monotonicMs?: () => number;
+  /** Other limits than a program's, for tests of what few records never reach. */
+  readonly limits?: TaskLimits;
 }
 
 export class Task {
@@ -74,6 +90,7 @@ export class Task {
   private readonly store: Store;
   private readonly rows: TaskRows;
   private readonly runner: RecordRunner;
+  private readonly limits: TaskLimits;
   private readonly closing = new AbortController();
 
   constructor(
@@ -84,7 +101,8 @@ export class Task {
     this.progress = claim.progress;
     this.store = options.stores.open(tableName(options.group), claim.partition);
     this.progressMs = this.store.nowMs();
-    this.rows = new TaskRows(this.store);
+    this.limits = options.limits ?? DEFAULT_LIMITS;
+    this.rows = new TaskRows(this.store, this.limits);
     this.runner = new RecordRunner({
       group: options.group,
       partition: claim.partition,
@@ -114,7 +132,7 @@ export class Task {
       this.phase = "running";
       void this.keepStamped();
       while (!claim.revoked.aborted) {
-        const reading = claim.read(MAX_BATCH_RECORDS);
+        const reading = claim.read(this.limits.batchRecords);
         if (this.recordsSinceFlush > 0) await this.flushUnlessBehind(reading);
         const records = await reading;
         if (records.length > 0) await this.take(records);
@@ -194,7 +212,8 @@ export class Task {
   /** Brings store and rows to the committed progress: what was not flushed is done again. */
   private async catchUp(): Promise<void> {
     const { claim, progress: to, progressMs: toMs, store, rows, runner, options } = this;
-    await catchUp({ claim, to, toMs, store, rows, runner, log: options.log });
+    const flushRecords = this.limits.catchUpFlushRecords;
+    await catchUp({ claim, to, toMs, store, rows, runner, log: options.log, flushRecords });
     this.flushed = this.progress;
     this.recordsSinceFlush = 0;
     if (to === null && options.log.keepsChangelogs) nameChangelog(rows, store.nowMs());
@@ -223,11 +242,12 @@ export class Task {
     rows.committed();
     this.tellOfDeadLetters(commit.outputs);
     this.recordsSinceFlush += records.length;
-    const isBehind = records.length === MAX_BATCH_RECORDS;
+    const { batchRecords, flushEveryRecords, flushEveryRows } = this.limits;
+    const isBehind = records.length === batchRecords;
     if (
       !isBehind ||
-      this.recordsSinceFlush >= FLUSH_EVERY_RECORDS ||
-      rows.unflushedRows >= FLUSH_EVERY_ROWS
+      this.recordsSinceFlush >= flushEveryRecords ||
+      rows.unflushedRows >= flushEveryRows
     ) {
       this.flush();
     }
