@@ -6,7 +6,6 @@ import type { Kafka, Message, Producer, Transaction } from "kafkajs";
 import { allRecords } from "../../../bench/torture/deposit-log.ts";
 import { newDeposit } from "../../../src/deposits/deposit.ts";
 import { DepositSchema } from "../../../src/gen/depositaja/v1/deposit_pb.ts";
-import { readDeadLetter } from "../../../src/stream/dead-letter.ts";
 import { partitionOf } from "../../../src/stream/partitioner.ts";
 import { temporaryFolder } from "../../end-to-end/program.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../broker.ts";
@@ -37,14 +36,16 @@ kafkaTest("another client's records are counted, or refused for what is wrong", 
       { key: "alice", value: value(13n) },
     ],
   });
+  await producer.send({ topic, messages: [{ key: ZEROS, value: value(17n) }] }); // alone
   await producer.disconnect();
   await groups.settled();
   expect(["alice", "bob", "carol", "dave"].map((wallet) => groups.balance(wallet))).toEqual([
     18n, 7n, 0n, 0n,
   ]);
   for (const group of ["balance", "threshold"]) {
-    const letters = await deadLetters(groups, group);
+    const letters = await groups.deadLetters(group);
     expect(letters.toSorted()).toEqual([
+      "\0\0\0\0 invalid_record",
       "\0\0\0\0 invalid_record",
       "carol wrong_partition",
       "dave undecodable",
@@ -59,11 +60,11 @@ kafkaTest("what transactions of several producers abort is never delivered", asy
   const send = (
     to: Transaction | Producer,
     amountMinor: bigint,
-    headers: NonNullable<Message["headers"]> = {},
+    message: Pick<Message, "headers"> & { readonly key?: Buffer } = {},
   ) =>
     to.send({
       topic,
-      messages: [{ key: "alice", value: value(amountMinor), partition: at, headers }],
+      messages: [{ key: "alice", value: value(amountMinor), partition: at, ...message }],
     });
   const producers = await Promise.all(
     ["a", "b", "c"].map(async (name) => {
@@ -84,9 +85,11 @@ kafkaTest("what transactions of several producers abort is never delivered", asy
   await send(first, 1_000n);
   await second.abort();
   await third.commit();
+  await send(first, 1_000n, { key: ZEROS }); // no marker, whatever its key
+  await send(first, 1_000n);
   await first.abort();
   // Two that are longer than a fetch: one begins within both.
-  const large = { pad: Buffer.alloc(LARGE_BYTES, "x") };
+  const large = { headers: { pad: Buffer.alloc(LARGE_BYTES, "x") } };
   const [long, longer] = [await a.transaction(), await b.transaction()];
   for (let round = 0; round < 4; round += 1) {
     await send(long, 4_000n, large);
@@ -131,13 +134,4 @@ function value(amountMinor: bigint): Buffer {
 
 function partition(key: string): number {
   return partitionOf(Buffer.from(key), PARTITIONS);
-}
-
-/** The key and the reason of each. */
-async function deadLetters(groups: GroupsHere, group: string): Promise<string[]> {
-  const found: string[] = [];
-  for await (const record of allRecords(groups.app.log, `${group}-dead-letters`, PARTITIONS)) {
-    found.push(`${Buffer.from(record.key).toString()} ${readDeadLetter(record).reason}`);
-  }
-  return found;
 }

@@ -2,11 +2,13 @@
  * The groups on a cluster, run by this process, so that a test sees why a partition stands still.
  */
 
+import { allRecords } from "../../../bench/torture/deposit-log.ts";
 import { settleEverything } from "../../../bench/torture/findings.ts";
 import { type ClusterPlace, openCluster } from "../../../bench/torture/site.ts";
 import { type App, PROCESSOR_NAMES, type ProcessorName } from "../../../src/app.ts";
 import { balanceRow } from "../../../src/collector/balance-row.ts";
 import { newDeposit } from "../../../src/deposits/deposit.ts";
+import { readDeadLetter } from "../../../src/stream/dead-letter.ts";
 import type { Processor } from "../../../src/stream/processor.ts";
 import type { Position } from "../../../src/stream/position.ts";
 import { until } from "../../end-to-end/program.ts";
@@ -41,6 +43,16 @@ export class GroupsHere implements AsyncDisposable {
 
   balance(wallet: string): bigint {
     return this.app.views.balance.get(wallet, balanceRow)?.totalMinor ?? 0n;
+  }
+
+  /** Of one group: the key and the reason of each. */
+  async deadLetters(group: string): Promise<string[]> {
+    const found: string[] = [];
+    const topic = `${group}-dead-letters`;
+    for await (const record of allRecords(this.app.log, topic, this.app.partitions)) {
+      found.push(`${Buffer.from(record.key).toString()} ${readDeadLetter(record).reason}`);
+    }
+    return found;
   }
 
   /** Why a group stands still in a partition, once it does. */

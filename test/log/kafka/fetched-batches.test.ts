@@ -20,6 +20,19 @@ describe("aborted records are not handed out", () => {
     expect(offsets(batches, [2, 1], [1, 0])).toEqual([5n]);
   });
 
+  test("when transactions of others end in between", () => {
+    const batches = [
+      storedBatch({ at: 0, values: ["a"], producer: 1 }),
+      storedBatch({ at: 1, values: ["b"], producer: 2 }),
+      storedBatch({ at: 2, marker: "abort", producer: 2 }),
+      storedBatch({ at: 3, marker: "commit", producer: 3 }),
+      storedBatch({ at: 4, values: ["a"], producer: 1 }),
+      storedBatch({ at: 5, marker: "abort", producer: 1 }),
+      storedBatch({ at: 6, values: ["a"], producer: 1 }),
+    ];
+    expect(offsets(batches, [2, 1], [1, 0])).toEqual([6n]);
+  });
+
   test("when a fetch starts inside two of them", () => {
     const batches = [
       storedBatch({ at: 7, values: ["b"], producer: 2 }),
