@@ -1,14 +1,14 @@
 /**
- * Child processes of the benchmarks and the torture run: the program itself, the bare server, the
- * load generator. Only what was started here is ever ended, by its pid, also when this process is.
+ * Child processes of the benchmarks and the torture run: the program itself, the bare server.
+ * Only what was started here is ever ended, by its pid, also when this process is.
  *
  *   startProgram(["up", ...]) ──until it answers──> child ──stop: SIGTERM, in the end SIGKILL──>
  */
 
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import type { LoadPlan, LoadReport } from "./load/load-plan.ts";
-import { HttpConnection } from "./load/http-connection.ts";
+import { loadArguments, type LoadPlan, loadReport, type LoadReport } from "./load-plan.ts";
+import { HttpConnection } from "../src/proof/load/http-connection.ts";
 
 const HOST = "127.0.0.1";
 const ROOT = join(import.meta.dir, "..");
@@ -84,7 +84,7 @@ export async function startBareServer(): Promise<Server> {
 
 /** Runs a load to its end. */
 export async function generateLoad(plan: LoadPlan): Promise<LoadReport> {
-  const report = await runToReport<LoadReport>("load-generator.ts", plan);
+  const report = loadReport(await outputOf([MAIN, ...loadArguments(plan)], "the load"));
   if (report.requests === 0) throw new Error(`nothing was answered: ${report.firstFailure}`);
   return report;
 }
@@ -92,13 +92,18 @@ export async function generateLoad(plan: LoadPlan): Promise<LoadReport> {
 /** Runs a program of bench/ that takes a plan and prints a report, one JSON text each. */
 export async function runToReport<Report>(name: string, plan: object): Promise<Report> {
   const program = join(import.meta.dir, name);
-  const process_ = Bun.spawn([process.execPath, program, JSON.stringify(plan)], {
+  return JSON.parse(await outputOf([program, JSON.stringify(plan)], `bench/${name}`)) as Report;
+}
+
+/** Runs a program to its end. */
+async function outputOf(args: readonly string[], name: string): Promise<string> {
+  const process_ = Bun.spawn([process.execPath, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const child = follow(process_);
   const text = await new Response(process_.stdout).text();
-  if ((await child.exited) !== 0) throw new Error(`bench/${name} failed`);
-  return JSON.parse(text) as Report;
+  if ((await child.exited) !== 0) throw new Error(`${name} failed`);
+  return text;
 }
 
 /** Resolves when a GET of the path is answered 200. Rejects when the child ends before. */
@@ -144,7 +149,7 @@ function follow(child: Subprocess): Child {
 async function answers(port: number, path: string): Promise<boolean> {
   let connection: HttpConnection;
   try {
-    connection = await HttpConnection.open(HOST, port);
+    connection = await HttpConnection.open(new URL(`http://${HOST}:${port}`));
   } catch {
     return false;
   }

@@ -9,8 +9,8 @@ import { depositStream, newDeposit } from "../src/deposits/deposit.ts";
 import type { Deposit } from "../src/gen/depositaja/v1/deposit_pb.ts";
 import type { Emission } from "../src/stream/emitter.ts";
 import type { StreamPosition } from "../src/stream/settling.ts";
-import { walletName } from "./load/load-plan.ts";
-import { below, randomFrom } from "./load/random.ts";
+import { walletName } from "./load-plan.ts";
+import { below, randomFrom } from "../src/proof/random.ts";
 
 /** In one append: large enough to be fast, far below the log's queue. */
 const APPEND_RECORDS = 4_096;

@@ -15,7 +15,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { JVM_FOR_LOAD, KafkaCluster } from "../test/kafka/kafka-cluster.ts";
-import { below, randomFrom } from "./load/random.ts";
+import { below, randomFrom } from "../src/proof/random.ts";
 import { withFolder } from "./machine.ts";
 import { Client, newWallets } from "./torture/client.ts";
 import { Fleet } from "./torture/fleet.ts";

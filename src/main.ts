@@ -10,6 +10,7 @@ import { depositCommand } from "./cli/deposit.ts";
 import { flagCommand } from "./cli/flag.ts";
 import { flagsCommand } from "./cli/flags.ts";
 import { importCommand } from "./cli/import.ts";
+import { loadCommand } from "./cli/load.ts";
 import { migrateCommand } from "./cli/migrate.ts";
 import { processCommand } from "./cli/process.ts";
 import { runProcessingWorker } from "./cli/processing-worker.ts";
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
     deadLettersCommand(),
     topicsCommand(),
     migrateCommand(),
+    loadCommand(),
   ];
   process.exit(await runProgram(commands, process.argv.slice(2)));
 }

@@ -4,7 +4,7 @@
  */
 
 import { generateLoad, runToReport } from "../children.ts";
-import type { LoadPlan } from "../load/load-plan.ts";
+import type { LoadPlan } from "../load-plan.ts";
 import {
   atLeast,
   atMost,

@@ -7,8 +7,8 @@
 
 import { depositStream, newDeposit } from "../../src/deposits/deposit.ts";
 import { foreignClient } from "../../test/kafka/foreign-client.ts";
-import { walletName } from "../load/load-plan.ts";
-import { below, randomFrom } from "../load/random.ts";
+import { walletName } from "../load-plan.ts";
+import { below, randomFrom } from "../../src/proof/random.ts";
 
 export interface RawProducePlan {
   readonly brokers: string;

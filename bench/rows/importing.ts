@@ -8,8 +8,8 @@ import type { App } from "../../src/app.ts";
 import { depositStream } from "../../src/deposits/deposit.ts";
 import { startProgram } from "../children.ts";
 import { openFolder } from "../history.ts";
-import { walletName } from "../load/load-plan.ts";
-import { below, randomFrom } from "../load/random.ts";
+import { walletName } from "../load-plan.ts";
+import { below, randomFrom } from "../../src/proof/random.ts";
 import { withFolder } from "../machine.ts";
 import { atLeast, type Benchmark, type BenchmarkOptions, timed } from "../measurement.ts";
 

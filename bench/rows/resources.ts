@@ -14,7 +14,7 @@ import {
 } from "../children.ts";
 import { DAY, makeHistory } from "../history.ts";
 import { settleServer } from "../lag.ts";
-import { walletName } from "../load/load-plan.ts";
+import { walletName } from "../load-plan.ts";
 import { cpuMs, withFolder } from "../machine.ts";
 import { atMost, type Benchmark, timed } from "../measurement.ts";
 

@@ -5,7 +5,7 @@
 
 import { generateLoad, type Server, startBareServer, startServer } from "../children.ts";
 import { DAY, makeHistory } from "../history.ts";
-import type { LoadPlan } from "../load/load-plan.ts";
+import type { LoadPlan } from "../load-plan.ts";
 import { withFolder } from "../machine.ts";
 import { atLeast, type Benchmark, type BenchmarkOptions, median } from "../measurement.ts";
 

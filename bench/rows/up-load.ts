@@ -8,7 +8,7 @@
 import { generateLoad, type Server, startServer } from "../children.ts";
 import { DAY, makeHistory } from "../history.ts";
 import { lagOf, settleServer } from "../lag.ts";
-import type { LoadPlan, LoadReport } from "../load/load-plan.ts";
+import type { LoadPlan, LoadReport } from "../load-plan.ts";
 import { withFolder } from "../machine.ts";
 import {
   atLeast,

@@ -9,8 +9,8 @@
  * be refused, or a deposit without a key, which it does not send again.
  */
 
-import { type Answer, HttpConnection } from "../load/http-connection.ts";
-import { below, type Random } from "../load/random.ts";
+import { type Answer, HttpConnection } from "../../src/proof/load/http-connection.ts";
+import { below, type Random } from "../../src/proof/random.ts";
 import type { KeyedDeposit, Witness } from "./witness.ts";
 
 const HOST = "127.0.0.1";
@@ -159,7 +159,7 @@ export class Client {
     const open = this.connections.get(port);
     if (open !== undefined && !open.isBroken) return open;
     try {
-      const connection = await HttpConnection.open(HOST, port);
+      const connection = await HttpConnection.open(new URL(`http://${HOST}:${port}`));
       this.connections.set(port, connection);
       return connection;
     } catch {

@@ -8,7 +8,7 @@
  */
 
 import { type Child, firstAnswer, freePort, startProgram } from "../children.ts";
-import { below, type Random } from "../load/random.ts";
+import { below, type Random } from "../../src/proof/random.ts";
 import type { Site } from "./site.ts";
 
 /** From none, so that a kill meets a start, to long enough that others have taken over. */

@@ -6,7 +6,7 @@
  */
 
 import { startProgram } from "../children.ts";
-import { below } from "../load/random.ts";
+import { below } from "../../src/proof/random.ts";
 import type { ClientOptions } from "./client.ts";
 
 /** A command in so many is killed while it runs. */

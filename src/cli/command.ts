@@ -66,12 +66,20 @@ export interface CommandOptions<Name extends SettingName> {
   readonly isService?: boolean;
 }
 
-/** A command with the flags of its settings; add arguments, further flags and `withAction`. */
+/** A command with the flags of its settings; add arguments, further flags and `runWith`. */
 export function newCommand<Name extends SettingName>(options: CommandOptions<Name>): Command {
-  const command = new Command(options.name).description(options.description);
+  const command = newPlainCommand(options);
   for (const name of options.settings) command.addOption(OPTIONS[name]());
   command.option("--config <file>", "settings file (default: ./config.env if there is one)");
   for (const option of kafkaOptions()) command.addOption(option);
+  return command;
+}
+
+/** One that opens no log, and so has no settings. */
+export function newPlainCommand(
+  options: Pick<CommandOptions<never>, "name" | "description" | "examples" | "remarks">,
+): Command {
+  const command = new Command(options.name).description(options.description);
   const remarks = options.remarks === undefined ? "" : `\n${options.remarks}\n`;
   command.addHelpText("after", () => `${remarks}\nExample:\n${exampleLines(options.examples)}`);
   return command;

@@ -25,6 +25,7 @@ const SPOKEN: Readonly<Record<string, "all" | "invalid_*" | "none">> = {
   AdministrationError: "none",
   CommandError: "none",
   ImportError: "none",
+  LoadError: "none",
   LogError: "none",
   ServerError: "none",
   StreamError: "none",

@@ -41,7 +41,10 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
     ),
     mayUseBuiltIns: true,
   },
-  proof: { mayImport: ["@event-log", "@port", "@stream", "@gen", "@money"], mayUseBuiltIns: true },
+  proof: {
+    mayImport: ["@event-log", "@port", "@stream", "@gen", "@money", "hdr-histogram-js"],
+    mayUseBuiltIns: true,
+  },
   /** What commands need of several domains at once. */
   wallets: { mayImport: ["@domain", "@deposits", "@stream", "@gen"], mayUseBuiltIns: false },
   /** What looks after a log as a whole: its topics, and moving it to another place. */
@@ -53,7 +56,7 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
     mayUseBuiltIns: true,
   },
   cli: {
-    mayImport: ["@app", "@administration", "@money"].concat(
+    mayImport: ["@app", "@administration", "@money", "@proof"].concat(
       ["commander", "cli-progress", "@logtape/pretty"],
       LOGTAPE,
     ),

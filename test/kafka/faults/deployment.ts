@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import { randomFrom } from "../../../bench/load/random.ts";
+import { randomFrom } from "../../../src/proof/random.ts";
 import { Client, newWallets } from "../../../bench/torture/client.ts";
 import { clusterSite } from "../../../bench/torture/site.ts";
 import { judgeRun } from "../../../bench/torture/verdict.ts";

@@ -1,0 +1,173 @@
+/** A load against a service that the test plays: what is measured, told and verified. */
+
+import { expect, test } from "bun:test";
+import type { LoadPlan } from "../../../src/proof/load/load-plan.ts";
+import { type LoadHost, runLoad } from "../../../src/proof/load/run-load.ts";
+import { planOf } from "./plan.ts";
+
+const HOST: LoadHost = { onProgress: () => {}, signal: new AbortController().signal };
+const STALL_MS = 150;
+
+test("counts each kind, and verifies that each acknowledged deposit is counted", async () => {
+  using service = new Service();
+  const report = await load(service, { mix: { deposit: 2, check: 1, settle: 1 }, verifies: true });
+  const { deposit, check, settle } = report.kinds;
+  for (const each of [deposit, check, settle]) expect(each?.requests).toBeGreaterThan(0);
+  expect(report.requests).toBe(
+    (deposit?.requests ?? 0) + (check?.requests ?? 0) + (settle?.requests ?? 0),
+  );
+  expect(report.failures).toBe(0);
+  expect(report.verified).toMatchObject({ acknowledged: service.deposits, wrong: [] });
+});
+
+test("an acknowledged deposit that is not counted is found, with its wallet", async () => {
+  using service = new Service();
+  service.isLost = (nth) => nth === 5;
+  const { verified } = await load(service, { verifies: true });
+  expect(verified?.wrong).toHaveLength(1);
+  const [wrong] = verified?.wrong ?? [];
+  expect(wrong?.wallet).toBe(service.lost);
+  expect(Number(wrong?.atLeast)).toBeGreaterThan(Number(wrong?.found));
+  expect(wrong?.atLeast).toBe(wrong?.atMost ?? "");
+});
+
+test("a deposit that is counted twice is found, too", async () => {
+  using service = new Service();
+  service.isDoubled = (nth) => nth === 5;
+  const { verified } = await load(service, { verifies: true });
+  expect(verified?.wrong).toHaveLength(1);
+});
+
+test("what had no clear answer is sent again under its key, and counts once", async () => {
+  using service = new Service();
+  service.fault = (nth) => (nth < 100 && nth % 7 === 3 ? "outcome_unknown" : null);
+  const report = await load(service, { hasKeys: true, verifies: true });
+  expect(report.errors.get("outcome_unknown")?.example).toBe("of the test");
+  expect(report.verified?.sentAgain).toBe(report.failures);
+  expect(report.verified?.sentAgain).toBeGreaterThan(0);
+  expect(report.verified?.wrong).toEqual([]);
+});
+
+test("without a key it may be counted or not, and either is right", async () => {
+  using service = new Service();
+  service.fault = (nth) => (nth % 7 === 3 ? "outcome_unknown" : null);
+  const { verified, failures } = await load(service, { verifies: true });
+  expect(verified).toMatchObject({ unknown: failures, sentAgain: 0, wrong: [] });
+});
+
+test("a refusal is no deposit", async () => {
+  using service = new Service();
+  service.fault = (nth) => (nth % 3 === 0 ? "busy" : null);
+  const { verified, errors } = await load(service, { verifies: true });
+  expect(errors.get("busy")?.count).toBeGreaterThan(0);
+  expect(verified).toMatchObject({ unknown: 0, sentAgain: 0, wrong: [] });
+});
+
+test("in an open loop a stall counts for all that it holds up", async () => {
+  using service = new Service();
+  service.stallAt(10, STALL_MS);
+  const report = await load(service, { workers: 1, ratePerSecond: 200, durationMs: 300 });
+  // Thirty fell due while it stood still; a closed loop would have seen one slow answer.
+  const { latencyMs, requests } = report;
+  expect(requests).toBe(60);
+  expect(latencyMs.max).toBeGreaterThanOrEqual(STALL_MS * 0.9);
+  expect(latencyMs.p90).toBeGreaterThan(STALL_MS / 4);
+  expect(report.unsent).toBe(0);
+});
+
+test("what is not answered in time is given up, and the connection opened again", async () => {
+  using service = new Service();
+  service.stallAt(3, 60_000);
+  const report = await load(service, { workers: 1, timeoutMs: 50, durationMs: 700 });
+  expect([...report.errors.keys()]).toEqual(["timeout"]);
+  expect(report.requests).toBeGreaterThan(3);
+});
+
+test("an early end reports what was measured until then", async () => {
+  using service = new Service();
+  const stopping = new AbortController();
+  service.onDeposit = (nth) => {
+    if (nth === 20) stopping.abort();
+  };
+  const report = await runLoad(
+    planOf({ url: service.url, durationMs: 60_000 }),
+    { ...HOST, signal: stopping.signal },
+  );
+  expect(report.requests).toBeGreaterThanOrEqual(18); // two workers are under way
+  expect(report.durationMs).toBeLessThan(60_000);
+});
+
+test("says so when nobody answers", async () => {
+  const service = new Service();
+  const { url } = service;
+  service[Symbol.dispose]();
+  const refused = runLoad(planOf({ url }), HOST);
+  await expect(refused).rejects.toThrow(/no connection to .*; is `serve` or `up` running\?/);
+});
+
+function load({ url }: Service, other: Partial<LoadPlan>) {
+  return runLoad(planOf({ url, ...other }), HOST);
+}
+
+/** Balances in memory, and faults as the test wants them; deposits count from 1. */
+class Service implements Disposable {
+  deposits = 0;
+  lost = "";
+  isLost: (nth: number) => boolean = () => false;
+  isDoubled: (nth: number) => boolean = () => false;
+  /** Answered so, every other one counted all the same when it is `outcome_unknown`. */
+  fault: (nth: number) => string | null = () => null;
+  onDeposit: (nth: number) => void = () => {};
+  private stall: { readonly nth: number; readonly ms: number } | null = null;
+  private asked = 0;
+  private readonly keys = new Set<string>();
+  private readonly cents = new Map<string, number>();
+  private readonly server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    idleTimeout: 0,
+    fetch: (request) => (request.method === "POST" ? this.deposit(request) : this.check(request)),
+  });
+
+  get url(): URL {
+    return new URL(`http://127.0.0.1:${this.server.port}`);
+  }
+
+  stallAt(nth: number, ms: number): void {
+    this.stall = { nth, ms };
+  }
+
+  [Symbol.dispose](): void {
+    void this.server.stop(true);
+  }
+
+  private async deposit(request: Request): Promise<Response> {
+    this.asked += 1;
+    const nth = this.asked;
+    this.onDeposit(nth);
+    const { stall } = this;
+    const body = (await request.json()) as { wallet_id: string; amount: string };
+    if (stall?.nth === nth) await Bun.sleep(stall.ms);
+    const key = request.headers.get("idempotency-key");
+    const code = this.fault(nth);
+    const isTaken = code === null || (code === "outcome_unknown" && nth % 2 === 0);
+    if (isTaken && (key === null || !this.keys.has(key))) this.count(nth, body);
+    if (isTaken && key !== null) this.keys.add(key);
+    if (code !== null) return Response.json({ error: "of the test", code }, { status: 503 });
+    this.deposits += 1;
+    return Response.json({ deposit_id: `0-${nth}`, position: `0-${nth}` });
+  }
+
+  private count(nth: number, { wallet_id: wallet, amount }: Record<string, string>): void {
+    const cents = Math.round(Number(amount) * 100);
+    if (this.isLost(nth)) this.lost = wallet as string;
+    const times = this.isLost(nth) ? 0 : this.isDoubled(nth) ? 2 : 1;
+    this.cents.set(wallet as string, (this.cents.get(wallet as string) ?? 0) + cents * times);
+  }
+
+  private check(request: Request): Response {
+    const wallet = new URL(request.url).pathname.slice("/check/".length);
+    const balance = (this.cents.get(wallet) ?? 0) / 100;
+    return Response.json({ wallet_id: wallet, balance, above_threshold: false });
+  }
+}
