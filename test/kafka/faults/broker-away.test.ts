@@ -134,6 +134,8 @@ async function heldOrUnknown(deployment: Deployment, { url }: Server): Promise<v
   expect(performance.now() - startMs).toBeLessThan(UNKNOWN_WITHIN_MS);
   expect([unknown.status, unknown.headers.get("retry-after")]).toEqual([503, "1"]);
   line?.lose(0);
+  // The next in its partition must not be taken for it, and acknowledged in its place.
+  await deployment.settles(url, "alice", RECOVERS_WITHIN_MS);
   let answer = await send();
   const isTold = async () => {
     if (answer.status === 200) return true;
