@@ -19,6 +19,7 @@ import type { Deposit } from "./gen/depositaja/v1/deposit_pb.ts";
 import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
 import { openPlace, type Place, type PlacedLog, type PlaceOptions } from "./place.ts";
 import { type AccessOptions, createStartingService, type Service } from "./service/listening.ts";
+import { verify, type VerifyOptions, type VerifyResult } from "./proof/verify.ts";
 import { createHealthService, createService } from "./service/service.ts";
 import { createDeadLetters, type DeadLetters } from "./stream/dead-letters.ts";
 import { createEmitter, type Emitter } from "./stream/emitter.ts";
@@ -35,6 +36,7 @@ import { Follower } from "./stream/follower.ts";
 import { Followers } from "./stream/followers.ts";
 import { SettledWait } from "./stream/settled-wait.ts";
 import { StandIn, type StandInOptions } from "./stream/stand-in.ts";
+import { openSnapshot } from "./stream/table-snapshot.ts";
 import { defineTopology, type Topology, topicSpecs } from "./stream/topology.ts";
 import { View } from "./stream/view.ts";
 import { type Wallets, walletsOf } from "./wallets.ts";
@@ -102,6 +104,8 @@ export interface App {
   ): Processor[];
   /** Null once all is settled; when the signal fires first, what is waited for. */
   settled(positions: readonly StreamPosition[], signal: AbortSignal): Promise<Pending | null>;
+  /** Everything recomputed and compared, without taking part. Throws LogError. */
+  verify(options: Pick<VerifyOptions, "limit" | "signal" | "onProgress">): Promise<VerifyResult>;
   /** Resolves when all is counted. Throws ImportError, LogError, and what `settle` throws. */
   importDeposits(request: ImportRequest): Promise<ImportResult>;
   /** The HTTP service, and health and readiness alone; to be started with `listen`. */
@@ -203,6 +207,16 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
     ends: (partition) => {
       const all = Array.from({ length: partitions }, (_, each) => each);
       return newestPositions(log, topology, partition === undefined ? all : [partition]);
+    },
+    verify: (own) => {
+      const { logProblems } = place;
+      const openTable = (table: string, each: number) => openSnapshot(stores, table, each);
+      const source = copies === null ? { openTable } : {};
+      return verify({
+        ...{ log, partitions, decimals, delay, monotonicMs, logProblems },
+        ...source,
+        ...own,
+      });
     },
     importDeposits: (request) => {
       followers.followAll(); // it asks what became of each row

@@ -18,6 +18,7 @@ import { runProgram } from "./cli/program.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { topicsCommand } from "./cli/topics.ts";
 import { upCommand } from "./cli/up.ts";
+import { verifyCommand } from "./cli/verify.ts";
 
 async function main(): Promise<void> {
   if (!Bun.isMainThread) return runProcessingWorker();
@@ -31,6 +32,7 @@ async function main(): Promise<void> {
     flagsCommand(),
     importCommand(),
     deadLettersCommand(),
+    verifyCommand(),
     topicsCommand(),
     migrateCommand(),
     loadCommand(),

@@ -8,6 +8,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openEmbeddedLog } from "./log/embedded/embedded-log.ts";
+import { integrityProblems } from "./log/embedded/integrity.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { KafkaAccess } from "./log/kafka/connections.ts";
 import { openKafkaLog } from "./log/kafka/kafka-log.ts";
@@ -50,6 +51,8 @@ export interface Place {
   /** Of the views, kept up here, where the owners' stores lie on other hosts; null elsewhere. */
   readonly copies: Stores | null;
   readonly temporaryFolder: string;
+  /** What is wrong with the log's own file; nothing in a cluster, which looks after its own. */
+  logProblems(): readonly string[];
   /** Closes the log, too. */
   close(): Promise<void>;
 }
@@ -69,6 +72,7 @@ function openFolder(options: PlaceOptions): Place {
     stores: new Stores(storesFolder, log.incarnation),
     copies: null,
     temporaryFolder: isInMemory ? tmpdir() : folder,
+    logProblems: () => integrityProblems(folder),
     close: () => log.close(),
   };
 }
@@ -91,6 +95,7 @@ async function openCluster(
       stores: storesIn("stores"),
       copies: storesIn("views"),
       temporaryFolder: place.folder,
+      logProblems: () => [],
       close: async () => {
         try {
           await log.close();

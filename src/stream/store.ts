@@ -80,14 +80,15 @@ export class Stores {
     return this.connect(table, partition, false);
   }
 
-  private name(table: string, partition: number): string {
+  /** Where the store lies; within a folder the path of its file. */
+  path(table: string, partition: number): string {
     return this.folder === ":memory:"
       ? `${table}/${partition}`
       : join(this.folder, table, `${partition}.db`);
   }
 
   private connect(table: string, partition: number, create: boolean): Store | null {
-    const path = this.name(table, partition);
+    const path = this.path(table, partition);
     const { incarnation, nowMs } = this;
     if (this.folder === ":memory:") {
       let database = this.shared.get(path);
@@ -363,8 +364,11 @@ interface Move {
   readonly inStepMs: number | null;
 }
 
-/** First of all: another format's tables may be named otherwise. */
-function checkIdentity(database: Database, path: string, incarnation: string): void {
+/**
+ * First of all: another format's tables may be named otherwise. Throws `store_mismatch`, and what
+ * SQLite throws.
+ */
+export function checkIdentity(database: Database, path: string, incarnation: string): void {
   const place = database.query("SELECT * FROM place").get() as Record<string, unknown> | null;
   if (place === null) throw storeMismatch(path, "has lost its place");
   const { format } = place;

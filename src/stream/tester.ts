@@ -12,12 +12,12 @@
 import type { EventLog, LogRecord, NewRecord } from "../log/event-log.ts";
 import { type DeadLetter, isDeadLetter, readDeadLetter } from "./dead-letter.ts";
 import { createEmitter, type Emission } from "./emitter.ts";
-import { deadLetterTopic, type Group, type RowKind, type Stream } from "./group.ts";
+import { deadLetterTopic, type Group, type RowKind, type Stream, tableName } from "./group.ts";
 import { ID_HEADER } from "./ids.ts";
 import type { Position } from "./position.ts";
 import { type Processor, startProcessor } from "./processor.ts";
 import { Settling, type StreamPosition, whenSettled } from "./settling.ts";
-import { Stores } from "./store.ts";
+import { type Store, Stores } from "./store.ts";
 import { defineTopology, topicSpecs } from "./topology.ts";
 import { type KeyedRow, View } from "./view.ts";
 
@@ -122,6 +122,11 @@ export class Tester {
   /** One row of a group; null when there is none. */
   row<R>(group: Group, key: string, kind: RowKind<R>, subKey?: Uint8Array): R | null {
     return this.view(group).get(key, kind, subKey);
+  }
+
+  /** A partition of a table as it is stored; null while it is not. Close it before the tester. */
+  stored(group: Pick<Group, "name">, partition: number): Store | null {
+    return this.stores.openForReading(tableName(group), partition);
   }
 
   /** All rows of a kind, by partition and stored key. */

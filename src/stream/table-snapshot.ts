@@ -1,0 +1,83 @@
+/**
+ * One partition of a table as it stands at one moment, read without taking part: whatever owns or
+ * reads the store goes on, and nothing in the file is changed.
+ *
+ *   store's file ──one read transaction──> the place it stands at, all rows by stored key
+ *
+ * For as long as it is open its store's WAL can't be cut: close it soon.
+ */
+
+import { Database } from "bun:sqlite";
+import { existsSync } from "node:fs";
+import type { Progress } from "../log/event-log.ts";
+import { decodeProgress } from "../log/progress-text.ts";
+import { checkIdentity, type StoredRow, type Stores } from "./store.ts";
+import { storeFault } from "./store-fault.ts";
+
+/** For an owner that is just making the file or clearing its WAL away. */
+const LOCK_WAIT_MS = 1_000;
+
+export class TableSnapshot {
+  /** Up to where the rows are folded; null for an empty store. */
+  readonly progress: Progress | null;
+
+  /** Use `openSnapshot`. */
+  constructor(
+    private readonly database: Database,
+    private readonly path: string,
+  ) {
+    const { progress } = database.query("SELECT progress FROM place").get() as {
+      readonly progress: string | null;
+    };
+    this.progress = progress === null ? null : decodeProgress(progress);
+  }
+
+  /** Throws StreamError `store_mismatch` where a page is damaged. */
+  *rows(): Generator<StoredRow> {
+    const statement = this.database.prepare("SELECT key, value FROM rows ORDER BY key");
+    try {
+      yield* statement.iterate() as IterableIterator<StoredRow>;
+    } catch (error) {
+      throw storeFault(this.path, error);
+    } finally {
+      statement.finalize();
+    }
+  }
+
+  /** What SQLite itself finds wrong with the file; empty when nothing. */
+  problems(): readonly string[] {
+    try {
+      const found = this.database.query("PRAGMA integrity_check").values();
+      return found.map(([line]) => String(line)).filter((line) => line !== "ok");
+    } catch (error) {
+      throw storeFault(this.path, error);
+    }
+  }
+
+  close(): void {
+    this.database.close();
+  }
+}
+
+/** Null where no owner has made the store. Throws `store_mismatch`, `store_unavailable`. */
+export function openSnapshot(
+  stores: Stores,
+  table: string,
+  partition: number,
+): TableSnapshot | null {
+  const path = stores.path(table, partition);
+  if (!existsSync(path)) return null;
+  let database: Database | null = null;
+  try {
+    // Not `readonly`: the reader of a WAL has to make the index of it where there is none.
+    database = new Database(path, { create: false, readwrite: true });
+    database.exec(`PRAGMA busy_timeout = ${LOCK_WAIT_MS}`);
+    database.exec("PRAGMA query_only = ON");
+    database.exec("BEGIN");
+    checkIdentity(database, path, stores.incarnation);
+    return new TableSnapshot(database, path);
+  } catch (error) {
+    database?.close();
+    throw storeFault(path, error);
+  }
+}
