@@ -79,7 +79,13 @@ testBroker("a broker killed under load and started again: all goes on within 10 
   await cluster?.kill();
   const isReady = async () => (await fetch(`${server.url}/readyz`)).status === 200;
   await until(async () => !(await isReady()), () => server.program.err);
-  await Bun.sleep(AWAY_MS);
+  const away = Bun.sleep(AWAY_MS);
+  const body = '{"wallet_id": "alice", "amount": 1}';
+  const refused = await fetch(`${server.url}/deposit`, { method: "POST", body });
+  // It stands nowhere: the verdict finds none that the witness was not asked for.
+  expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+  expect(await refused.json()).toMatchObject({ code: "log_unavailable" });
+  await away;
   await cluster?.restart();
   const backMs = performance.now();
   await until(isReady, () => server.program.err, RECOVERS_WITHIN_MS);

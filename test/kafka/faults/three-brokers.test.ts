@@ -1,6 +1,7 @@
 /** Three brokers, replication 3: the loss of one is a pause of seconds. */
 
 import { afterAll, expect, test } from "bun:test";
+import { newWallets } from "../../../bench/torture/client.ts";
 import { Connections } from "../../../src/log/kafka/connections.ts";
 import { until } from "../../end-to-end/program.ts";
 import { activeController } from "../active-controller.ts";
@@ -17,6 +18,9 @@ const RECOVERS_WITHIN_MS = 10_000;
 /** The brokers' part, on a machine that does other things, too, and the program's. */
 const GIVE_UP_MS = 40_000;
 const REPLICAS = 3;
+const WALLETS = 24;
+/** Less than after which the brokers take those that hang for lost, and go on without. */
+const ALONE_MS = 2_000;
 
 let started: Promise<KafkaCluster> | null = null;
 afterAll(async () => (await started)?.close());
@@ -30,6 +34,38 @@ testBrokers("a leader killed under load: nothing lost, on within 10 s", async ()
 
 testBrokers("the cluster's controller killed under load: the same", async () => {
   await survives((addresses) => activeController(addresses));
+}, TEST_MS);
+
+testBrokers("nothing is acknowledged that one broker alone has", async () => {
+  started ??= KafkaCluster.start({ brokers: REPLICAS });
+  const cluster = await started;
+  await using deployment = new Deployment(cluster.addresses());
+  const { url } = await deployment.serve();
+  await deployment.process();
+  await deployment.settlesEverywhere(url);
+  const alone = mostOf(await replicated(cluster.addresses(), deployment.prefix));
+  const others = [1, 2, 3].filter((broker) => broker !== alone);
+  let isAlone = true;
+  const early: string[] = [];
+  const send = async ({ name }: { readonly name: string }) => {
+    deployment.witness.askUnkeyed(name, 1n);
+    const body = `{"wallet_id": "${name}", "amount": 0.01}`;
+    const answer = await fetch(`${url}/deposit`, { method: "POST", body });
+    const text = await answer.text();
+    if (answer.status === 200) {
+      if (isAlone) early.push(name);
+      deployment.witness.toldUnkeyed({ wallet: name, key: null, amountMinor: 1n }, text);
+    } else expect([answer.status, answer.headers.get("retry-after")]).toEqual([503, "1"]);
+  };
+  for (const broker of others) cluster.pause(broker);
+  const sent = Promise.all(newWallets(deployment.prefix, WALLETS).map(send));
+  await Promise.race([sent, Bun.sleep(ALONE_MS)]);
+  isAlone = false;
+  for (const broker of others) cluster.resume(broker);
+  await sent;
+  expect(early).toEqual([]);
+  await deployment.settlesEverywhere(url, GIVE_UP_MS);
+  expect(await deployment.faults()).toEqual([]);
 }, TEST_MS);
 
 /** Under load one broker is killed; deposits that are sent from then on are settled in time. */
