@@ -1,18 +1,13 @@
 /**
- * Figures as the README's table and as JSON.
+ * Figures as the README's table.
  *
- *   figures, machine ──> markdown      figures, machine ──> bench/results/<time>.json
+ *   figures ──> markdown
  */
 
 import type { Machine } from "./machine.ts";
 import { type Figure, isReached, median, type Unit } from "./measurement.ts";
 
-/** `beside`: what else runs on the machine; may be empty. */
-export function markdownTable(
-  figures: readonly Figure[],
-  machine: Machine,
-  beside: string = "",
-): string {
+export function markdownTable(figures: readonly Figure[]): string {
   const rows = figures.map((figure) => {
     const { what, unit, samples, target, remark } = figure;
     const sign = target?.is === "at least" ? "≥" : "≤";
@@ -21,23 +16,11 @@ export function markdownTable(
     const found = `${shown(median(samples), unit)} (${spread})`;
     return `| ${what} | ${found} | ${wanted} | ${verdict(figure)} | ${remark} |`;
   });
-  const { cores, processor, kernel, bun } = machine;
   return [
-    `${cores} cores of ${processor}, Linux ${kernel}, Bun ${bun}${beside}:`,
-    "",
     "| What | Median (spread) | Wanted | Reached | Of what |",
     "|---|---|---|---|---|",
     ...rows,
   ].join("\n");
-}
-
-export function jsonReport(figures: readonly Figure[], machine: Machine): string {
-  const rows = figures.map((figure) => ({
-    ...figure,
-    median: median(figure.samples),
-    isReached: isReached(figure),
-  }));
-  return `${JSON.stringify({ machine, figures: rows }, null, 2)}\n`;
 }
 
 function verdict(figure: Figure): string {
@@ -56,4 +39,9 @@ function plain(value: number, unit: Unit): string {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   });
+}
+
+/** `beside`: what else runs on the machine; may be empty. */
+export function machineLine({ cores, processor, kernel, bun }: Machine, beside: string): string {
+  return `${cores} cores of ${processor}, Linux ${kernel}, Bun ${bun}${beside}:`;
 }
