@@ -1,0 +1,39 @@
+/** `load` against the running program. */
+
+import { expect, test } from "bun:test";
+import { run, Running, SOURCE, temporaryFolder } from "./program.ts";
+
+const SHORT = ["--warm-up", "0s", "--duration", "300ms", "--workers", "8"];
+
+test("load tells how a service answers, and that all it acknowledged is counted", async () => {
+  using folder = temporaryFolder();
+  const options = { program: SOURCE, folder: folder.path };
+  await using service = new Running(options, "up", "--port", "0");
+  const url = await service.serves();
+  const mix = ["--mix", "deposit=3,check=1,settle=1", "--keys"];
+  const told = await run(options, "load", url, ...SHORT, ...mix, "--verify", "--json");
+  expect(told.code, told.err).toBe(0);
+  const report = JSON.parse(told.out) as Record<string, unknown> & {
+    readonly kinds: Record<string, { readonly requests: number }>;
+    readonly verified: { readonly acknowledged: number };
+  };
+  expect(Object.keys(report.kinds).toSorted()).toEqual(["check", "deposit", "settle"]);
+  expect(report).toMatchObject({ failures: 0, unsent: 0, errors: {}, verified: { wrong: [] } });
+  expect(report.verified.acknowledged).toBeGreaterThan(0);
+  const text = await run(options, "load", url, ...SHORT, "--rate", "200", "--verify");
+  expect(text.code, text.err).toBe(0);
+  expect(text.out).toMatch(/^deposit +60 +200 /m);
+  expect(text.out).toMatch(/^errors {6}none\nverified {4}60 acknowledged deposits in \d+ wallets/m);
+});
+
+test("load says what is wrong where it cannot begin", async () => {
+  using folder = temporaryFolder();
+  const options = { program: SOURCE, folder: folder.path };
+  const nobody = await run(options, "load", "http://127.0.0.1:1");
+  expect([nobody.code, nobody.err]).toEqual([
+    1,
+    expect.stringContaining("no connection to 127.0.0.1:1"),
+  ]);
+  const misspelt = await run(options, "load", "http://127.0.0.1:1", "--mix", "depost=1");
+  expect([misspelt.code, misspelt.err]).toEqual([2, expect.stringContaining('--mix is "depost=1"')]);
+});
