@@ -152,6 +152,29 @@ describe("a follower", () => {
     expect(rowsOf(late.view)).toBe(1);
   });
 
+  test("does not follow a copy that is newer than its changelog, and says what to do", async () => {
+    const { log, send } = await startOwner();
+    const folder = temporaryFolder();
+    const first = startView(log, folder);
+    first.follower.follow(0);
+    await send(0, 1);
+    await eventually("the sum", () => first.total(0) === 1);
+    await first.follower.stop();
+    const newer = first.stores.open(tableName(group), 0);
+    const before = newer.progress() as Progress;
+    const after = { ...before, changelogOffset: 99n }; // the log was set back since
+    newer.apply({ epoch: 0, before, after, rows: [], inStepMs: 0 });
+    newer.close();
+    await send(0, 2);
+    const again = startView(log, folder);
+    again.follower.follow(0);
+    await eventually("a reason", () => typeof again.follower.notFollowed[0]?.reason === "string");
+    expect(again.follower.notFollowed[0]?.reason).toMatch(
+      /stands at offset 99 of tally-table partition 0, .* only up to \d+: delete the store/,
+    );
+    expect(again.total(0)).toBe(1);
+  });
+
   test("stands nowhere while a copy is built anew, so that nothing looks settled", async () => {
     const { log, send } = await startOwner();
     const folder = temporaryFolder();
