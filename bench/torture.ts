@@ -1,131 +1,120 @@
 /**
- * The torture run: `bun run torture [--kills N] [--seed N] [--minutes N] [--brokers HOST:PORT]`.
- * Every way to run the program at once, on one data folder or, with --brokers or with --kafka (a
- * broker of its own), on a Kafka cluster; each process killed with SIGKILL at random moments under
- * load; at the end every account is checked.
+ * The torture run: every process on this machine that a user may run, under faults that a user may
+ * meet, judged by records that the program has no part in. docs/torture.md says what each chapter
+ * does.
  *
- *   clients, commands ──> fleet (killed, started again) ──> log, tables, answers ──> judgement
+ *   command line ──> chapters, one after the other ──> faults ──> exit code 0 or 1
  *
- * SIGKILL loses what a process has in memory, not what the system has not yet written to disk: it
- * does not show a missing fsync. The seed decides what is sent and when is killed; what the
- * processes make of it, the machine decides too, so a run is not repeated to the letter.
+ * The seed decides what is sent and when a fault comes; what the processes make of it, the machine
+ * decides too, so a run is not repeated to the letter.
  */
 
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { JVM_FOR_LOAD, KafkaCluster } from "../test/kafka/kafka-cluster.ts";
-import { below, randomFrom } from "../src/proof/random.ts";
+import { below } from "../src/proof/random.ts";
 import { withFolder } from "./machine.ts";
-import { Client, newWallets } from "./torture/client.ts";
-import { Fleet } from "./torture/fleet.ts";
-import { Shell } from "./torture/shell.ts";
-import { clusterSite, folderSite, type Site } from "./torture/site.ts";
-import { judgeRun } from "./torture/verdict.ts";
-import { Witness } from "./torture/witness.ts";
+import type { Chapter } from "./torture/chapter.ts";
+import { kills } from "./torture/kills.ts";
 
-const DEFAULT_KILLS = 200;
-const DEFAULT_MINUTES = 20;
-const CLIENTS = 12;
-const WALLETS = 200;
-/** A fleet that answers nothing for so long is killed all the same: it must come back. */
-const ANSWERS_WITHIN_MS = 10_000;
-const POLL_MS = 20;
+/** In the order in which they run. */
+const CHAPTERS: Readonly<Record<string, Chapter>> = { kills };
+/** What can run in a cluster: disks are the brokers' matter there, and clients meet the same. */
+const IN_A_CLUSTER = ["kills"];
+
+const USAGE =
+  "usage: torture [--only CHAPTER,...] [--seed N] [--kills N] [--minutes N] [--connections N] " +
+  "[--wallets N] [--brokers HOST:PORT,... | --kafka]; " +
+  `the chapters are ${Object.keys(CHAPTERS).join(", ")}`;
+const DEFAULTS = { kills: 1_000, minutes: 60, connections: 10_000, wallets: 1_000_000 };
 const SHOWN_FAULTS = 40;
-
-interface Run {
-  readonly site: Site;
-  readonly kills: number;
-  readonly seed: number;
-  readonly endMs: number;
-  /** A file descriptor. */
-  readonly errors: number;
-}
+const SHOWN_ERRORS = 10_000;
 
 await main();
 
 async function main(): Promise<void> {
-  const { kills, seed, minutes, brokers, isOwnCluster } = readOptions();
+  const options = readOptions();
+  const { seed, chapters } = options;
   const startMs = performance.now();
-  const endMs = startMs + minutes * 60_000;
-  console.log(`seed ${seed}: ${kills} kills, at most ${minutes} minutes`);
-  const faults = await withFolder(async (folder) => {
-    await using own = isOwnCluster ? await KafkaCluster.start({ jvm: JVM_FOR_LOAD }) : null;
-    const given = own?.addresses() ?? brokers;
-    const path = join(folder, "errors");
-    const errors = openSync(path, "a");
-    const prefix = `torture-${seed}-${process.pid}-`;
-    const site =
-      given === null
-        ? folderSite(join(folder, "data"))
-        : clusterSite({ brokers: given, prefix, folder });
-    const found = await torture({ site, kills, seed, endMs, errors });
-    closeSync(errors);
-    if (found.length > 0) console.log(readFileSync(path, "utf8").slice(-10_000));
-    return found;
+  const endMs = startMs + options.minutes * 60_000;
+  console.log(`seed ${seed}: ${chapters.join(", ")}; at most ${options.minutes} minutes`);
+  const faults: string[] = [];
+  const skipped: string[] = [];
+  await withFolder(async (folder) => {
+    await using own = options.isOwnCluster ? await KafkaCluster.start({ jvm: JVM_FOR_LOAD }) : null;
+    const brokers = own?.addresses() ?? options.brokers;
+    for (const name of chapters) {
+      const prefix = `torture-${name}-${seed}-${process.pid}-`;
+      const cluster = brokers === null ? null : { brokers, prefix };
+      const ground = { ...options, folder: join(folder, name), cluster, endMs };
+      const found = await runChapter(name, ground);
+      if (found === null) skipped.push(name);
+      else faults.push(...found.map((fault) => `${name}: ${fault}`));
+    }
   });
   for (const fault of faults.slice(0, SHOWN_FAULTS)) console.log(`FAULT ${fault}`);
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(0);
   const verdict = faults.length === 0 ? "nothing lost, nothing twice" : `${faults.length} faults`;
-  console.log(`seed ${seed}: ${verdict}, ${seconds} s`);
+  const left = skipped.length === 0 ? "" : `, SKIPPED: ${skipped.join(", ")}`;
+  console.log(`seed ${seed}: ${verdict}, ${seconds} s${left}`);
   process.exit(faults.length === 0 ? 0 : 1);
+}
+
+type Options = ReturnType<typeof readOptions>;
+
+async function runChapter(
+  name: string,
+  options: Options & Pick<Parameters<Chapter>[0], "folder" | "cluster" | "endMs">,
+) {
+  const path = join(options.folder, "errors");
+  mkdirSync(options.folder, { recursive: true });
+  const errors = openSync(path, "a");
+  const say = (line: string) => console.log(`${name}: ${line}`);
+  const startMs = performance.now();
+  const found = await (CHAPTERS[name] as Chapter)({ ...options, errors, say });
+  closeSync(errors);
+  const seconds = ((performance.now() - startMs) / 1_000).toFixed(0);
+  if (found !== null) say(`${found.length === 0 ? "clean" : `${found.length} faults`}, ${seconds} s`);
+  if (found !== null && found.length > 0) {
+    console.log(readFileSync(path, "utf8").slice(-SHOWN_ERRORS));
+  }
+  return found;
 }
 
 function readOptions() {
   const { values } = parseArgs({
     options: {
-      kills: { type: "string", default: String(DEFAULT_KILLS) },
+      only: { type: "string" },
+      kills: { type: "string", default: String(DEFAULTS.kills) },
       seed: { type: "string", default: String(below(Math.random, 1_000_000)) },
-      minutes: { type: "string", default: String(DEFAULT_MINUTES) },
+      minutes: { type: "string", default: String(DEFAULTS.minutes) },
+      connections: { type: "string", default: String(DEFAULTS.connections) },
+      wallets: { type: "string", default: String(DEFAULTS.wallets) },
       brokers: { type: "string" },
       kafka: { type: "boolean", default: false },
     },
   });
-  const numbers = [values.kills, values.seed, values.minutes].map(Number);
-  const [kills = 0, seed = 0, minutes = 0] = numbers;
-  if (!(kills > 0) || !Number.isInteger(seed) || !(minutes > 0)) {
-    console.error(
-      "usage: torture [--kills N] [--seed N] [--minutes N] [--brokers HOST:PORT,... | --kafka]",
-    );
+  const brokers = values.brokers ?? null;
+  const isInCluster = brokers !== null || values.kafka;
+  const possible = isInCluster ? IN_A_CLUSTER : Object.keys(CHAPTERS);
+  const chapters = values.only?.split(",") ?? possible;
+  const { kills: killCount, seed, minutes, connections, wallets } = values;
+  const numbers = [killCount, seed, minutes, connections, wallets].map(Number);
+  const [kills_ = 0, seed_ = 0, minutes_ = 0, connections_ = 0, wallets_ = 0] = numbers;
+  const counts = [kills_, connections_, wallets_];
+  if (
+    chapters.some((name) => !possible.includes(name)) ||
+    counts.some((count) => !Number.isInteger(count) || count < 1) ||
+    !Number.isInteger(seed_) ||
+    !(minutes_ > 0)
+  ) {
+    console.error(USAGE);
     process.exit(2);
   }
-  return { kills, seed, minutes, brokers: values.brokers ?? null, isOwnCluster: values.kafka };
-}
-
-async function torture({ site, kills, seed, endMs, errors }: Run): Promise<readonly string[]> {
-  const witness = new Witness();
-  const problem = (text: string) => void witness.problems.push(text);
-  const fleet = new Fleet({ site, random: randomFrom(seed), errors, problem });
-  const stopping = new AbortController();
-  await fleet.start();
-  const { ports } = fleet;
-  const wallets = newWallets(`wallet-${seed}`, WALLETS);
-  const common = { ports, wallets, witness, signal: stopping.signal };
-  const clients = Array.from({ length: CLIENTS }, (_, index) =>
-    new Client({ ...common, name: `c${index}`, random: randomFrom(seed + 1 + index) }),
-  );
-  const random = randomFrom(seed - 1);
-  const shell = new Shell({ ...common, name: "shell", random, flags: site.flags(0), errors });
-  const working = Promise.all([...clients, shell].map((each) => each.run()));
-
-  const chance = randomFrom(seed + 1_000);
-  while (fleet.kills < kills && performance.now() < endMs) {
-    const enough = witness.answers + chance() * site.answersBetweenKills * 2;
-    await Bun.sleep(chance() * site.calmMs);
-    const patienceMs = Math.min(endMs, performance.now() + ANSWERS_WITHIN_MS);
-    while (witness.answers < enough && performance.now() < patienceMs) await Bun.sleep(POLL_MS);
-    await fleet.strike();
-  }
-  stopping.abort();
-  await fleet.recover();
-  await working;
-  console.log(
-    `${fleet.kills} processes killed (${fleet.processorKills} ran groups), and ` +
-      `${shell.kills} commands; ` +
-      `${witness.keyed.size} deposits with a key and ${witness.unkeyed.length} without ` +
-      `acknowledged, ${witness.refused.length} refused, ${witness.conflicts.length} conflicts`,
-  );
-  const { faults, summary } = await judgeRun({ site, witness, ports, stop: () => fleet.stop() });
-  console.log(summary);
-  return faults;
+  return {
+    ...{ chapters, brokers, isOwnCluster: values.kafka },
+    ...{ seed: seed_, minutes: minutes_, kills: kills_ },
+    ...{ connections: connections_, wallets: wallets_ },
+  };
 }

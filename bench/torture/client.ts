@@ -9,13 +9,11 @@
  * be refused, or a deposit without a key, which it does not send again.
  */
 
-import { type Answer, HttpConnection } from "../../src/proof/load/http-connection.ts";
+import type { Answer } from "../../src/proof/load/http-connection.ts";
 import { below, type Random } from "../../src/proof/random.ts";
+import { Caller, HOST } from "./caller.ts";
 import type { KeyedDeposit, Witness } from "./witness.ts";
 
-const HOST = "127.0.0.1";
-/** Longer than the service takes to say that it can't tell. */
-const SILENT_MS = 15_000;
 const PAUSE_MS = 40;
 /** Every deposit is answered in the end, or the run fails. */
 const ANSWERED_WITHIN_MS = 60_000;
@@ -25,6 +23,9 @@ const REPEATS = 0.12;
 const CONFLICTS = 0.04;
 const REFUSALS = 0.04;
 const UNKEYED = 0.2;
+
+/** What 503 says when nothing was written. */
+const CLEAN_REFUSALS = new Set(["busy", "log_unavailable", "store_unavailable"]);
 
 export interface ClientOptions {
   readonly name: string;
@@ -55,9 +56,11 @@ export function newWallets(name: string, count: number): Wallet[] {
 export class Client {
   private sent = 0;
   private readonly answered: KeyedDeposit[] = [];
-  private readonly connections = new Map<number, HttpConnection>();
+  private readonly caller: Caller;
 
-  constructor(private readonly options: ClientOptions) {}
+  constructor(private readonly options: ClientOptions) {
+    this.caller = new Caller(options.ports, options.random);
+  }
 
   /** Until the signal fires and everything that it asked has been answered. */
   async run(): Promise<void> {
@@ -70,7 +73,7 @@ export class Client {
     } catch (error) {
       witness.problems.push(`${name}: ${(error as Error).message}`);
     } finally {
-      for (const connection of this.connections.values()) connection.close();
+      this.caller.close();
     }
   }
 
@@ -124,11 +127,12 @@ export class Client {
 
   private async sendUnkeyed(wallet: string, amountMinor: bigint): Promise<void> {
     const { witness } = this.options;
-    witness.askUnkeyed(wallet, amountMinor);
+    const sending = witness.askUnkeyed(wallet, amountMinor);
     const answer = await this.send({ wallet, key: null, amount: decimal(amountMinor) });
-    if (answer?.status === 200) {
-      witness.toldUnkeyed({ wallet, key: null, amountMinor }, answer.body);
-    } else if (answer !== null && answer.status !== 503) this.unexpected("a deposit", answer);
+    if (answer === null) return;
+    if (answer.status === 200) witness.toldUnkeyed(sending, answer.body);
+    else if (answer.status !== 503) this.unexpected("a deposit", answer);
+    else if (CLEAN_REFUSALS.has(codeOf(answer))) witness.refusedUnkeyed(sending);
   }
 
   private async untilDecided(request: Request): Promise<Answer> {
@@ -142,29 +146,8 @@ export class Client {
   }
 
   /** At a server by chance. Null: no answer, and nobody knows what became of it. */
-  private async send(request: Request): Promise<Answer | null> {
-    const { ports, random } = this.options;
-    const connection = await this.connect(ports[below(random, ports.length)] as number);
-    if (connection === null) return null;
-    return new Promise((resolve) => {
-      const silent = setTimeout(() => connection.close(), SILENT_MS);
-      connection.send(textOf(request), (answer) => {
-        clearTimeout(silent);
-        resolve(answer);
-      });
-    });
-  }
-
-  private async connect(port: number): Promise<HttpConnection | null> {
-    const open = this.connections.get(port);
-    if (open !== undefined && !open.isBroken) return open;
-    try {
-      const connection = await HttpConnection.open(new URL(`http://${HOST}:${port}`));
-      this.connections.set(port, connection);
-      return connection;
-    } catch {
-      return null;
-    }
+  private send(request: Request): Promise<Answer | null> {
+    return this.caller.call(textOf(request));
   }
 
   private unexpected(what: string, { status, body }: Answer): void {
@@ -185,6 +168,10 @@ function textOf({ wallet, key, amount }: Request): string {
     `POST /deposit HTTP/1.1\r\nHost: ${HOST}\r\n${header}` +
     `Content-Length: ${body.length}\r\n\r\n${body}`
   );
+}
+
+function codeOf({ body }: Answer): string {
+  return (JSON.parse(body) as { code: string }).code;
 }
 
 /** Two decimals, as a new log has. */

@@ -9,6 +9,7 @@ import { balanceRow } from "../../src/collector/balance-row.ts";
 import { episodeOpeningRow, flagRow, isFlagged } from "../../src/flagger/flag-rows.ts";
 import type { StreamPosition } from "../../src/stream/settling.ts";
 import type { FoundWallet } from "./judgement.ts";
+import type { Seen } from "./wallet-record.ts";
 
 const STREAMS = ["deposit", "flag_wallet"];
 
@@ -42,12 +43,13 @@ export function walletInTables({ views }: App, wallet: string): FoundWallet {
 }
 
 /** As a service answers. */
-export async function walletFromService(
-  port: number,
-  wallet: string,
-): Promise<Pick<FoundWallet, "totalMinor" | "isFlagged">> {
+export async function walletFromService(port: number, wallet: string): Promise<Seen> {
   const response = await fetch(`http://127.0.0.1:${port}/check/${wallet}`);
-  const text = await response.text();
+  return seenIn(await response.text());
+}
+
+/** In the body of an answer to GET /check. */
+export function seenIn(text: string): Seen {
   const { above_threshold } = JSON.parse(text) as { above_threshold: boolean };
   const [, whole = "0", decimals = ""] = /"balance":(\d+)(?:\.(\d+))?/.exec(text) ?? [];
   return { totalMinor: BigInt(whole + decimals.padEnd(2, "0")), isFlagged: above_threshold };

@@ -2,8 +2,9 @@
  * The fleet: every way to run the program at once on one log, each process killed with SIGKILL at
  * random moments and started again soon.
  *
- *   two `serve`, one `up`, `process --all`, `process` of some ──kill -9──> gone ──> started again
+ *   two `serve`, one `up`, a `process` for each group ──kill -9──> gone ──> started again
  *
+ * In a cluster `process --all` stands for `up`, which is the same processors beside a server.
  * Only its own children are killed, by their pids.
  */
 
@@ -13,8 +14,14 @@ import type { Site } from "./site.ts";
 
 /** From none, so that a kill meets a start, to long enough that others have taken over. */
 const AWAY_MS = 800;
-/** Most kills come alone; now and then most of the fleet goes at once. */
-const ALL_AT_ONCE = 0.05;
+/** Most kills come alone; the first whose share is above a number by chance is struck. */
+const STRIKES: readonly { readonly upTo: number; readonly of: (post: Post) => boolean }[] = [
+  { upTo: 0.04, of: () => true },
+  { upTo: 0.08, of: ({ args }) => args[0] === "process" },
+  { upTo: 0.12, of: ({ args }) => args[0] === "serve" },
+];
+/** A server and a processor together, each by chance. */
+const PAIRS_UP_TO = 0.2;
 
 export interface FleetOptions {
   readonly site: Site;
@@ -29,12 +36,11 @@ interface Post {
   readonly args: readonly string[];
   readonly port: number | null;
   child: Child | null;
+  kills: number;
 }
 
 export class Fleet {
   kills = 0;
-  /** Of these, how many ran a group. */
-  processorKills = 0;
   private isStopping = false;
   private readonly posts: readonly Post[];
   private readonly returning = new Set<Promise<void>>();
@@ -42,20 +48,21 @@ export class Fleet {
   constructor(private readonly options: FleetOptions) {
     const server = (name: string): Post => {
       const port = freePort();
-      return { name, args: [name, "--port", String(port)], port, child: null };
+      return { name, args: [name, "--port", String(port)], port, child: null, kills: 0 };
     };
-    const processor = (...names: string[]): Post => ({
-      name: names.join(" "),
-      args: ["process", ...names],
+    const processor = (name: string): Post => ({
+      name: `process ${name}`,
+      args: ["process", name],
       port: null,
       child: null,
+      kills: 0,
     });
     this.posts = [
       server("serve"),
       server("serve"),
       options.site.hasUp ? server("up") : processor("--all"),
-      processor("--all"),
-      processor("collector", "detector"),
+      processor("collector"),
+      processor("detector"),
       processor("flagger"),
     ];
   }
@@ -70,14 +77,30 @@ export class Fleet {
     await this.answering();
   }
 
-  /** Kills one process that is there, or all at once; each comes back by itself. */
+  /** Kills one process that is there, or several at once; each comes back by itself. */
   async strike(): Promise<void> {
     const { random } = this.options;
     const living = this.posts.filter(({ child }) => child !== null);
-    const isMassacre = random() < ALL_AT_ONCE;
-    const one = below(random, living.length);
-    const victims = isMassacre ? living : living.slice(one, one + 1);
-    await Promise.all(victims.map((post) => this.kill(post)));
+    const one = (posts: readonly Post[]) => {
+      const at = below(random, posts.length);
+      return posts.slice(at, at + 1);
+    };
+    const chance = random();
+    const many = STRIKES.find(({ upTo }) => chance < upTo);
+    const isProcessor = ({ args }: Post) => args[0] === "process";
+    if (many !== undefined) return this.killAll(living.filter(many.of));
+    if (chance >= PAIRS_UP_TO) return this.killAll(one(living));
+    const [processors, servers] = [true, false].map((wanted) =>
+      living.filter((post) => isProcessor(post) === wanted),
+    ) as [Post[], Post[]];
+    return this.killAll([...one(processors), ...one(servers)]);
+  }
+
+  /** `serve 12, up 7, ...` */
+  killsByName(): string {
+    const counts = new Map<string, number>();
+    for (const { name, kills } of this.posts) counts.set(name, (counts.get(name) ?? 0) + kills);
+    return [...counts].map(([name, count]) => `${name} ${count}`).join(", ");
   }
 
   /** Waits until every process is back and every server answers. */
@@ -117,12 +140,16 @@ export class Fleet {
     });
   }
 
+  private async killAll(victims: readonly Post[]): Promise<void> {
+    await Promise.all(victims.map((post) => this.kill(post)));
+  }
+
   private async kill(post: Post): Promise<void> {
     const { child } = post;
     if (child === null) return;
     post.child = null;
     this.kills += 1;
-    if (post.args[0] !== "serve") this.processorKills += 1;
+    post.kills += 1;
     await child.kill();
     this.comeBack(post);
   }

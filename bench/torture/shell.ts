@@ -66,9 +66,10 @@ export class Shell {
     const wallet = wallets[below(random, OPERATED_WALLETS)]?.name ?? "";
     this.count += 1;
     const reason = `${name}-${this.count}`;
+    witness.operated.add(wallet);
     const action = random() < 0.7 ? ["--remove"] : [];
     const code = await this.command(["flag", wallet, ...action, "--reason", reason]);
-    if (code === 0) witness.operated(wallet, reason);
+    if (code === 0) witness.operatedOn(wallet, reason);
   }
 
   private async command(args: readonly string[]): Promise<number> {

@@ -60,12 +60,11 @@ async function deposit(app: App, witness: Witness): Promise<void> {
       message: newDeposit({ amountMinor, acceptedAtMs: app.nowMs() }),
     })),
   );
+  const asked = emissions.map(({ key, message }) => witness.askUnkeyed(key, message.amountMinor));
   const positions = await app.deposits.emitAll(emissions);
-  emissions.forEach(({ key, message }, index) => {
-    const attempt = { wallet: key, key: null, amountMinor: message.amountMinor };
+  asked.forEach((sending, index) => {
     const position = formatPosition(positions[index] as (typeof positions)[number]);
-    witness.askUnkeyed(key, message.amountMinor);
-    witness.toldUnkeyed(attempt, JSON.stringify({ position }));
+    witness.toldUnkeyed(sending, JSON.stringify({ position }));
   });
 }
 

@@ -98,11 +98,11 @@ export class Deployment implements AsyncDisposable {
   async settles(url: string, wallet: string, withinMs = SETTLES_WITHIN_MS): Promise<void> {
     let seen = "";
     const posted = async () => {
-      this.witness.askUnkeyed(wallet, 1n);
+      const sending = this.witness.askUnkeyed(wallet, 1n);
       const answer = await post(url, `{"wallet_id": "${wallet}", "amount": 0.01}`);
       seen = JSON.stringify(answer);
       if (answer["position"] === undefined) return false;
-      this.witness.toldUnkeyed({ wallet, key: null, amountMinor: 1n }, seen);
+      this.witness.toldUnkeyed(sending, seen);
       return true;
     };
     const endMs = performance.now() + withinMs;

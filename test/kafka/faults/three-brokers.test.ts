@@ -48,13 +48,13 @@ testBrokers("nothing is acknowledged that one broker alone has", async () => {
   let isAlone = true;
   const early: string[] = [];
   const send = async ({ name }: { readonly name: string }) => {
-    deployment.witness.askUnkeyed(name, 1n);
+    const sending = deployment.witness.askUnkeyed(name, 1n);
     const body = `{"wallet_id": "${name}", "amount": 0.01}`;
     const answer = await fetch(`${url}/deposit`, { method: "POST", body });
     const text = await answer.text();
     if (answer.status === 200) {
       if (isAlone) early.push(name);
-      deployment.witness.toldUnkeyed({ wallet: name, key: null, amountMinor: 1n }, text);
+      deployment.witness.toldUnkeyed(sending, text);
     } else expect([answer.status, answer.headers.get("retry-after")]).toEqual([503, "1"]);
   };
   for (const broker of others) cluster.pause(broker);
