@@ -56,6 +56,8 @@ export class View {
       readonly partitions: number;
       /** Where this process keeps the stores up: as `progress`, or undefined: look there. */
       readonly standing?: (partition: number) => Progress | null | undefined;
+      /** Rows read in one step of a scan; for tests of few rows. */
+      readonly scanRows?: number;
     },
   ) {
     this.stores = Array.from({ length: options.partitions }, () => null);
@@ -98,17 +100,18 @@ export class View {
 
   /** All rows of a kind in one partition, by stored key. Not one snapshot. */
   *scan<R>(partition: number, kind: RowKind<R>): Generator<KeyedRow<R>> {
+    const { scanRows: limit = SCAN_ROWS } = this.options;
     for (let from = ""; ; ) {
       const store = this.store(partition);
       if (store === null) return;
-      const rows = store.range({ from, to: "\xff\xff\xff", isReverse: false, limit: SCAN_ROWS });
+      const rows = store.range({ from, to: "\xff\xff\xff", isReverse: false, limit });
       for (const row of rows) {
         const { key, tag, subKey } = splitRowKey(row.key);
         if (tag !== kind.tag) continue;
         yield { key: decoder.decode(key), subKey, value: kind.codec.decode(row.value) };
       }
       const last = rows.at(-1);
-      if (last === undefined || rows.length < SCAN_ROWS) return;
+      if (last === undefined || rows.length < limit) return;
       from = `${toLatin1(last.key)}\0`;
     }
   }

@@ -1,0 +1,219 @@
+/**
+ * The world of one run: the log, the machines with their disks, the processes on them, and the
+ * judge that watches them.
+ *
+ *   plan ──> log server, coordinator, disks ──> processes start, die, stand still, come again
+ */
+
+import { balanceGroup } from "../../src/collector/collector.ts";
+import { thresholdGroup } from "../../src/detector/detector.ts";
+import { flaggerGroup } from "../../src/flagger/flagger.ts";
+import { defineTopology, type Topology } from "../../src/stream/topology.ts";
+import { Chance } from "./chance.ts";
+import type { Conditions } from "./conditions.ts";
+import { Coordinator } from "./coordinator.ts";
+import { type Applied, Judge } from "./judge.ts";
+import { LogServer, START_MS } from "./log-server.ts";
+import type { Plan, ProcessPlan } from "./plan.ts";
+import { Scheduler } from "./scheduler.ts";
+import { SimulatedProcess } from "./simulated-process.ts";
+import { SimulatedStores } from "./simulated-stores.ts";
+import { Violation } from "./violation.ts";
+
+/** A member that is silent for so long counts as gone; as short where its death can be seen. */
+const SESSION_US = { shortest: 10_000, longest: 6_000_000 };
+
+/** A machine: its disk outlives the processes that run on it. */
+interface Machine {
+  readonly plan: ProcessPlan;
+  readonly stores: SimulatedStores;
+  readonly copies: SimulatedStores | null;
+  /** Milliseconds that its clock is ahead. */
+  clockMs: number;
+  process: SimulatedProcess | null;
+  starts: number;
+}
+
+export class World {
+  readonly scheduler: Scheduler;
+  readonly chance: Chance;
+  readonly conditions: Conditions;
+  readonly topology: Topology;
+  readonly judge: Judge;
+  readonly server: LogServer;
+  readonly machines: Machine[];
+  /** The first promise that was broken, wherever it was noticed. */
+  violation: Violation | null = null;
+  private readonly coordinator: Coordinator;
+
+  constructor(
+    readonly plan: Plan,
+    traceSteps: number,
+  ) {
+    this.scheduler = new Scheduler(traceSteps);
+    const { keepsChangelogs, partitions, limits } = plan;
+    this.chance = new Chance(plan.seed ^ 0x5eed);
+    this.conditions = { ...plan.conditions, isDown: false };
+    const { scheduler, chance, conditions } = this;
+    const { maxBlockEntries } = limits;
+    const thresholds = thresholdGroup({ decimals: 2, maxBlockEntries });
+    this.topology = defineTopology([balanceGroup, thresholds, flaggerGroup]);
+    this.judge = new Judge({ topology: this.topology, partitions, keepsChangelogs });
+    const observer = {
+      durable: (...of: Parameters<Judge["durable"]>) => this.guard(() => this.judge.durable(...of)),
+    };
+    this.server = new LogServer({ scheduler, chance, conditions, keepsChangelogs, observer });
+    this.judge.server = this.server;
+    this.coordinator = new Coordinator(scheduler, this.server);
+    this.server.onChange = () => {
+      for (const { process } of this.machines) process?.connection.ring();
+    };
+    const shared = keepsChangelogs ? null : this.newStores("disk");
+    this.machines = plan.processes.map((each, index) => {
+      const name = `p${index}`;
+      return {
+        plan: each,
+        stores: shared ?? this.newStores(name, () => this.machines[index]?.clockMs ?? 0),
+        copies: keepsChangelogs ? this.newStores(`${name} copy`) : null,
+        ...{ clockMs: 0, process: null, starts: 0 },
+      };
+    });
+  }
+
+  get serving(): readonly SimulatedProcess[] {
+    return this.running.filter(({ serves }) => serves);
+  }
+
+  get running(): readonly SimulatedProcess[] {
+    return this.machines.flatMap(({ process }) => process ?? []);
+  }
+
+  /** Each once, though machines may share one. */
+  get disks(): readonly SimulatedStores[] {
+    return [...new Set(this.machines.flatMap(({ stores, copies }) => [stores, copies ?? []].flat()))];
+  }
+
+  start(index: number): void {
+    const machine = this.machine(index);
+    if (machine.process !== null) return;
+    machine.starts += 1;
+    const { scheduler, chance, conditions, server, coordinator, topology } = this;
+    const { partitions, limits } = this.plan;
+    const process = new SimulatedProcess(`p${index}.${machine.starts}`, {
+      ...{ scheduler, chance, conditions, server, coordinator, topology, partitions, limits },
+      ...{ plan: machine.plan, stores: machine.stores, copies: machine.copies },
+      judge: { committing: (what) => this.guard(() => this.judge.committing(what)) },
+      announce: (from) => this.announce(from),
+      onFailure: (error) => this.fail(error),
+    });
+    machine.process = process;
+    const run = () => void process.start().catch((error: Error) => this.fail(error));
+    scheduler.after(0, { life: process.life, kind: "process starts", about: process.name, run });
+  }
+
+  /** Everything in its memory is lost; its disk is as it is. */
+  kill(index: number): void {
+    const machine = this.machine(index);
+    const { process } = machine;
+    if (process === null) return;
+    machine.process = null;
+    this.scheduler.kill(process.life);
+    this.expelLater(process);
+  }
+
+  /** It gives back what it has, and ends. */
+  stop(index: number): void {
+    const machine = this.machine(index);
+    const { process } = machine;
+    if (process === null || process.life.isPaused) return;
+    const run = () => {
+      const ended = () => {
+        if (machine.process !== process) return;
+        machine.process = null;
+        this.scheduler.kill(process.life);
+      };
+      process.stop().then(ended, (error: Error) => this.fail(error));
+    };
+    this.scheduler.after(0, { life: process.life, kind: "told to stop", about: null, run });
+  }
+
+  pause(index: number): SimulatedProcess | null {
+    const { process } = this.machine(index);
+    if (process === null || process.life.isPaused) return null;
+    this.scheduler.pause(process.life);
+    this.expelLater(process);
+    return process;
+  }
+
+  /** Its partitions go to others while it runs on, and knows nothing of it yet. */
+  expel(index: number): void {
+    const { process } = this.machine(index);
+    if (process !== null) this.coordinator.expel(process.life);
+  }
+
+  /** Of a folder and all who use it, or of one machine, or of the brokers. */
+  powerCut(index: number): void {
+    if (!this.plan.keepsChangelogs) {
+      this.machines.forEach((_, each) => this.kill(each));
+      for (const disk of this.disks) disk.powerCut();
+      return this.server.powerCut();
+    }
+    if (this.chance.is(0.3)) return this.server.powerCut();
+    const { stores, copies } = this.machine(index);
+    this.kill(index);
+    stores.powerCut();
+    copies?.powerCut();
+  }
+
+  machine(index: number): Machine {
+    return this.machines[index % this.machines.length] as Machine;
+  }
+
+  /** Runs a check; what it finds ends the run, wherever it is thrown to. */
+  guard(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      this.fail(error as Error);
+      throw error;
+    }
+  }
+
+  fail(error: Error): void {
+    if (this.violation !== null) return;
+    if (error instanceof Violation) this.violation = error;
+    else {
+      const text = `${error.name} ${(error as { code?: string }).code ?? ""}: ${error.message}`;
+      this.violation = new Violation("no unexpected error", `${text}\n${error.stack ?? ""}`);
+    }
+  }
+
+  /** Gives everything back. */
+  close(): void {
+    for (const { process } of this.machines) if (process) this.scheduler.kill(process.life);
+    for (const disk of this.disks) disk.close();
+  }
+
+  private announce(from: SimulatedProcess): void {
+    const others = this.plan.keepsChangelogs ? [from] : this.running;
+    for (const process of others) process.connection.ring();
+  }
+
+  private expelLater({ life }: SimulatedProcess): void {
+    const { shortest, longest } = SESSION_US;
+    const us = this.chance.is(0.3) ? shortest : longest;
+    const run = () => {
+      if (!life.isAlive || life.isPaused) this.coordinator.expel(life);
+    };
+    this.scheduler.after(us, { life: null, kind: "session ends", about: life.name, run });
+  }
+
+  private newStores(name: string, clockMs: () => number = () => 0): SimulatedStores {
+    const { scheduler, chance, conditions } = this;
+    return new SimulatedStores({
+      ...{ name, incarnation: this.server.incarnation, scheduler, chance, conditions },
+      nowMs: () => START_MS + Math.floor(scheduler.nowUs / 1_000) + clockMs(),
+      onApplied: (applied: Applied) => this.guard(() => this.judge.applied(applied)),
+    });
+  }
+}
