@@ -3,7 +3,7 @@
  *
  *   open: begin under `<group>-<partition>` (another that opens it is fenced) ──> the newest
  *   progress names its writer, which is fenced ──> newest progress ──> this member's writer and
- *   the next epoch are written
+ *   the next epoch are written ──> nothing newer stands before that
  *   commit: outputs, changed rows and progress, in a transaction of the member's writer
  *   release: a progress without a writer, so that the next owner has nobody to fence
  *
@@ -31,8 +31,13 @@ import { fetchFailed } from "./fetch-refusal.ts";
 import type { GroupWriter, GroupWriters, Seat } from "./group-writer.ts";
 import { RELEASE_WITHIN_MS } from "./limits.ts";
 import type { TopicNames } from "./names.ts";
-import { readRange, recordBounds, stableBounds } from "./offsets.ts";
-import { encodeStored, newestProgress, type StoredProgress } from "./progress-topic.ts";
+import { newestRecord, readRange, recordBounds, stableBounds } from "./offsets.ts";
+import {
+  decodeStored,
+  encodeStored,
+  newestProgress,
+  type StoredProgress,
+} from "./progress-topic.ts";
 import { atMost, unavailable } from "./retry.ts";
 import { openTransactions } from "./transaction.ts";
 
@@ -102,7 +107,9 @@ export async function openClaim(
     const stored = { epoch, progress: last?.progress ?? null, writer: writer.id };
     await checkChangelog(host, place, stored.progress);
     if (writer.isOver) throw unclaimed(place);
-    await opener.write([{ topic, partition, ...encodeStored(stored) }]);
+    const record = { topic, partition, ...encodeStored(stored) };
+    const [offset] = (await opener.write([record])) as [bigint];
+    await checkNewest(host, place, { last, before: offset });
     await opener.commit();
     if (writer.isOver) throw unclaimed(place);
     claim = new KafkaClaim(host, place, { ...options, writer, seat, stored });
@@ -137,9 +144,32 @@ async function fenceLast(
   return newestProgress(connections, fetcher, place);
 }
 
-function unclaimed({ group, partition }: ClaimPlace): LogError {
-  const cause = new Error("this member's producer has come to its end, or the claim is not wanted");
-  return unavailable(`claim partition ${partition} of ${group}`, cause);
+/**
+ * A leader that hung and was replaced tells for a moment what was newest before that. But only the
+ * true one takes a record, and what stands before that record can be read there and nowhere else.
+ */
+async function checkNewest(
+  { names, connections, fetcher }: ClaimHost,
+  claimed: ClaimPlace,
+  { last, before }: { readonly last: StoredProgress | null; readonly before: bigint },
+): Promise<void> {
+  const place = { topic: names.progress(claimed.group), partition: claimed.partition };
+  const { start } = await stableBounds(connections, place);
+  const newest = await newestRecord(fetcher, place, { start, end: before });
+  if (isSame(newest === null ? null : decodeStored(newest), last)) return;
+  throw unclaimed(claimed, "another leads the partition of its progress: its newest is read anew");
+}
+
+function isSame(one: StoredProgress | null, other: StoredProgress | null): boolean {
+  if (one === null || other === null) return one === other;
+  return Buffer.compare(encodeStored(one).value, encodeStored(other).value) === 0;
+}
+
+function unclaimed(
+  { group, partition }: ClaimPlace,
+  why = "this member's producer has come to its end, or the claim is not wanted",
+): LogError {
+  return unavailable(`claim partition ${partition} of ${group}`, new Error(why));
 }
 
 /**

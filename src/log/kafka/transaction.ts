@@ -29,6 +29,12 @@ const CONCURRENT = "CONCURRENT_TRANSACTIONS";
 const FENCED = new Set(["INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED"]);
 /** Answers to the end of a transaction by which it has surely not been taken. */
 const NOT_ENDED = new Set([...FENCED, CONCURRENT, "GROUP_LOAD_IN_PROGRESS"]);
+/** Answers to the end of a transaction, after which it may be sent again. */
+const ANSWERS = new Set([
+  ...NOT_ENDED,
+  "NOT_COORDINATOR_FOR_GROUP",
+  "GROUP_COORDINATOR_NOT_AVAILABLE",
+]);
 const FENCED_CODES = new Set<number>([ErrorCode.invalidProducerEpoch, ErrorCode.producerFenced]);
 
 export interface TransactionOptions {
@@ -97,7 +103,11 @@ export class Transactions {
     return offsets;
   }
 
-  /** Throws `fenced` (nothing is written), `outcome_unknown`. */
+  /**
+   * Throws `fenced`, `unavailable` (nothing is written), `outcome_unknown`. An end without an
+   * answer is not sent again: the first one may come late, and would end the next transaction,
+   * half-written, for its producer and epoch are the same (KIP-890).
+   */
   async commit(): Promise<void> {
     const { connections, transactionalId } = this.options;
     let mayBeDone = false;
@@ -107,15 +117,14 @@ export class Transactions {
         try {
           await coordinator.endTxn({ ...this.identity, transactionalId, transactionResult: true });
         } catch (error) {
-          if (!NOT_ENDED.has(typeOf(error))) mayBeDone = true;
-          throw error;
+          const type = typeOf(error);
+          if (!NOT_ENDED.has(type)) mayBeDone = true;
+          throw ANSWERS.has(type) ? error : this.unknown(error);
         }
       });
     } catch (error) {
-      // After a lost answer, "fenced" may come from a successor that found it committed.
-      if (!mayBeDone) throw error;
-      const message = `the broker did not say whether ${transactionalId} has committed`;
-      throw new LogError("outcome_unknown", message, { cause: error });
+      // A coordinator that moves may have written it down, and "fenced" come from a successor.
+      throw mayBeDone ? this.unknown(error) : error;
     }
   }
 
@@ -179,6 +188,13 @@ export class Transactions {
     } catch (error) {
       throw FENCED.has(typeOf(error)) ? this.fenced(error) : error;
     }
+  }
+
+  private unknown(cause: unknown): LogError {
+    if (cause instanceof LogError && cause.code === "outcome_unknown") return cause;
+    const { transactionalId } = this.options;
+    const message = `the broker did not say whether ${transactionalId} has committed`;
+    return new LogError("outcome_unknown", message, { cause });
   }
 
   private fenced(cause: unknown): LogError {

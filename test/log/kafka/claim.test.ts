@@ -7,12 +7,16 @@ import { Connections } from "../../../src/log/kafka/connections.ts";
 import { Fetcher } from "../../../src/log/kafka/fetcher.ts";
 import { GroupWriters } from "../../../src/log/kafka/group-writer.ts";
 import { type KafkaLog, openKafkaLog } from "../../../src/log/kafka/kafka-log.ts";
+import { stableBounds } from "../../../src/log/kafka/offsets.ts";
+import { newestProgress } from "../../../src/log/kafka/progress-topic.ts";
 import { TopicNames } from "../../../src/log/kafka/names.ts";
 import { declared, Topics } from "../../../src/log/kafka/topics.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../../kafka/broker.ts";
 
 const WEEK_MS = 604_800_000;
 const REOPENINGS = 40;
+/** Of Kafka's ListOffsets. */
+const LATEST = -1;
 
 kafkaTest("progress names the offset of the last row, whoever else wrote there", async () => {
   await using cluster = await twoLogs();
@@ -118,6 +122,56 @@ function eventsOf() {
   const { signal } = new AbortController();
   return { signal, confirm: async () => {}, released: () => {}, fenced: () => {} };
 }
+
+kafkaTest("what a leader tells that hung and was replaced is not the progress", async () => {
+  await using member = await oneMember();
+  const { host, place } = member;
+  const own = { signal: new AbortController().signal, confirm: async () => {} };
+  const events = { ...own, released: () => {}, fenced: () => {} };
+  const commit = (claim: Claim, nextOffset: bigint) =>
+    claim.commit({
+      outputs: [],
+      changelog: [],
+      inputs: [{ topic: "events", nextOffset, checksum: null }],
+    });
+  const topic = host.names.progress(place.group);
+  const first = await openClaim(host, place, events);
+  await commit(first, 1n);
+  await first.release();
+  const at = { topic, partition: 0 };
+  const isGivenBack = async () =>
+    (await newestProgress(host.connections, host.fetcher, at))?.writer === null;
+  while (!(await isGivenBack())); // the markers of that are written
+  const { end } = await stableBounds(host.connections, at);
+  const second = await openClaim(host, place, events);
+  await commit(second, 5n);
+  await second.release();
+  // As if its leader had hung since then: it says that the topic ends where it ended.
+  const { connections } = host;
+  let isHung = true;
+  const hung = Object.create(connections, {
+    leader: {
+      value: async (of: string, partition: number) => {
+        const leader = await connections.leader(of, partition);
+        if (!isHung || of !== topic) return leader;
+        const listOffsets: typeof leader.listOffsets = async (asked) => {
+          const answer = await leader.listOffsets(asked);
+          const isEnd = asked.topics[0]?.partitions[0]?.timestamp === LATEST;
+          if (!isEnd) return answer;
+          const partitions = [{ partition: 0, offset: `${end}` }];
+          return { responses: [{ topic, partitions }] };
+        };
+        return Object.create(leader, { listOffsets: { value: listOffsets } });
+      },
+    },
+  });
+  const opening = openClaim({ ...host, connections: hung }, place, events);
+  const told = await opening.then((claim) => claim.progress, (error: LogError) => error.code);
+  expect(told).toBe("unavailable");
+  isHung = false;
+  const third = await openClaim(host, place, events);
+  expect(third.progress?.inputs[0]?.nextOffset).toBe(5n);
+}, 60_000);
 
 /** What claims of one group need in one process, without its membership. */
 async function oneMember() {

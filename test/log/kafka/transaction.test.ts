@@ -1,6 +1,6 @@
-/** Transactions whose owner never comes back, on a real broker. */
+/** Transactions whose owner never comes back, on a real broker, and ends that get no answer. */
 
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { LogError, type NewRecord } from "../../../src/log/event-log.ts";
 import { Appender } from "../../../src/log/kafka/appender.ts";
 import { Connections } from "../../../src/log/kafka/connections.ts";
@@ -55,3 +55,44 @@ kafkaTest("an owner that hangs in a transaction holds readers up for its time-ou
   fetcher.close();
   await Promise.all([connections, quick, waiting].map((each) => each.close()));
 }, TEST_MS);
+
+test("an end without an answer is not sent again: it may come late, and end the next", async () => {
+  const lost = Object.assign(new Error("no answer"), { name: "KafkaJSRequestTimeoutError" });
+  const { transactions, ends } = await begun([lost]);
+  await expect(transactions.commit()).rejects.toMatchObject({ code: "outcome_unknown" });
+  expect(ends()).toBe(1);
+});
+
+test("an end that was answered with another coordinator is sent again, there", async () => {
+  const moved = Object.assign(new Error("moved"), { type: "NOT_COORDINATOR_FOR_GROUP" });
+  const { transactions, ends } = await begun([moved, moved]);
+  await transactions.commit();
+  expect(ends()).toBe(3);
+  const fenced = Object.assign(new Error("fenced"), { type: "INVALID_PRODUCER_EPOCH" });
+  const doubtful = await begun([moved, fenced]);
+  // The coordinator before may have written it down, and a successor have found it so.
+  await expect(doubtful.transactions.commit()).rejects.toMatchObject({ code: "outcome_unknown" });
+  const refused = await begun([fenced]);
+  await expect(refused.transactions.commit()).rejects.toMatchObject({ code: "fenced" });
+});
+
+/** A transaction whose end is answered with these errors, then done. */
+async function begun(errors: readonly Error[]) {
+  let ends = 0;
+  const coordinator = {
+    initProducerId: async () => ({ producerId: "1", producerEpoch: 0 }),
+    addPartitionsToTxn: async () => {},
+    endTxn: async () => {
+      ends += 1;
+      const error = errors[ends - 1];
+      if (error !== undefined) throw error;
+    },
+  };
+  const fake = { coordinator: async () => coordinator, forgetCoordinator: () => {} };
+  const connections = fake as unknown as Connections;
+  const transactions = await openTransactions({
+    ...{ connections, transactionalId: "sums-1", nowMs: Date.now },
+  });
+  await transactions.begin([{ topic: "events", partition: 0 }]);
+  return { transactions, ends: () => ends };
+}
