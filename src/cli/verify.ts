@@ -17,10 +17,10 @@ const OPTIONS = {
   examples: ["verify", "verify --json", "verify --differences 1000"],
   remarks:
     "Reads every record with its checksum, and compares every row of every table, every flag\n" +
-    "event and every dead letter with what the deposits and operators' actions alone give. Takes\n" +
-    "part in nothing and changes nothing: it may run while everything else does. Each table is\n" +
-    "compared as of what its processor had done. Exit code 1 where anything differs. Large logs\n" +
-    "need room in SQLITE_TMPDIR or /var/tmp, about as much as the largest partition.",
+    "event and every dead letter with what deposits and operators' actions alone give. It takes\n" +
+    "part in nothing and changes nothing, so that it may run while everything else does: each\n" +
+    "table is compared as of what its processor had done. Exit code 1 where anything differs.\n" +
+    "A large log needs room in SQLITE_TMPDIR or /var/tmp, as much as its largest partition has.",
 } as const;
 
 const DEFAULT_DIFFERENCES = 20;

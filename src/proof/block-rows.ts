@@ -90,10 +90,9 @@ function cutAt(ordered: readonly Entry[], keys: readonly BlockKey[]): Block[] {
   let from = 0;
   return keys.map((key, index) => {
     const next = keys[index + 1];
+    const isBefore = (entry: Entry) => next === undefined || compareKeys(entry, next) < 0;
     let to = from;
-    while (to < ordered.length && (next === undefined || compareKeys(ordered[to] as Entry, next) < 0)) {
-      to += 1;
-    }
+    while (to < ordered.length && isBefore(ordered[to] as Entry)) to += 1;
     const entries = ordered.slice(from, to);
     from = to;
     return { key, entries };

@@ -7,7 +7,6 @@
  * drop it. One that nobody has dealt with is a difference, for a record would be lost with it.
  */
 
-import { createHash } from "node:crypto";
 import { toLatin1 } from "../stream/row-key.ts";
 import { ID_FORMAT } from "./row-formats.ts";
 import type { ExpectedRow } from "./rows.ts";
@@ -48,15 +47,27 @@ export function countOnce<A extends Arrival>(
     known.set(id, fingerprint);
     if (offset >= at.folded) continue;
     const value = { offset: BigInt(offset), fingerprint };
-    idRows.push({ format: ID_FORMAT, subKey: idSubKey(at.topic, id), value, offset });
+    const subKey = idSubKey(at.topic, id);
+    idRows.push({ format: ID_FORMAT, subKey, value, offset, bytes: idBytes(offset, fingerprint) });
   }
   return { counted, idRows };
 }
 
 /** The first 16 bytes of SHA-256 over topic, NUL and id, as one character a byte. */
 function idSubKey(topic: string, id: string): string {
-  const hash = createHash("sha256").update(`${topic}\0${id}`).digest();
-  return toLatin1(hash.subarray(0, 16));
+  Bun.SHA256.hash(`${topic}\0${id}`, hash);
+  return toLatin1(hash).slice(0, 16);
+}
+
+/** One for all calls: there are as many as there are ids. */
+const hash = new Uint8Array(32);
+
+function idBytes(offset: number, fingerprint: string): Uint8Array {
+  const bytes = Buffer.allocUnsafe(8 + Buffer.byteLength(fingerprint));
+  bytes.writeUIntBE(Math.floor(offset / 2 ** 32), 0, 4);
+  bytes.writeUInt32BE(offset % 2 ** 32, 4);
+  bytes.write(fingerprint, 8);
+  return bytes;
 }
 
 function isRefused(arrival: Arrival, isConflict: boolean, at: WalletPlace): boolean {

@@ -102,7 +102,9 @@ async function readLetters(proof: PartitionProof, at: Reader): Promise<void> {
 
 /** -1 while there is none. */
 function lastOutput(progress: Progress | null, topic: string, partition: number): bigint {
-  const found = progress?.outputs.find((each) => each.topic === topic && each.partition === partition);
+  const isIt = (each: Progress["outputs"][number]) =>
+    each.topic === topic && each.partition === partition;
+  const found = progress?.outputs.find(isIt);
   return found?.lastOffset ?? -1n;
 }
 

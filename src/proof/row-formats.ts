@@ -216,7 +216,9 @@ function takeEntries(from: Unpacker, count: number): Entry[] {
     const amountMinor = takeBigint(from);
     const offset = takeBigint(from);
     const shared = takeCount(from);
-    const id = shared === 0 ? null : (before.id ?? "").slice(0, shared - 1) + takeText(from);
+    const beforeId = before.id ?? "";
+    if (shared > beforeId.length + 1) throw new Error(`${shared - 1} shared of "${beforeId}"`);
+    const id = shared === 0 ? null : beforeId.slice(0, shared - 1) + takeText(from);
     before = { timeMs, ordinal, amountMinor, offset, id };
     return before;
   });

@@ -108,7 +108,10 @@ export class Scratch {
   }
 
   /** False where there is one of the record already. */
-  putLetter({ group, topic, offset }: LetterPlace, letter: Omit<FoundLetter, "isHandled">): boolean {
+  putLetter(
+    { group, topic, offset }: LetterPlace,
+    letter: Omit<FoundLetter, "isHandled">,
+  ): boolean {
     const { reason, checksum, letter: at } = letter;
     const { changes } = this.statements.letter.run(group, topic, offset, reason, checksum, at);
     return changes === 1;

@@ -42,7 +42,7 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
     mayUseBuiltIns: true,
   },
   proof: {
-    mayImport: ["@event-log", "@port", "@stream", "@gen", "@money", "hdr-histogram-js"],
+    mayImport: ["@event-log", "@port", "@stream", "@gen", "@money", PROTOBUF, "hdr-histogram-js"],
     mayUseBuiltIns: true,
   },
   /** What commands need of several domains at once. */
