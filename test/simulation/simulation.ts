@@ -32,7 +32,7 @@ export interface Result {
   /** Two runs with the same digest went the same way. */
   readonly digest: number;
   readonly violation: Violation | null;
-  /** The last steps, oldest first; empty when all went well. */
+  /** The last steps, oldest first. */
   readonly trace: readonly string[];
   /** What the judge looked at. */
   readonly seen: Readonly<Record<string, number>>;
@@ -54,7 +54,7 @@ export function simulate(plan: Plan, options: RunOptions = {}): Result {
     world.fail(error as Error);
   }
   const { violation } = world;
-  const trace = violation === null ? [] : scheduler.lastSteps();
+  const trace = scheduler.lastSteps();
   world.close();
   return {
     ...{ plan, steps: scheduler.steps, digest: scheduler.digest, violation, trace },

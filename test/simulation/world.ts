@@ -131,6 +131,7 @@ export class World {
         if (machine.process !== process) return;
         machine.process = null;
         this.scheduler.kill(process.life);
+        this.expelLater(process); // a message of its own may have registered it anew
       };
       process.stop().then(ended, (error: Error) => this.fail(error));
     };

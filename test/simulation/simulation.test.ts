@@ -1,0 +1,86 @@
+import { expect, test } from "bun:test";
+import { type OracleDeposit, oracleVerdicts } from "../detector/oracle.ts";
+import { Chance } from "./chance.ts";
+import { planOf } from "./plan.ts";
+import { REGRESSIONS } from "./regressions.ts";
+import { failureText } from "./report.ts";
+import { shrink } from "./shrink.ts";
+import { simulate } from "./simulation.ts";
+import { LIMIT_MINOR, WalletOracle, WINDOW_MS } from "./wallet-oracle.ts";
+
+/** Always the same ones, whatever else is run. */
+const FIXED_SEEDS = 60;
+/** Then new ones, for so long; one that fails is a real failure, and is printed. */
+const FRESH_MS = 10_000;
+/** Of a run that failed. */
+const SHRINK_MS = 10_000;
+const DEADLINE_MS = 60_000;
+
+/** The text of what went wrong; null when nothing did. */
+function failureOf(plan: Parameters<typeof simulate>[0]): string | null {
+  const result = simulate(plan);
+  if (result.violation === null) return null;
+  const nowMs = () => performance.now();
+  return failureText(result, shrink(result, { nowMs, withinMs: SHRINK_MS }).result);
+}
+
+test(
+  "fixed seeds keep every promise",
+  () => {
+    for (let seed = 1; seed <= FIXED_SEEDS; seed += 1) {
+      expect(failureOf(planOf(seed))).toBeNull();
+    }
+  },
+  DEADLINE_MS,
+);
+
+test(
+  "fresh seeds keep every promise",
+  () => {
+    let seed = crypto.getRandomValues(new Uint32Array(1))[0] as number;
+    const endMs = performance.now() + FRESH_MS;
+    while (performance.now() < endMs) {
+      expect(failureOf(planOf(seed))).toBeNull();
+      seed = (seed + 1) >>> 0;
+    }
+  },
+  DEADLINE_MS,
+);
+
+test("plans that broke a promise once keep them all", () => {
+  for (const { plan } of REGRESSIONS) expect(failureOf(plan)).toBeNull();
+});
+
+test("a seed goes the same way each time, step by step", () => {
+  for (const seed of [3, 7, 11]) {
+    const [once, again] = [simulate(planOf(seed)), simulate(planOf(seed))];
+    expect([again.steps, again.digest]).toEqual([once.steps, once.digest]);
+    expect(once.steps).toBeGreaterThan(100);
+  }
+});
+
+test("the wallets' oracle says what the detector's oracle says", () => {
+  const chance = new Chance(1);
+  for (let run = 0; run < 50; run += 1) {
+    const deposits: OracleDeposit[] = Array.from({ length: 30 }, () => ({
+      timeMs: 60_000 * chance.below(8) + (chance.is(0.5) ? 0 : chance.below(60_000)),
+      amountMinor: BigInt(chance.between(1, 500_000)),
+    }));
+    const rule = { windowMs: WINDOW_MS, limitMinor: BigInt(LIMIT_MINOR) };
+    const oracle = new WalletOracle();
+    const said = deposits.map(({ timeMs, amountMinor }) =>
+      oracle.arrive({ timeMs, amountMinor: Number(amountMinor) }),
+    );
+    expect(said).toEqual(
+      oracleVerdicts(deposits, rule).map(({ ordinal, isLate, episode, exceeding, opening }) =>
+        exceeding === null
+          ? null
+          : {
+              ...{ ordinal, isLate, episode, windowEndMs: exceeding.endMs },
+              totalMinor: Number(exceeding.totalMinor),
+              opening: opening?.length ?? null,
+            },
+      ),
+    );
+  }
+});
