@@ -27,15 +27,7 @@ export class SmallDisk implements Disposable {
   }
 
   fill(): void {
-    const file = openSync(this.ballast, "w");
-    for (const bytes of PIECE_BYTES) {
-      try {
-        for (;;) writeSync(file, new Uint8Array(bytes));
-      } catch (error) {
-        if ((error as { code?: string }).code !== "ENOSPC") throw error;
-      }
-    }
-    closeSync(file);
+    fillFile(this.ballast);
   }
 
   empty(): void {
@@ -61,6 +53,19 @@ export function whyUnmountable(): string | null {
   } catch {
     return "nothing may be mounted here";
   }
+}
+
+/** Takes all the room that there is. */
+export function fillFile(path: string): void {
+  const file = openSync(path, "w");
+  for (const bytes of PIECE_BYTES) {
+    try {
+      for (;;) writeSync(file, new Uint8Array(bytes));
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ENOSPC") throw error;
+    }
+  }
+  closeSync(file);
 }
 
 function mount(...args: string[]): void {
