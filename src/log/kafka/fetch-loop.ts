@@ -8,11 +8,12 @@
 
 import { type Connections, unknownPartition } from "./connections.ts";
 import type { Cursor, Place } from "./cursor.ts";
+import { fetch, type FetchResult } from "./fetch-request.ts";
 import { fetchFailed, fetchRefused } from "./fetch-refusal.ts";
 import { committedBatches } from "./fetched-batches.ts";
 import { FETCH_BYTES, FETCH_PARTITION_BYTES, RETRY_FIRST_MS, RETRY_LAST_MS } from "./limits.ts";
 import { isPassing, messageOf, pause } from "./retry.ts";
-import { ErrorCode, fetch, type FetchResult } from "./wire.ts";
+import { ErrorCode } from "./wire.ts";
 
 export class FetchLoop {
   private readonly asked = new Set<number>();

@@ -6,7 +6,8 @@
 
 import { LogError } from "../event-log.ts";
 import type { Place } from "./cursor.ts";
-import { ErrorCode, type FetchResult } from "./wire.ts";
+import type { FetchResult } from "./fetch-request.ts";
+import { ErrorCode } from "./wire.ts";
 
 /** Of an answer that names the position, and that no other broker would give otherwise. */
 export function fetchRefused(place: Place, from: bigint, result: FetchResult): LogError {

@@ -21,7 +21,7 @@ import {
   TRANSACTIONAL,
 } from "./batch-header.ts";
 import { ByteReader } from "./bytes.ts";
-import type { AbortedTransaction } from "./wire.ts";
+import type { AbortedTransaction } from "./fetch-request.ts";
 
 const ABORT_MARKER = 0;
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import type { LogRecord } from "../../../src/log/event-log.ts";
 import { decodeBatch } from "../../../src/log/kafka/batch-records.ts";
+import type { AbortedTransaction } from "../../../src/log/kafka/fetch-request.ts";
 import { committedBatches } from "../../../src/log/kafka/fetched-batches.ts";
-import type { AbortedTransaction } from "../../../src/log/kafka/wire.ts";
 import { emptyBatch, resealed, storedBatch } from "./stored-batch.ts";
 
 const FOUR_ZEROS = Buffer.alloc(4);
