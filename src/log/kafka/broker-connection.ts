@@ -10,8 +10,10 @@
 
 import type { ConnectionPool } from "kafkajs/src/broker/index.js";
 import Broker from "kafkajs/src/broker/index.js";
+import { LogError } from "../event-log.ts";
 import { AUTHENTICATE_MS, CONNECT_MS, SILENT_MS } from "./limits.ts";
 import { pause } from "./retry.ts";
+import { FETCH, METADATA } from "./wire.ts";
 
 /** What ends a connection. After a timeout nobody knows what else will be answered. */
 const BREAKING = new Set([
@@ -96,6 +98,7 @@ export class BrokerConnection {
       });
       const late = this.failAfter(CONNECT_MS + AUTHENTICATE_MS, isOver.signal);
       await Promise.race([broker.connect(), this.ended.promise, late]);
+      assertNewEnough(broker, this.options.name);
       if (this.ending !== null) throw this.ending.error;
       this.isOpened = true;
       return broker;
@@ -144,6 +147,17 @@ export class BrokerConnection {
     this.heardMs = performance.now();
     if (this.waiting === 0) clearInterval(this.listening);
   }
+}
+
+/** A fetch by a topic's name may read on what was made anew under it: there is no way around. */
+function assertNewEnough({ versions }: Broker, name: string): void {
+  const isUnknown = ({ apiKey, apiVersion }: typeof FETCH) =>
+    (versions?.[apiKey]?.maxVersion ?? -1) < apiVersion;
+  if (![FETCH, METADATA].some(isUnknown)) return;
+  throw new LogError(
+    "unusable_place",
+    `the broker at ${name} does not know topics by their ids: Kafka 3.1 or newer is needed`,
+  );
 }
 
 /** kafkajs closes its half only, and lets go of the socket. */

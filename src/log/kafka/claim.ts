@@ -31,7 +31,7 @@ import { fetchFailed } from "./fetch-refusal.ts";
 import type { GroupWriter, GroupWriters, Seat } from "./group-writer.ts";
 import { RELEASE_WITHIN_MS } from "./limits.ts";
 import type { TopicNames } from "./names.ts";
-import { newestRecord, readRange, recordBounds, stableBounds } from "./offsets.ts";
+import { newestRecord, placeNow, readRange, recordBounds, stableBounds } from "./offsets.ts";
 import {
   decodeStored,
   encodeStored,
@@ -387,11 +387,14 @@ export class KafkaClaim implements Claim {
   /** Is the topic still the one that the progress was made on? */
   private async openInput(topic: string): Promise<Cursor> {
     const { host, partition, group } = this;
-    const place = { topic: host.names.topic(topic), partition };
+    const named = { topic: host.names.topic(topic), partition };
     const done = inputProgress(this.progress, topic);
-    const bounds = await stableBounds(host.connections, place).catch((error: unknown) => {
-      throw fetchFailed(place, done?.nextOffset ?? 0n, error);
-    });
+    const gone = (error: unknown) => {
+      throw fetchFailed(named, done?.nextOffset ?? 0n, error);
+    };
+    // The topic that is looked at here is the one that is read.
+    const place = await placeNow(host.connections, named).catch(gone);
+    const bounds = await stableBounds(host.connections, place).catch(gone);
     if (done === null) {
       if (bounds.start > 0n) throw this.truncated(topic, bounds.start);
       return host.fetcher.open(place, bounds.start);

@@ -14,6 +14,7 @@ import connectionPoolBuilder from "kafkajs/src/cluster/connectionPoolBuilder.js"
 import { createLogger } from "kafkajs/src/loggers/index.js";
 import { LogError } from "../event-log.ts";
 import { Brokers, passing } from "./brokers.ts";
+import { NO_UUID } from "./flexible-bytes.ts";
 import {
   AUTHENTICATE_MS,
   CONNECT_MS,
@@ -41,15 +42,22 @@ export interface KafkaAccess {
   } | null;
 }
 
+/** A topic as it was when a broker was asked last. */
+export interface KnownTopic {
+  /** One that is made anew under its name has another. */
+  readonly id: string;
+  /** Of each partition; -1 where there is none now. */
+  readonly leaders: readonly number[];
+}
+
 const UNKNOWN_TOPIC_PAUSE_MS = 50;
 const KAFKAJS_WARN = 2;
 const logger = getLogger(["log", "kafka"]);
 
 export class Connections {
   private readonly brokers: Brokers;
-  /** Leader of each partition, by topic. */
-  private readonly leaders = new Map<string, readonly number[]>();
-  private readonly asking = new Map<string, Promise<readonly number[]>>();
+  private readonly topics = new Map<string, KnownTopic>();
+  private readonly asking = new Map<string, Promise<KnownTopic>>();
   private readonly coordinators = new Map<string, number>();
   private readonly finding = new Map<string, Promise<number>>();
   private doubting: Promise<void> | null = null;
@@ -84,20 +92,28 @@ export class Connections {
   }
 
   /** Without asking; null when it is not known. */
-  known(topic: string): readonly number[] | null {
-    return this.leaders.get(topic) ?? null;
+  known(topic: string): KnownTopic | null {
+    return this.topics.get(topic) ?? null;
+  }
+
+  /** As known. Throws `unknown_topic`. */
+  async topic(topic: string): Promise<KnownTopic> {
+    return this.topics.get(topic) ?? this.topicNow(topic);
+  }
+
+  /** As a broker says now, whatever was known. Throws `unknown_topic`. */
+  async topicNow(topic: string): Promise<KnownTopic> {
+    let asked = this.asking.get(topic);
+    if (asked === undefined) {
+      asked = this.askForTopic(topic).finally(() => this.asking.delete(topic));
+      this.asking.set(topic, asked);
+    }
+    return asked;
   }
 
   /** The leader of each partition, as known; -1 where there is none. Throws `unknown_topic`. */
   async partitions(topic: string): Promise<readonly number[]> {
-    const known = this.leaders.get(topic);
-    if (known !== undefined) return known;
-    let asked = this.asking.get(topic);
-    if (asked === undefined) {
-      asked = this.askForLeaders(topic).finally(() => this.asking.delete(topic));
-      this.asking.set(topic, asked);
-    }
-    return asked;
+    return (await this.topic(topic)).leaders;
   }
 
   /** The partition's leader, connected. Throws `unknown_topic`; kafkajs's errors. */
@@ -112,9 +128,9 @@ export class Connections {
     return this.connectedWhere(find, () => this.forget(topic));
   }
 
-  /** What was known of the topic's leaders is wrong. */
+  /** What was known of the topic's leaders is wrong, or of the topic. */
   forget(topic: string): void {
-    this.leaders.delete(topic);
+    this.topics.delete(topic);
   }
 
   /** One that is connected, else the first that can be. */
@@ -137,14 +153,15 @@ export class Connections {
     this.brokers.close();
   }
 
-  private async askForLeaders(topic: string): Promise<readonly number[]> {
+  private async askForTopic(topic: string): Promise<KnownTopic> {
     const endMs = performance.now() + UNKNOWN_TOPIC_WITHIN_MS;
     for (;;) {
       const { topics } = await this.metadata([topic]);
       const found = topics.find(({ name }) => name === topic);
       if (found !== undefined && found.leaders.length > 0) {
-        this.leaders.set(topic, found.leaders);
-        return found.leaders;
+        if (found.id === NO_UUID) throw withoutIds(topic);
+        this.topics.set(topic, found);
+        return found;
       }
       const isUnknown = found?.errorCode === ErrorCode.unknownTopicOrPartition;
       if (isUnknown && performance.now() > endMs) throw unknownTopic(topic);
@@ -213,6 +230,15 @@ function debugLog(entry: {
   const { namespace, log } = entry;
   const { message, broker } = log;
   logger.debug("kafkajs {namespace}: {message} {broker}", { namespace, message, broker });
+}
+
+/** A cluster that was upgraded, and still speaks as an older one among its brokers. */
+function withoutIds(topic: string): LogError {
+  return new LogError(
+    "unusable_place",
+    `the cluster has not given topic ${topic} an id: raise inter.broker.protocol.version to 2.8 ` +
+      "or newer",
+  );
 }
 
 export function unknownTopic(topic: string): LogError {

@@ -21,6 +21,8 @@ type Mode =
 export interface Place {
   readonly topic: string;
   readonly partition: number;
+  /** What the topic must be; left out: what it is when it is first read. */
+  readonly topicId?: string;
 }
 
 /** Everything in it is committed; what is not is skipped. */
@@ -32,8 +34,13 @@ export class Cursor {
   /** A timer will make it due. */
   isLookedFor = false;
   lookAgainMs = LOOK_FIRST_MS;
-  /** When it was asked for last. */
+  /** When it was asked for last, and of which topic. */
   askedMs = 0;
+  askedTopicId = "";
+  /** The topic that it reads, and no other of that name; null until something was read. */
+  topicId: string | null;
+  /** Since when brokers say that the name is another topic's; null while they do not. */
+  otherSinceMs: number | null = null;
   failure: LogError | null = null;
   /** Nothing seems to stand between an offset and an end: as an answer has said, and when. */
   private gap: { readonly at: bigint; readonly end: bigint; readonly toldMs: number } | null = null;
@@ -48,6 +55,7 @@ export class Cursor {
     private readonly onMode: () => void,
   ) {
     this.ahead = new ReadAhead(place, fetchOffset);
+    this.topicId = place.topicId ?? null;
   }
 
   /** The offset of the next record, or the first that may have one. */

@@ -3,15 +3,23 @@
  *
  *   cursors ──their leaders──> a fetch each ──batches──> cursors
  *
- * What a leader says of one partition, or that a topic is gone, is that cursor's alone.
+ * What a leader says of one partition, or that a topic is gone, is that cursor's alone. A cursor
+ * reads the topic that it began with: one that was made anew under its name has another id, which
+ * the leader refuses to go on with.
  */
 
 import { type Connections, unknownPartition } from "./connections.ts";
-import type { Cursor, Place } from "./cursor.ts";
+import type { Cursor } from "./cursor.ts";
 import { fetch, type FetchResult } from "./fetch-request.ts";
-import { fetchFailed, fetchRefused } from "./fetch-refusal.ts";
+import { fetchFailed, fetchRefused, madeAnew } from "./fetch-refusal.ts";
 import { committedBatches } from "./fetched-batches.ts";
-import { FETCH_BYTES, FETCH_PARTITION_BYTES, RETRY_FIRST_MS, RETRY_LAST_MS } from "./limits.ts";
+import {
+  FETCH_BYTES,
+  FETCH_PARTITION_BYTES,
+  RETRY_FIRST_MS,
+  RETRY_LAST_MS,
+  UNKNOWN_TOPIC_WITHIN_MS,
+} from "./limits.ts";
 import { isPassing, messageOf, pause } from "./retry.ts";
 import { ErrorCode } from "./wire.ts";
 
@@ -50,8 +58,11 @@ export class FetchLoop {
     const byLeader = new Map<number, Cursor[]>();
     for (const cursor of this.options.cursors()) {
       const { topic, partition } = cursor.place;
-      const leader = this.connections.known(topic)?.[partition] ?? UNKNOWN_LEADER;
-      if (leader === UNKNOWN_LEADER) void this.findLeader(cursor);
+      const known = this.connections.known(topic);
+      const isOther = cursor.topicId !== null && known?.id !== cursor.topicId;
+      const leader = known?.leaders[partition] ?? UNKNOWN_LEADER;
+      cursor.askedTopicId = known?.id ?? "";
+      if (isOther || leader === UNKNOWN_LEADER) void this.findLeader(cursor);
       else byLeader.set(leader, [...(byLeader.get(leader) ?? []), cursor]);
     }
     for (const [leader, own] of byLeader) {
@@ -81,7 +92,10 @@ export class FetchLoop {
   private async fetchOnce(cursors: readonly Cursor[]): Promise<void> {
     const first = (cursors[0] as Cursor).place;
     const asked = new Map(
-      cursors.map(({ place, fetchOffset }) => [keyOf(place), { ...place, offset: fetchOffset }]),
+      cursors.map(({ place: { partition }, askedTopicId: topicId, fetchOffset: offset }) => [
+        keyOf({ topicId, partition }),
+        { topicId, partition, offset },
+      ]),
     );
     try {
       const broker = await this.connections.leader(first.topic, first.partition);
@@ -97,7 +111,7 @@ export class FetchLoop {
       const isNothing = results.every(({ records }) => records.length === 0);
       let isInTrouble = false;
       for (const cursor of cursors) {
-        const result = byPlace.get(keyOf(cursor.place));
+        const result = byPlace.get(keyOfAsked(cursor));
         cursor.isAsked = false; // what is delivered may have it asked for again, elsewhere
         const isDelivered =
           result !== undefined && this.deliver(cursor, result, { isNothing, sentMs });
@@ -139,10 +153,12 @@ export class FetchLoop {
       case ErrorCode.topicAuthorizationFailed:
         cursor.fail(fetchRefused(cursor.place, from, result));
         return true;
-      default:
+      default: // a topic that is another or gone by its id is looked up by its name
         this.connections.forget(topic);
         return false;
     }
+    cursor.topicId ??= result.topicId;
+    cursor.otherSinceMs = null;
     const bytes = Buffer.from(result.records); // of its own: the answer holds other partitions'
     const { batches, nextOffset, failure } = committedBatches(bytes, {
       topic,
@@ -163,7 +179,9 @@ export class FetchLoop {
     cursor.isAsked = true;
     try {
       if (this.connections.known(topic) !== null) this.connections.forget(topic);
-      const leader = (await this.connections.partitions(topic))[partition];
+      const found = await this.connections.topic(topic);
+      if (cursor.topicId !== null && found.id !== cursor.topicId) return await this.doubt(cursor);
+      const leader = found.leaders[partition];
       if (leader === undefined) throw unknownPartition(topic, partition);
       if (leader === UNKNOWN_LEADER) await this.pause();
     } catch (error) {
@@ -176,12 +194,24 @@ export class FetchLoop {
       this.wake();
     }
   }
+
+  /** A broker that is late may still have the name's former topic: its word alone is not enough. */
+  private async doubt(cursor: Cursor): Promise<void> {
+    cursor.otherSinceMs ??= performance.now();
+    const isSure = performance.now() - cursor.otherSinceMs > UNKNOWN_TOPIC_WITHIN_MS;
+    if (isSure) cursor.fail(madeAnew(cursor.place, cursor.nextOffset));
+    else await this.pause();
+  }
 }
 
 const UNKNOWN_LEADER = -1;
 
-function keyOf({ topic, partition }: Place): string {
-  return `${partition}/${topic}`;
+function keyOf(asked: { readonly topicId: string; readonly partition: number }): string {
+  return `${asked.partition}/${asked.topicId}`;
+}
+
+function keyOfAsked({ place: { partition }, askedTopicId: topicId }: Cursor): string {
+  return keyOf({ topicId, partition });
 }
 
 /**
@@ -191,10 +221,10 @@ function keyOf({ topic, partition }: Place): string {
 function oneOffsetEach(cursors: readonly Cursor[]): readonly Cursor[] {
   const offsets = new Map<string, bigint>();
   const inTurn = cursors.toSorted((a, b) => a.askedMs - b.askedMs);
-  return inTurn.filter(({ place, fetchOffset }) => {
-    const key = keyOf(place);
-    if (!offsets.has(key)) offsets.set(key, fetchOffset);
-    return offsets.get(key) === fetchOffset;
+  return inTurn.filter((cursor) => {
+    const key = keyOfAsked(cursor);
+    if (!offsets.has(key)) offsets.set(key, cursor.fetchOffset);
+    return offsets.get(key) === cursor.fetchOffset;
   });
 }
 

@@ -31,6 +31,15 @@ function heldBy({ startOffset, lastStableOffset }: FetchResult): string {
   return startOffset < 0n ? "" : `: it holds ${startOffset} to ${lastStableOffset}`;
 }
 
+/** Of a topic that has another id than the one that was read. */
+export function madeAnew({ topic, partition }: Place, from: bigint): LogError {
+  return new LogError(
+    "topic_changed",
+    `topic ${topic} was made anew, while partition ${partition} was read from offset ${from} on: ` +
+      "restore the topic, or start the group anew",
+  );
+}
+
 /** Of an error that does not pass. Whoever opens a cursor has seen that its topic is there. */
 export function fetchFailed(place: Place, from: bigint, error: unknown): LogError {
   const { topic, partition } = place;

@@ -382,7 +382,7 @@ export class KafkaLog implements EventLog {
     const { names, connections } = this.parts;
     return records.every((record) => {
       checkSize(record);
-      return connections.known(names.topic(record.topic))?.[record.partition] !== undefined;
+      return connections.known(names.topic(record.topic))?.leaders[record.partition] !== undefined;
     });
   }
 
@@ -398,8 +398,8 @@ export class KafkaLog implements EventLog {
 
   private async checkPartition(topic: string, partition: number): Promise<void> {
     const { connections } = this.parts;
-    const known = connections.known(topic) ?? (await this.leaders(topic));
-    if (known[partition] === undefined) throw unknownPartition(topic, partition);
+    const leaders = connections.known(topic)?.leaders ?? (await this.leaders(topic));
+    if (leaders[partition] === undefined) throw unknownPartition(topic, partition);
   }
 
   private leaders(topic: string): Promise<readonly number[]> {

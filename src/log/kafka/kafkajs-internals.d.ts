@@ -57,6 +57,8 @@ declare module "kafkajs/src/broker/index.js" {
     });
     readonly nodeId: number;
     readonly connectionPool: ConnectionPool;
+    /** What the broker knows, by API key; null before it is connected. */
+    readonly versions: Readonly<Record<number, { readonly maxVersion: number }>> | null;
     isConnected(): boolean;
     connect(): Promise<void>;
     disconnect(): Promise<void>;

@@ -13,6 +13,16 @@ const READ_COMMITTED = 1;
 /** The newest record is looked for at the very end, then so many times further back each time. */
 const LOOK_BACK = 4n;
 
+/** A partition of the topic that has the name now, and of none that is made under it later. */
+export async function placeNow(
+  connections: Connections,
+  { topic, partition }: Place,
+): Promise<Place> {
+  const ask = () => connections.topicNow(topic);
+  const { id } = await retrying(ask, { withinMs: REQUEST_MS, what: `look up topic ${topic}` });
+  return { topic, partition, topicId: id };
+}
+
 /** `end` is the last stable offset: it counts markers, and hides what is not yet committed. */
 export async function stableBounds(connections: Connections, place: Place): Promise<Bounds> {
   const [start, end] = await Promise.all([

@@ -14,7 +14,7 @@ import type { Connections } from "./connections.ts";
 import type { Cursor } from "./cursor.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { REQUEST_MS } from "./limits.ts";
-import { newestRecord, stableBounds } from "./offsets.ts";
+import { newestRecord, placeNow, stableBounds } from "./offsets.ts";
 import { pause, retrying } from "./retry.ts";
 
 const KEY = new TextEncoder().encode("progress");
@@ -136,7 +136,8 @@ export class ProgressFollower {
 
   private async open(partition: number): Promise<void> {
     const { connections, fetcher, topic } = this.options;
-    const place = { topic, partition };
+    // What is found newest and what follows are of one topic.
+    const place = await placeNow(connections, { topic, partition });
     const bounds = await stableBounds(connections, place);
     const newest = await newestRecord(fetcher, place, bounds);
     this.newest[partition] = newest === null ? null : decodeStored(newest).progress;

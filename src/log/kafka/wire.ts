@@ -4,15 +4,21 @@
  * was refused for, drop a record for a partition that is not there, check no CRC and hide empty
  * batches.
  *
- * Source: the Kafka protocol guide; versions are the newest without flexible fields, which every
- * broker from 2.1 to 4.x speaks.
+ * Source: the Kafka protocol guide. Topics have ids in Metadata from version 12 on, and in Fetch
+ * from 13 on, which brokers from 3.1 to 4.x speak; other versions are the newest without flexible
+ * fields.
  */
 
 import type Broker from "kafkajs/src/broker/index.js";
-import { ByteReader, ByteWriter } from "./bytes.ts";
+import { type ByteReader, ByteWriter } from "./bytes.ts";
+import { FlexibleReader, FlexibleWriter, NO_UUID } from "./flexible-bytes.ts";
 
 const NO_ERROR = 0;
 const ACKS_ALL = -1;
+
+/** Of the requests that a broker may be too old for: their keys and the versions that are sent. */
+export const METADATA = { apiKey: 3, apiVersion: 12, apiName: "Metadata" };
+export const FETCH = { apiKey: 1, apiVersion: 13, apiName: "Fetch" };
 
 /** Error codes that the adapter tells apart. */
 export const ErrorCode = {
@@ -47,6 +53,8 @@ export const ErrorCode = {
   offsetNotAvailable: 78,
   invalidRecord: 87,
   producerFenced: 90,
+  unknownTopicId: 100,
+  inconsistentTopicId: 103,
 } as const;
 
 export interface ClusterMetadata {
@@ -58,6 +66,8 @@ export interface ClusterMetadata {
   readonly clusterId: string | null;
   readonly topics: readonly {
     readonly name: string;
+    /** Its own: one that is made anew has another. NO_UUID where there is no such topic. */
+    readonly id: string;
     readonly errorCode: number;
     /** The broker's own. */
     readonly isInternal: boolean;
@@ -73,38 +83,46 @@ export function metadata(
   broker: Broker,
   topics: readonly string[] | null,
 ): Promise<ClusterMetadata> {
-  const body = new ByteWriter().int32(topics?.length ?? -1);
-  for (const topic of topics ?? []) body.string(topic);
-  body.int8(0); // no topic is made by asking for it
-  return send(broker, { apiKey: 3, apiVersion: 5, apiName: "Metadata", body }, (answer) => {
+  const body = new FlexibleWriter().noTags();
+  body.compactArray(topics, (topic) => body.uuid(NO_UUID).compactString(topic).noTags());
+  body.int8(0).int8(0).noTags(); // no topic is made by asking for it; who may do what is not asked
+  return send(broker, { ...METADATA, body }, (answer) => {
+    answer.skipTags();
     answer.int32(); // throttle time: the broker has waited
-    const brokers = answer.array(() => {
-      const found = { nodeId: answer.int32(), host: answer.string() ?? "", port: answer.int32() };
-      answer.string(); // rack
-      return found;
+    const brokers = answer.compactArray(() => {
+      const nodeId = answer.int32();
+      const address = { host: answer.compactString() ?? "", port: answer.int32() };
+      answer.compactString(); // rack
+      answer.skipTags();
+      return { nodeId, ...address };
     });
-    const clusterId = answer.string();
+    const clusterId = answer.compactString();
     answer.int32(); // controller
-    return { brokers, clusterId, topics: answer.array(() => readTopic(answer)) };
+    return { brokers, clusterId, topics: answer.compactArray(() => readTopic(answer)) };
   });
 }
 
-function readTopic(answer: ByteReader): ClusterMetadata["topics"][number] {
+function readTopic(answer: FlexibleReader): ClusterMetadata["topics"][number] {
   const errorCode = answer.int16();
-  const name = answer.string() ?? "";
+  const name = answer.compactString() ?? "";
+  const id = answer.uuid();
   const isInternal = answer.int8() !== 0;
   const leaders: number[] = [];
-  const ids = () => answer.array(() => answer.int32());
-  const replicas = answer.array(() => {
+  const nodes = () => answer.compactArray(() => answer.int32());
+  const replicas = answer.compactArray(() => {
     answer.int16(); // the partition's own error: no leader says it, too
     const partition = answer.int32();
     leaders[partition] = answer.int32();
-    const copies = ids().length;
-    ids(); // in sync
-    ids(); // offline
+    answer.int32(); // the leader's epoch
+    const copies = nodes().length;
+    nodes(); // in sync
+    nodes(); // offline
+    answer.skipTags();
     return copies;
   });
-  return { name, errorCode, isInternal, leaders, replicas: Math.min(...replicas) };
+  answer.int32(); // who may do what
+  answer.skipTags();
+  return { name, id, errorCode, isInternal, leaders, replicas: Math.min(...replicas) };
 }
 
 export interface PartitionBatch {
@@ -153,7 +171,7 @@ export function produce(
   );
 }
 
-export function writeByTopic<T extends { readonly topic: string }>(
+function writeByTopic<T extends { readonly topic: string }>(
   body: ByteWriter,
   items: readonly T[],
   write: (item: T) => void,
@@ -166,7 +184,7 @@ export function writeByTopic<T extends { readonly topic: string }>(
   }
 }
 
-export function readByTopic<T>(answer: ByteReader, read: (topic: string) => T): T[] {
+function readByTopic<T>(answer: ByteReader, read: (topic: string) => T): T[] {
   return answer
     .array(() => {
       const topic = answer.string() ?? "";
@@ -186,13 +204,13 @@ interface Request {
 export async function send<T>(
   broker: Broker,
   { body, ...request }: Request,
-  read: (answer: ByteReader) => T,
+  read: (answer: FlexibleReader) => T,
 ): Promise<T> {
   const buffer = body.done();
   const { answer } = await broker.connectionPool.send<{ readonly answer: T }>({
     request: { ...request, encode: async () => ({ buf: buffer, buffer }) },
     response: {
-      decode: async (payload) => ({ answer: read(new ByteReader(payload)) }),
+      decode: async (payload) => ({ answer: read(new FlexibleReader(payload)) }),
       parse: async (decoded) => decoded,
     },
   });

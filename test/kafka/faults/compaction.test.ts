@@ -217,7 +217,8 @@ class CleanedTopic {
   async firstThereAt(offset: bigint): Promise<bigint> {
     this.checkTime();
     const broker = await this.connections.leader(this.topic, 0);
-    const partitions = [{ ...this.place, offset }];
+    const { id: topicId } = await this.connections.topic(this.topic);
+    const partitions = [{ topicId, partition: 0, offset }];
     const limits = { waitMs: 0, bytes: LOOK_BYTES, partitionBytes: LOOK_BYTES };
     const [result] = await fetch(broker, { ...limits, partitions });
     let bytes = result?.records ?? Buffer.alloc(0);

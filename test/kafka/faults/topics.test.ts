@@ -6,6 +6,8 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Admin } from "kafkajs";
 import type { ProcessorName } from "../../../src/app.ts";
+import { depositStream, newDeposit } from "../../../src/deposits/deposit.ts";
+import { declared } from "../../../src/log/kafka/topics.ts";
 import { partitionOf } from "../../../src/stream/partitioner.ts";
 import { TOMBSTONE_RETENTION_MS } from "../../../src/stream/topology.ts";
 import { Running, temporaryFolder, until } from "../../end-to-end/program.ts";
@@ -116,11 +118,26 @@ describe("refuses, and says which topic, where and what to do, when", () => {
       await groups.settled();
       await there.deleteTopic("deposit");
       await there.createTopic("deposit");
-      // The reader says it, or the claim that follows it.
-      expect(await groups.whyStopped("balance", AT)).toMatch(
-        new RegExp(`offset 3 of \\S*deposit partition ${AT}.* restore`),
-      );
+      expect(await groups.whyStopped("balance", AT)).toBe(madeAnewWhileRead(there));
       expect(groups.balance(WALLET)).toBe(15n);
+    });
+  }, TEST_MS);
+
+  kafkaTest("a stream is made anew and filled while it is read", async () => {
+    await using there = await doneWith(2);
+    await there.runs(async (groups) => {
+      await groups.deposit(WALLET, 5n); // done by groups that read by now
+      await groups.settled();
+      await there.replaceTopic("deposit", 5);
+      for (const group of ["balance", "threshold"]) {
+        expect(await groups.whyStopped(group, AT)).toBe(madeAnewWhileRead(there));
+      }
+      expect(groups.balance(WALLET)).toBe(15n);
+    });
+    await there.runs(async (groups) => {
+      expect(await groups.whyStopped("balance", AT)).toContain(
+        `offset 2 of deposit partition ${AT} is not the record that balance has done`,
+      );
     });
   }, TEST_MS);
 
@@ -215,6 +232,13 @@ kafkaTest("a store from before its group was started anew is built anew", async 
   expect(count).toEqual({ count: 0 });
 }, TEST_MS);
 
+function madeAnewWhileRead({ prefix }: There): string {
+  return (
+    `topic ${prefix}deposit was made anew, while partition ${AT} was read from offset 3 on: ` +
+    "restore the topic, or start the group anew"
+  );
+}
+
 /** A place whose groups have done so many deposits of 0.05 and are at rest. */
 async function doneWith(deposits: number): Promise<There> {
   const there = new There(await testBrokers());
@@ -276,10 +300,28 @@ class There implements AsyncDisposable {
     });
   }
 
-  /** Empty. */
+  /** Empty, as it is declared. */
   async createTopic(name: string): Promise<void> {
-    const topics = [{ topic: this.prefix + name, numPartitions: PARTITIONS, replicationFactor: 1 }];
-    await this.admin((admin) => admin.createTopics({ topics, waitForLeaders: true }));
+    const topic = this.prefix + name;
+    const spec = { name, partitions: PARTITIONS, cleanup: "keep", retentionMs: null } as const;
+    const entries = Object.entries(declared(topic, spec).config);
+    const configEntries = entries.map(([setting, value]) => ({ name: setting, value }));
+    const own = { topic, numPartitions: PARTITIONS, replicationFactor: 1, configEntries };
+    await this.admin((admin) => admin.createTopics({ topics: [own], waitForLeaders: true }));
+  }
+
+  /** Another, at once, with so many deposits of 0.07 in the wallet's partition. */
+  async replaceTopic(name: string, deposits: number): Promise<void> {
+    const topic = this.prefix + name;
+    const producer = foreignClient(this.brokers).producer();
+    await producer.connect();
+    await this.deleteTopic(name);
+    await this.createTopic(name);
+    const message = newDeposit({ amountMinor: 7n, acceptedAtMs: Date.now() });
+    const value = Buffer.from(depositStream.codec.encode(message));
+    const deposit = { partition: AT, key: WALLET, value };
+    await producer.send({ topic, messages: Array.from({ length: deposits }, () => deposit) });
+    await producer.disconnect();
   }
 
   async truncate(name: string, offset: number): Promise<void> {

@@ -2,13 +2,15 @@
 
 import { expect, test } from "bun:test";
 import { Connections } from "../../../src/log/kafka/connections.ts";
+import { NO_UUID } from "../../../src/log/kafka/flexible-bytes.ts";
 import { CONNECT_MS, REPLICATE_WITHIN_MS, SILENT_MS } from "../../../src/log/kafka/limits.ts";
 import { retrying } from "../../../src/log/kafka/retry.ts";
-import { produce } from "../../../src/log/kafka/wire.ts";
+import { FETCH, METADATA, produce } from "../../../src/log/kafka/wire.ts";
 import { until } from "../../end-to-end/program.ts";
 import { FakeBroker, type FakeCluster } from "./fake-broker.ts";
 
 const TOPIC = "events";
+const TOPIC_ID = "AQIDBAUGBwgJCgsMDQ4PEA";
 /** Less than the time-out of a connection, which is what it took. */
 const SOON_MS = CONNECT_MS / 2;
 /** Asked for every 300 ms, and by all at once. */
@@ -100,6 +102,35 @@ test("a question to a broker that is gone without a word is put to another", asy
   expect(performance.now() - startMs).toBeLessThan(2 * SILENT_MS);
 });
 
+test("a broker that does not know topics by their ids is refused at once", async () => {
+  for (const [apiKey, version] of [[FETCH.apiKey, 12], [METADATA.apiKey, 11]] as const) {
+    await using scene = await Scene.open();
+    const { connections, living } = scene;
+    living.versions = { ...living.versions, [apiKey]: version };
+    const error = await connections.metadata([]).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      code: "unusable_place",
+      message:
+        `the broker at 127.0.0.1:${living.port} does not know topics by their ids: Kafka 3.1 or ` +
+        "newer is needed",
+    });
+    expect(living.asked).not.toContain(METADATA.apiKey);
+  }
+});
+
+test("a cluster that has given its topics no ids is refused", async () => {
+  await using scene = await Scene.open();
+  const { connections, cluster } = scene;
+  cluster.topicId = NO_UUID;
+  const error = await connections.partitions(TOPIC).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({
+    code: "unusable_place",
+    message:
+      "the cluster has not given topic events an id: raise inter.broker.protocol.version to 2.8 " +
+      "or newer",
+  });
+});
+
 const GONE = 1;
 const LIVING = 2;
 
@@ -122,7 +153,7 @@ class Scene implements AsyncDisposable {
   static async open(named = LIVING): Promise<Scene> {
     const [gone, living] = await Promise.all([FakeBroker.open(), FakeBroker.open()]);
     const ports: Record<number, number> = { [GONE]: gone.port, [LIVING]: living.port };
-    const cluster = { ports, topic: TOPIC, leader: GONE, coordinator: GONE };
+    const cluster = { ports, topic: TOPIC, topicId: TOPIC_ID, leader: GONE, coordinator: GONE };
     living.cluster = cluster;
     const connections = new Connections({
       ...{ brokers: [`127.0.0.1:${ports[named]}`], clientId: "test", tls: null, sasl: null },

@@ -6,21 +6,24 @@
  */
 
 import { createServer, type Server, type Socket } from "node:net";
-import { ByteWriter } from "../../../src/log/kafka/bytes.ts";
+import type { ByteWriter } from "../../../src/log/kafka/bytes.ts";
+import { FlexibleWriter } from "../../../src/log/kafka/flexible-bytes.ts";
 import { onFrames } from "./broken-line.ts";
 
-const ApiKey = { metadata: 3, findCoordinator: 10, apiVersions: 18 } as const;
-/** Of each request that it answers: the oldest and the newest version. */
-const VERSIONS = [
-  [ApiKey.metadata, 0, 5],
-  [ApiKey.findCoordinator, 1, 1],
-  [ApiKey.apiVersions, 0, 2],
-];
+const ApiKey = { fetch: 1, metadata: 3, findCoordinator: 10, apiVersions: 18 } as const;
+/** The newest version of each request: of one that is new enough. */
+const VERSIONS: Readonly<Record<number, number>> = {
+  [ApiKey.fetch]: 13,
+  [ApiKey.metadata]: 12,
+  [ApiKey.findCoordinator]: 1,
+  [ApiKey.apiVersions]: 2,
+};
 
 export interface FakeCluster {
   /** By node; of those that the cluster has now. */
   ports: Readonly<Record<number, number>>;
   readonly topic: string;
+  topicId: string;
   /** Of its only partition. */
   leader: number;
   /** Of every group and transaction. */
@@ -30,6 +33,8 @@ export interface FakeCluster {
 export class FakeBroker implements AsyncDisposable {
   /** Requests that came in, by API key. */
   readonly asked: number[] = [];
+  /** The newest version that it knows of each request. */
+  versions = VERSIONS;
   /** Null: it takes connections, and says nothing. */
   cluster: FakeCluster | null = null;
   private readonly sockets = new Set<Socket>();
@@ -69,8 +74,8 @@ export class FakeBroker implements AsyncDisposable {
     this.asked.push(apiKey);
     if (this.cluster === null || this.busy.has(client)) return;
     const correlationId = frame.readInt32BE(8);
-    const body = new ByteWriter().int32(correlationId);
-    if (apiKey === ApiKey.apiVersions) writeVersions(body);
+    const body = new FlexibleWriter().int32(correlationId);
+    if (apiKey === ApiKey.apiVersions) writeVersions(body, this.versions);
     else if (apiKey === ApiKey.metadata) writeMetadata(body, this.cluster);
     else if (apiKey === ApiKey.findCoordinator) writeCoordinator(body, this.cluster);
     else return void this.busy.add(client);
@@ -81,23 +86,31 @@ export class FakeBroker implements AsyncDisposable {
   }
 }
 
-function writeVersions(body: ByteWriter): void {
-  body.int16(0).int32(VERSIONS.length);
-  for (const version of VERSIONS) for (const number of version) body.int16(number);
+function writeVersions(body: ByteWriter, versions: typeof VERSIONS): void {
+  const each = Object.entries(versions);
+  body.int16(0).int32(each.length);
+  for (const [apiKey, newest] of each) body.int16(Number(apiKey)).int16(0).int16(newest);
   body.int32(0); // throttle time
 }
 
-/** Version 5. */
-function writeMetadata(body: ByteWriter, { ports, topic, leader }: FakeCluster): void {
-  const nodes = Object.entries(ports);
-  body.int32(0).int32(nodes.length);
-  for (const [nodeId, port] of nodes) {
-    body.int32(Number(nodeId)).string("127.0.0.1").int32(port).string(null);
-  }
-  body.string("cluster").int32(1).int32(1); // controller, one topic
-  body.int16(0).string(topic).int8(0).int32(1); // one partition
-  body.int16(0).int32(0).int32(leader);
-  for (let list = 0; list < 3; list += 1) body.int32(0); // replicas, in sync, offline
+/** Version 12. */
+function writeMetadata(body: FlexibleWriter, cluster: FakeCluster): void {
+  const { ports, topic, topicId, leader } = cluster;
+  body.noTags().int32(0);
+  body.compactArray(Object.entries(ports), ([nodeId, port]) => {
+    body.int32(Number(nodeId)).compactString("127.0.0.1").int32(port).compactString(null).noTags();
+  });
+  body.compactString("cluster").int32(1); // controller
+  body.compactArray([topic], (name) => {
+    body.int16(0).compactString(name).uuid(topicId).int8(0);
+    body.compactArray([leader], () => {
+      body.int16(0).int32(0).int32(leader).int32(0);
+      for (let list = 0; list < 3; list += 1) body.compactArray([], () => {}); // its replicas
+      body.noTags();
+    });
+    body.int32(0).noTags();
+  });
+  body.noTags();
 }
 
 /** Version 1. */

@@ -2,10 +2,10 @@
 
 import { afterEach, expect, test } from "bun:test";
 import type { LogError } from "../../../src/log/event-log.ts";
-import { ByteReader, ByteWriter } from "../../../src/log/kafka/bytes.ts";
-import type { Connections } from "../../../src/log/kafka/connections.ts";
+import type { Connections, KnownTopic } from "../../../src/log/kafka/connections.ts";
 import type { Cursor } from "../../../src/log/kafka/cursor.ts";
 import { Fetcher } from "../../../src/log/kafka/fetcher.ts";
+import { FlexibleReader, FlexibleWriter } from "../../../src/log/kafka/flexible-bytes.ts";
 import { readRange } from "../../../src/log/kafka/offsets.ts";
 import { READ_AHEAD_BYTES, TAKE_BYTES } from "../../../src/log/kafka/limits.ts";
 import { ErrorCode } from "../../../src/log/kafka/wire.ts";
@@ -13,6 +13,7 @@ import { resealed, storedBatch } from "./stored-batch.ts";
 
 interface Asked {
   readonly broker: number;
+  readonly topicId: string;
   readonly partition: number;
   readonly offset: number;
 }
@@ -26,6 +27,8 @@ interface Answer {
 }
 
 const TOPIC = "events";
+const ID = "AQIDBAUGBwgJCgsMDQ4PEA";
+const OTHER_ID = "ERITFBUWFxgZGhscHR4fIA";
 const open: Fetcher[] = [];
 
 afterEach(() => {
@@ -93,6 +96,45 @@ test("a position outside the partition is an error that names it, and not moved"
     "offset 7 of events partition 0 is not there: it holds 10 to 20; " +
       "where the topic was truncated or made anew, restore it",
   );
+});
+
+test("a cursor asks for the topic that it began with, whatever has the name by then", async () => {
+  const cluster = { now: 1, topicId: ID };
+  const { fetcher } = brokersOf(({ topicId, offset }) => {
+    if (topicId !== cluster.topicId) return { errorCode: ErrorCode.unknownTopicId, end: -1 };
+    return holding(topicId === ID ? ["a", "b"] : ["v", "w", "x", "y"], offset);
+  }, cluster);
+  const cursor = fetcher.open(placeOf(0), 0n);
+  expect(await taken(cursor, 2)).toEqual(["a", "b"]);
+  cluster.topicId = OTHER_ID;
+  const other = fetcher.open(placeOf(0), 2n);
+  expect(await taken(other, 2)).toEqual(["x", "y"]);
+  const bound = fetcher.open({ ...placeOf(0), topicId: ID }, 0n);
+  for (const [reader, from] of [[cursor, 2], [bound, 0]] as const) {
+    const error = await taken(reader, 1).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "topic_changed" });
+    expect((error as LogError).message).toBe(
+      `topic events was made anew, while partition 0 was read from offset ${from} on: restore ` +
+        "the topic, or start the group anew",
+    );
+  }
+});
+
+test("a broker that is late with a topic's id ends nobody who reads it", async () => {
+  const cluster = { now: 1, topicId: ID };
+  const values = ["a", "b"];
+  const { fetcher } = brokersOf(({ offset }) => {
+    const isLate = cluster.topicId !== ID;
+    return isLate ? { errorCode: ErrorCode.notLeader, end: -1 } : holding(values, offset);
+  }, cluster);
+  const cursor = fetcher.open(placeOf(0), 0n);
+  expect(await taken(cursor, 2)).toEqual(["a", "b"]);
+  cluster.topicId = OTHER_ID; // as the late one has it
+  await until(cursor, () => cursor.otherSinceMs !== null);
+  cluster.topicId = ID;
+  values.push("c");
+  expect(await taken(cursor, 1)).toEqual(["c"]);
+  expect(cursor.otherSinceMs).toBeNull();
 });
 
 test("what stands before a damaged batch is read first", async () => {
@@ -178,16 +220,19 @@ function holding(values: readonly string[], from: number): Answer {
 
 function brokersOf(
   answer: (asked: Asked, all: readonly { partition: number }[]) => Answer,
-  leaders: { now: number } = { now: 1 },
+  leaders: { now: number; topicId?: string } = { now: 1 },
 ): { readonly fetcher: Fetcher } {
   const connect = () => {
-    let known: number[] | null = null;
-    const find = async () => (known = Array.from({ length: 4 }, () => leaders.now));
+    let known: KnownTopic | null = null;
+    const find = async () => {
+      known = { id: leaders.topicId ?? ID, leaders: Array.from({ length: 4 }, () => leaders.now) };
+      return known;
+    };
     return {
       known: () => known,
       forget: () => (known = null),
-      partitions: find,
-      leader: async () => brokerOf(((await find())[0] as number) + 0, answer),
+      topic: find,
+      leader: async () => brokerOf((await find()).leaders[0] as number, answer),
     } as unknown as Connections;
   };
   const fetcher = new Fetcher({ quick: connect(), waiting: connect() });
@@ -213,35 +258,55 @@ function brokerOf(
 }
 
 function readFetch(bytes: Buffer) {
-  const reader = new ByteReader(bytes);
+  const reader = new FlexibleReader(bytes);
+  reader.skipTags();
   reader.int32();
   const waitMs = reader.int32();
   reader.bytes(4 + 4 + 1 + 4 + 4);
   const asked = reader
-    .array(() => {
-      reader.string();
-      return reader.array(() => {
+    .compactArray(() => {
+      const topicId = reader.uuid();
+      const partitions = reader.compactArray(() => {
         const partition = reader.int32();
         reader.int32();
         const offset = Number(reader.int64());
-        reader.bytes(8 + 4);
-        return { partition, offset };
+        reader.bytes(4 + 8 + 4);
+        reader.skipTags();
+        return { topicId, partition, offset };
       });
+      reader.skipTags();
+      return partitions;
     })
     .flat();
-  const partitions = asked.map(({ partition }) => partition);
+  const partitions = asked.map(({ topicId, partition }) => `${topicId} ${partition}`);
   expect(new Set(partitions).size).toBe(partitions.length); // a broker keeps one of them only
   return { waitMs, asked };
 }
 
-function writeFetched(answers: readonly (Answer & { readonly partition: number })[]): Buffer {
-  const writer = new ByteWriter().int32(0).int16(0).int32(0).int32(1).string(TOPIC);
-  writer.int32(answers.length);
-  for (const { partition, errorCode = 0, bytes = Buffer.alloc(0), start = 0, end } of answers) {
-    writer.int32(partition).int16(errorCode).int64(BigInt(end)).int64(BigInt(end));
-    writer.int64(BigInt(start)).int32(0).int32(-1).int32(bytes.length).bytes(bytes);
-  }
-  return writer.done();
+function writeFetched(
+  answers: readonly (Answer & { readonly topicId: string; readonly partition: number })[],
+): Buffer {
+  const writer = new FlexibleWriter().noTags().int32(0).int16(0).int32(0);
+  writer.compactArray([...Map.groupBy(answers, ({ topicId }) => topicId)], ([topicId, each]) => {
+    writer.uuid(topicId);
+    writer.compactArray(each, (answer) => writeAnswer(writer, answer)).noTags();
+  });
+  return writer.noTags().done();
+}
+
+function writeAnswer(
+  writer: FlexibleWriter,
+  {
+    partition,
+    errorCode = 0,
+    bytes = Buffer.alloc(0),
+    start = 0,
+    end,
+  }: Answer & { readonly partition: number },
+): void {
+  writer.int32(partition).int16(errorCode).int64(BigInt(end)).int64(BigInt(end));
+  writer.int64(BigInt(start)).compactArray([], () => {}).int32(-1);
+  writer.compactArray([...bytes], (byte) => writer.int8((byte << 24) >> 24)).noTags();
 }
 
 async function taken(cursor: Cursor, count: number): Promise<string[]> {
