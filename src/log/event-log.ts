@@ -133,10 +133,12 @@ export interface Claim {
    * Outputs, changed rows and progress, atomically and durably; resolves with the new progress.
    * Rejects `fenced` (another owns the partition; no trace is left), `unavailable` (nothing was
    * written; the same commit may be tried again unless `revoked` has fired) or `outcome_unknown`
-   * (drop every cached row, claim again, catch the store up). After `fenced` and `outcome_unknown`
-   * the claim is over. Others see what was committed soon, not at once; the resolved progress is
-   * the truth for the holder. One commit at a time for a claim. A commit without inputs rejects
-   * with a TypeError, not with a LogError: nothing was written, and the claim goes on.
+   * (drop every cached row, claim again, catch the store up), or `topic_changed` (nothing was
+   * written: the changelog is not the one that was written to). After `fenced`, `outcome_unknown`
+   * and `topic_changed` the claim is over. Others see what was committed soon, not at once; the
+   * resolved progress is the truth for the holder. One commit at a time for a claim. A commit
+   * without inputs rejects with a TypeError, not with a LogError: nothing was written, and the
+   * claim goes on.
    */
   commit(commit: Commit): Promise<Progress>;
   /**
@@ -204,8 +206,8 @@ export interface EventLog {
   /**
    * Batches of committed records from `from` on, then waits for more, until the signal fires or
    * the log is closed. An offset that `append` has answered may always be read from. Throws
-   * `position_out_of_range`, `corrupt`; `closed` when the log is closed before `until`: what was
-   * read is then not all.
+   * `position_out_of_range`, `topic_changed`, `corrupt`; `closed` when the log is closed before
+   * `until`: what was read is then not all.
    */
   read(options: ReadOptions): AsyncIterable<readonly LogRecord[]>;
   bounds(topic: string, partition: number): Promise<Bounds>;

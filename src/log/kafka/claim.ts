@@ -216,6 +216,8 @@ export class KafkaClaim implements Claim {
   private nextRowOffset: bigint | null = null;
   private inputs: Promise<Cursor[]> | null = null;
   private isReleased = false;
+  /** Of what this claim would have committed, not of what others would have with it. */
+  private refusal: LogError | null = null;
   private wake: () => void = () => {};
 
   constructor(
@@ -293,7 +295,8 @@ export class KafkaClaim implements Claim {
     try {
       await this.own.writer.commit(this.own.seat, share);
     } catch (error) {
-      throw this.lost(error);
+      const isAnothers = this.refusal === null && codeOf(error) === "topic_changed";
+      throw this.lost(isAnothers ? unavailable(`commit for ${this.group}`, error) : error);
     }
     return this.current as Progress;
   }
@@ -352,6 +355,11 @@ export class KafkaClaim implements Claim {
 
   private after(commit: Commit, offsets: readonly bigint[]): Progress {
     const lastRow = commit.changelog.length === 0 ? null : (offsets.at(-1) as bigint);
+    const before = this.current?.changelogOffset ?? null;
+    if (lastRow !== null && before !== null && lastRow <= before) {
+      this.refusal = this.setBack(before, lastRow);
+      throw this.refusal;
+    }
     return progressAfter(this.current, commit, { offsets, lastRow });
   }
 
@@ -431,8 +439,23 @@ export class KafkaClaim implements Claim {
     );
   }
 
+  /** A store that is built from such a changelog would lack the rows that were in the old one. */
+  private setBack(before: bigint, lastRow: bigint): LogError {
+    const { group, partition, changelog } = this.place;
+    return new LogError(
+      "topic_changed",
+      `${group} has written to offset ${before} of ${changelog} partition ${partition}, and its ` +
+        `next rows would end at offset ${lastRow}: the topic was made anew; restore it, or start ` +
+        "the group anew",
+    );
+  }
+
   private over(): LogError {
     const message = `partition ${this.partition} of ${this.group} was released`;
     return new LogError("fenced", message);
   }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof LogError ? error.code : "";
 }

@@ -1,7 +1,13 @@
 /** A claim's commits: the offsets that its progress names. */
 
 import { expect } from "bun:test";
-import type { Claim, LogError, LogRecord } from "../../../src/log/event-log.ts";
+import type {
+  Claim,
+  LogError,
+  LogRecord,
+  Progress,
+  TopicSpec,
+} from "../../../src/log/event-log.ts";
 import { openClaim } from "../../../src/log/kafka/claim.ts";
 import { Connections } from "../../../src/log/kafka/connections.ts";
 import { Fetcher } from "../../../src/log/kafka/fetcher.ts";
@@ -44,6 +50,47 @@ kafkaTest("progress names the offset of the last row, whoever else wrote there",
   for (const [row, found] of rows) expect(found).toBe(row);
   const stored = await other.progress("sums", 0);
   expect(await keyAt(log, stored?.changelogOffset ?? null)).toBe("undisturbed");
+});
+
+kafkaTest("rows that would stand before the last ones are not committed: it is told", async () => {
+  await using cluster = await twoLogs();
+  const [log, other] = cluster.logs;
+  const table = { name: "sums-table", partitions: 2, cleanup: "compact", retentionMs: WEEK_MS };
+  await log.ensureTopics([
+    { name: "events", partitions: 2, cleanup: "keep", retentionMs: null },
+    table as TopicSpec,
+  ]);
+  const claims = new Claims(log, cluster.signal);
+  await claims.hold(2);
+  const [first, second] = claims.held as [Claim, Claim];
+  const outputs = [{ ...record("events", "output"), partition: 1 }]; // no offset is expected then
+  const commit = (claim: Claim, nextOffset: bigint, isRowAlone: boolean) =>
+    claim.commit({
+      outputs: isRowAlone ? [] : outputs,
+      changelog: [{ key: Buffer.from("row"), value: Buffer.from("1") }],
+      inputs: [{ topic: "events", nextOffset, checksum: null }],
+    });
+  const before: Progress[] = [];
+  for (const claim of [first, second]) {
+    await commit(claim, 1n, false);
+    before[claim.partition] = await commit(claim, 2n, true);
+  }
+  await cluster.makeAnew(table as TopicSpec);
+  const failed = await Promise.all(
+    [first, second].map((claim, index) =>
+      commit(claim, 3n, index === 0).catch((error: unknown) => error as LogError),
+    ),
+  );
+  // One of them ends what both would have committed together.
+  const told = failed.find((each) => (each as LogError).code === "topic_changed") as LogError;
+  expect(told.message).toMatch(
+    /^sums has written to offset 2 of sums-table partition [01], and its next .* offset 0: the /,
+  );
+  const rest = failed.filter((each) => each !== told);
+  expect(rest).toMatchObject([{ code: "unavailable" }]);
+  for (const partition of [0, 1]) {
+    expect(await other.progress("sums", partition)).toEqual(before[partition] as Progress);
+  }
 });
 
 kafkaTest("a partition that is given back in order fences nobody on its way", async () => {
@@ -264,6 +311,13 @@ async function twoLogs() {
   return {
     logs,
     signal: leaving.signal,
+    makeAnew: async (spec: TopicSpec) => {
+      const connections = new Connections({ ...access, clientId: "test" });
+      const topics = new Topics(connections);
+      await topics.remove([own.prefix + spec.name]);
+      await topics.ensure([declared(own.prefix + spec.name, spec)]);
+      await connections.close();
+    },
     [Symbol.asyncDispose]: async () => {
       leaving.abort();
       await Promise.all(logs.map((log) => log.close()));
