@@ -104,6 +104,11 @@ export interface App {
   ): Processor[];
   /** Null once all is settled; when the signal fires first, what is waited for. */
   settled(positions: readonly StreamPosition[], signal: AbortSignal): Promise<Pending | null>;
+  /**
+   * Partitions of a data folder in which a group has run and has no table: it was restored, or the
+   * files were deleted. They are built anew by whoever runs the group there.
+   */
+  partitionsWithoutTable(): Promise<readonly number[]>;
   /** Everything recomputed and compared, without taking part. Throws LogError. */
   verify(options: Pick<VerifyOptions, "limit" | "signal" | "onProgress">): Promise<VerifyResult>;
   /** Resolves when all is counted. Throws ImportError, LogError, and what `settle` throws. */
@@ -208,6 +213,7 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
       const all = Array.from({ length: partitions }, (_, each) => each);
       return newestPositions(log, topology, partition === undefined ? all : [partition]);
     },
+    partitionsWithoutTable: () => (copies === null ? missingTables(log, views, partitions) : none),
     verify: (own) => {
       const { logProblems } = place;
       const openTable = (table: string, each: number) => openSnapshot(stores, table, each);
@@ -258,6 +264,23 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
     },
   };
 }
+
+async function missingTables(
+  log: PlacedLog,
+  views: App["views"],
+  partitions: number,
+): Promise<readonly number[]> {
+  const missing = new Set<number>();
+  for (const [group, view] of Object.entries(views)) {
+    for (let partition = 0; partition < partitions; partition += 1) {
+      if (view.hasStore(partition)) continue;
+      if ((await log.progress(group, partition)) !== null) missing.add(partition);
+    }
+  }
+  return [...missing].sort((a, b) => a - b);
+}
+
+const none = Promise.resolve([]);
 
 /** What runs on a log with so many decimals. Throws StreamError. */
 export function topologyOf(decimals: number): Topology {

@@ -4,6 +4,7 @@
  *   main thread ──> commands        worker thread (of `up`) ──> processors
  */
 
+import { backupCommand } from "./cli/backup.ts";
 import { checkCommand } from "./cli/check.ts";
 import { deadLettersCommand } from "./cli/dead-letters.ts";
 import { depositCommand } from "./cli/deposit.ts";
@@ -15,6 +16,7 @@ import { migrateCommand } from "./cli/migrate.ts";
 import { processCommand } from "./cli/process.ts";
 import { runProcessingWorker } from "./cli/processing-worker.ts";
 import { runProgram } from "./cli/program.ts";
+import { restoreCommand } from "./cli/restore.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { topicsCommand } from "./cli/topics.ts";
 import { upCommand } from "./cli/up.ts";
@@ -33,6 +35,8 @@ async function main(): Promise<void> {
     importCommand(),
     deadLettersCommand(),
     verifyCommand(),
+    backupCommand(),
+    restoreCommand(),
     topicsCommand(),
     migrateCommand(),
     loadCommand(),

@@ -6,7 +6,7 @@
 
 import type { App } from "../app.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
-import { withData } from "./data.ts";
+import { withData, withStandIn } from "./data.ts";
 import { note, print, printJson } from "./output.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 
@@ -43,6 +43,7 @@ export function verifyCommand() {
       runWith(OPTIONS, flags, ({ settings, stopping: signal }) => {
         const limit = limitOf(flags);
         return withData(settings, async (app) => {
+          await buildMissing(app, signal);
           const onProgress = progressNotes(app.partitions);
           const result = await app.verify({ limit, signal, onProgress });
           if (flags.json) printJson(resultJson(result));
@@ -53,6 +54,20 @@ export function verifyCommand() {
         });
       }),
     );
+}
+
+/** A restored folder has no tables yet: there would be nothing to compare. */
+async function buildMissing(app: App, signal: AbortSignal): Promise<void> {
+  const partitions = await app.partitionsWithoutTable();
+  if (partitions.length === 0) return;
+  note("there are no tables yet for all that was done: building them first");
+  const ends = (await app.ends()).filter(({ partition }) => partitions.includes(partition));
+  try {
+    await withStandIn(app, signal, ({ settle }) => settle(ends, null));
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    note(`they could not be built: ${error.message}`); // the comparison says which, and why
+  }
 }
 
 /** Throws UsageError. */

@@ -80,6 +80,12 @@ export class Stores {
     return this.connect(table, partition, false);
   }
 
+  /** Whether an owner has made it. */
+  isThere(table: string, partition: number): boolean {
+    const path = this.path(table, partition);
+    return this.folder === ":memory:" ? this.shared.has(path) : existsSync(path);
+  }
+
   /** Where the store lies; within a folder the path of its file. */
   path(table: string, partition: number): string {
     return this.folder === ":memory:"

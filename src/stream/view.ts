@@ -150,6 +150,12 @@ export class View {
     this.stores.fill(null);
   }
 
+  /** Whether a partition's store is there, readable or not. */
+  hasStore(partition: number): boolean {
+    const { group, stores } = this.options;
+    return stores.isThere(tableName(group), partition);
+  }
+
   private assertOpen(): void {
     if (!this.isClosed) return;
     const { name } = this.options.group;

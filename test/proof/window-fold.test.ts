@@ -109,9 +109,9 @@ test("the fold and the oracle, each written for itself, agree on any order of ar
         episode,
         opening: opening?.deposits.map(({ ordinal }) => ordinal) ?? null,
       }));
-      const wanted = verdicts.flatMap(({ ordinal, isLate, exceeding, episode, opening: listed }) => {
+      const wanted = verdicts.flatMap(({ ordinal, isLate, exceeding, episode, ...rest }) => {
         if (exceeding === null) return [];
-        const opening = listed === null ? null : [...listed];
+        const opening = rest.opening === null ? null : [...rest.opening];
         const { startMs, endMs, totalMinor } = exceeding;
         return [{ ordinal, isLate, window: { startMs, endMs }, totalMinor, episode, opening }];
       });

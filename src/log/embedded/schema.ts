@@ -89,6 +89,20 @@ export function openDatabase(options: OpenDatabaseOptions): OpenedDatabase {
   }
 }
 
+/** Throws `format_mismatch` for what is no log of this program and format. */
+export function refuseForeign(database: Database, path: string, name = path): void {
+  const version = pragma(database, "user_version");
+  const isOurs = pragma(database, "application_id") === APPLICATION_ID;
+  if (isOurs && version === FORMAT_VERSION) return;
+  throw new LogError(
+    "format_mismatch",
+    isOurs
+      ? `${name} has format ${version}, this program reads ${FORMAT_VERSION}: use the program ` +
+          "that wrote it"
+      : `${path} is a database of another program: choose another folder`,
+  );
+}
+
 function preparePlace(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true });
@@ -134,19 +148,11 @@ function connect(path: string): Database {
 function prepare(database: Database, options: OpenDatabaseOptions) {
   // Opening is rare and may wait; in service no thread may sleep in here (see writer.ts).
   database.exec(`PRAGMA busy_timeout = ${LOCK_WAIT_MS}`);
-  const applicationId = pragma(database, "application_id");
-  const version = pragma(database, "user_version");
   const isEmpty = pragma(database, "schema_version") === 0;
   // A file of no bytes: touched, or left by somebody who was about to make a log there.
   if (isEmpty && !options.create) throw notFound(options.folder);
-  if (!isEmpty && (applicationId !== APPLICATION_ID || version !== FORMAT_VERSION)) {
-    throw new LogError(
-      "format_mismatch",
-      applicationId === APPLICATION_ID
-        ? `the log in ${options.folder} has format ${version}, this program reads ` +
-            `${FORMAT_VERSION}: use the program that wrote it`
-        : `${logPath(options.folder)} is a database of another program: choose another folder`,
-    );
+  if (!isEmpty) {
+    refuseForeign(database, logPath(options.folder), `the log in ${options.folder}`);
   }
   database.exec("PRAGMA journal_mode = WAL");
   database.exec("PRAGMA synchronous = NORMAL"); // wal.ts syncs what is committed

@@ -1,0 +1,77 @@
+/**
+ * Whether a file is a whole log of this program: its trees by SQLite's own check, each record by
+ * its checksum. For a file that nobody else has open.
+ *
+ *   file ──whose, which format──> trees ──> every record ──> what it holds, or what is wrong
+ */
+
+import { Database } from "bun:sqlite";
+import { LogError } from "../event-log.ts";
+import type { PartitionRef } from "./catalog.ts";
+import { Reader } from "./reader.ts";
+import { refuseForeign } from "./schema.ts";
+
+/** Records checked in one step. */
+const PAGE_RECORDS = 2_048;
+
+export interface CheckedFile {
+  readonly records: number;
+  /** Where the log was moved to; null for one that was not. */
+  readonly isSealed: boolean;
+}
+
+/** Throws LogError `corrupt`, `format_mismatch`; the message names the file. */
+export function checkLogFile(path: string): CheckedFile {
+  let database: Database | null = null;
+  try {
+    database = new Database(path, { create: false, readwrite: true });
+    database.exec("PRAGMA query_only = ON");
+    refuseForeign(database, path);
+    const [problem] = database
+      .query("PRAGMA integrity_check")
+      .values()
+      .map(([line]) => String(line))
+      .filter((line) => line !== "ok");
+    if (problem !== undefined) throw damagedFile(path, problem);
+    const records = readAll(database);
+    const sealed = database.query("SELECT 1 FROM meta WHERE key = 'seal'").get();
+    return { records, isSealed: sealed !== null };
+  } catch (error) {
+    if (error instanceof LogError) throw error;
+    throw damagedFile(path, (error as Error).message, error);
+  } finally {
+    database?.close();
+  }
+}
+
+function damagedFile(path: string, reason: string, cause?: unknown): LogError {
+  const message = `${path} is damaged or no log (${reason}): use another backup`;
+  return new LogError("corrupt", message, { cause });
+}
+
+/** How many there are. Throws `corrupt` for the first that is damaged. */
+function readAll(database: Database): number {
+  const partitions = database
+    .query(
+      "SELECT partitions.id, name AS topic, partition, start_offset AS startOffset, " +
+        "next_offset AS nextOffset FROM partitions JOIN topics ON topics.id = topic_id",
+    )
+    .all() as PartitionRef[];
+  const reader = new Reader(database);
+  let count = 0;
+  try {
+    for (const ref of partitions) {
+      const until = ref.nextOffset;
+      for (let from = ref.startOffset; from < until; ) {
+        const { records } = reader.page(ref, { from, until, maxRecords: PAGE_RECORDS });
+        const last = records.at(-1);
+        if (last === undefined) break;
+        count += records.length;
+        from = Number(last.offset) + 1;
+      }
+    }
+  } finally {
+    reader.close();
+  }
+  return count;
+}
