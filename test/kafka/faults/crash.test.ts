@@ -68,39 +68,42 @@ async function deposit(app: App, witness: Witness): Promise<void> {
   });
 }
 
-kafkaTest("an owner that hangs within a commit, past its session, commits nothing", async () => {
-  using folder = temporaryFolder();
-  const place = { brokers: await testBrokers(), prefix: freshPrefix() };
-  const witness = new Witness();
-  const own = { folder: join(folder.path, "test"), partitions: PARTITIONS };
-  const app = await openCluster({ ...place, ...own });
-  await deposit(app, witness);
-  // It would write the same flag events as the one that takes over.
-  const child = start({
-    ...{ ...place, folder: join(folder.path, "hanging"), partitions: PARTITIONS },
-    ...{ group: "threshold", diesAt: "before commit", signal: "SIGSTOP" },
-  });
-  await until(() => isStopped(child.pid), () => "the child runs on");
-  const processors = app.startProcessors(ALL);
-  const groups = CRASH_GROUPS.map(({ name }) => name);
-  const clients = async () => {
-    const all = await Promise.all(groups.map((group) => app.log.owners(group)));
-    return all.flat().map(({ owner }) => owner?.includes("crash"));
-  };
-  const isTakenOver = () => {
-    const states = processors.find((each) => each.group.name === "threshold")?.state() ?? [];
-    return states.filter(({ progress }) => progress !== null).length === PARTITIONS;
-  };
-  await until(isTakenOver, () => "its records were not done by the other");
-  child.kill("SIGCONT");
-  // It is a member again: what it had begun is over.
-  await until(async () => (await clients()).includes(true), () => "it does not come back");
-  await deposit(app, witness);
-  expect(await settleEverything(app, CHILD_MS)).toBeNull();
-  child.kill("SIGKILL");
-  const site = clusterSite({ ...place, folder: folder.path });
-  expect(await faultsAtTheEnd({ site, app, processors, witness })).toEqual([]);
-}, TEST_MS);
+// With nothing written yet, and with what would hold up whoever reads the progress.
+for (const diesAt of ["transaction begun", "before commit"] as const) {
+  kafkaTest(`an owner that hangs at "${diesAt}", past its session, commits nothing`, async () => {
+    using folder = temporaryFolder();
+    const place = { brokers: await testBrokers(), prefix: freshPrefix() };
+    const witness = new Witness();
+    const own = { folder: join(folder.path, "test"), partitions: PARTITIONS };
+    const app = await openCluster({ ...place, ...own });
+    await deposit(app, witness);
+    // It would write the same flag events as the one that takes over.
+    const child = start({
+      ...{ ...place, folder: join(folder.path, "hanging"), partitions: PARTITIONS },
+      ...{ group: "threshold", diesAt, signal: "SIGSTOP" },
+    });
+    await until(() => isStopped(child.pid), () => "the child runs on");
+    const processors = app.startProcessors(ALL);
+    const groups = CRASH_GROUPS.map(({ name }) => name);
+    const clients = async () => {
+      const all = await Promise.all(groups.map((group) => app.log.owners(group)));
+      return all.flat().map(({ owner }) => owner?.includes("crash"));
+    };
+    const isTakenOver = () => {
+      const states = processors.find((each) => each.group.name === "threshold")?.state() ?? [];
+      return states.filter(({ progress }) => progress !== null).length === PARTITIONS;
+    };
+    await until(isTakenOver, () => "its records were not done by the other");
+    child.kill("SIGCONT");
+    // It is a member again: what it had begun is over.
+    await until(async () => (await clients()).includes(true), () => "it does not come back");
+    await deposit(app, witness);
+    expect(await settleEverything(app, CHILD_MS)).toBeNull();
+    child.kill("SIGKILL");
+    const site = clusterSite({ ...place, folder: folder.path });
+    expect(await faultsAtTheEnd({ site, app, processors, witness })).toEqual([]);
+  }, TEST_MS);
+}
 
 /** Once all is settled; app and processors are closed. */
 async function faultsAtTheEnd(run: {
