@@ -128,7 +128,7 @@ function responseTo(
   });
 }
 
-const STORE_FAULTS: ReadonlySet<string> = new Set(["store_mismatch", "store_unavailable"]);
+const STORE_FAULTS: ReadonlySet<string> = new Set(["store_mismatch", "store_ahead", "store_unavailable"]);
 
 function knownProblem(error: unknown): Omit<Problem, "status"> | null {
   if (

@@ -41,7 +41,7 @@ export interface CatchUp {
 
 /**
  * Afterwards the store stands at `to`, unless the claim was revoked meanwhile. Throws
- * `store_mismatch`, `store_fenced`, `rule_failed`.
+ * `store_ahead`, `store_fenced`, `rule_failed`.
  */
 export async function catchUp(options: CatchUp): Promise<void> {
   const { claim, store, log, to, toMs } = options;
@@ -119,7 +119,7 @@ export async function followChangelog(options: ChangelogRange): Promise<void> {
   const { inputs = [], changelogOffset = null } = before ?? {};
   if (changelogOffset !== null && changelogOffset > (to.changelogOffset ?? -1n)) {
     throw new StreamError(
-      "store_mismatch",
+      "store_ahead",
       `the store ${store.path} stands at offset ${changelogOffset} of ${group}-table partition ` +
         `${partition}, but its group has committed only up to ${to.changelogOffset ?? "none"}: ` +
         "delete the store, and it is built anew",
@@ -170,7 +170,7 @@ function checkNotAhead(store: Store, from: Progress, to: Progress | null): void 
     const committed = inputProgress(to, topic)?.nextOffset ?? 0n;
     if (nextOffset <= committed) continue;
     throw new StreamError(
-      "store_mismatch",
+      "store_ahead",
       `the store ${store.path} stands at ${topic} offset ${nextOffset}, but its group has ` +
         `committed only up to ${committed}: delete the store, and it is built anew`,
     );

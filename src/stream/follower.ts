@@ -16,6 +16,7 @@ import { Changes } from "./changes.ts";
 import { type Group, tableName } from "./group.ts";
 import { keepStamped, resetIfStale } from "./in-step.ts";
 import type { Store, Stores } from "./store.ts";
+import { isUselessStore } from "./store-fault.ts";
 import { STOPPED, unlessStopped } from "./unless-stopped.ts";
 
 /** Before a partition that could not be followed is tried again. */
@@ -58,6 +59,8 @@ export class Follower {
   private readonly outOfStep = new Map<number, OutOfStep>();
   /** What was logged of partitions that cannot be followed. */
   private readonly said = new Map<number, string>();
+  /** Partitions whose copy was taken away, because it was damaged or of another log. */
+  private readonly discarded = new Set<number>();
   private readonly stopping = new AbortController();
 
   constructor(private readonly options: FollowerOptions) {}
@@ -114,10 +117,19 @@ export class Follower {
       } catch (error) {
         if (signal.aborted) break;
         this.fail(partition, error as Error);
+        this.discardIfUseless(partition, error);
         await delay(RETRY_MS, signal);
       }
     }
     changes.stop();
+  }
+
+  /** Once in a process, for a disk may damage it again. */
+  private discardIfUseless(partition: number, error: unknown): void {
+    if (!isUselessStore(error) || this.discarded.has(partition)) return;
+    this.discarded.add(partition);
+    const { group, stores } = this.options;
+    stores.discard(tableName(group), partition);
   }
 
   private async openAndCopy(partition: number, changes: Changes): Promise<void> {

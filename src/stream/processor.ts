@@ -12,6 +12,7 @@ import { getLogger } from "@logtape/logtape";
 import { type Claim, type EventLog, LogError } from "../log/event-log.ts";
 import { type Group, tableName } from "./group.ts";
 import type { Stores } from "./store.ts";
+import { isUselessStore } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
 import { Task, type TaskOptions, type TaskState } from "./task.ts";
 
@@ -51,10 +52,11 @@ export function startProcessor(options: ProcessorOptions): Processor {
   const stopping = new AbortController();
   const tasks = new Map<number, Task>();
   const failed = new Map<number, TaskState>();
+  const discarded = new Set<number>();
   const running = new Set<Promise<void>>();
 
   const start = (claim: Claim) => {
-    const run = runClaim(claim, { ...options, stopping: stopping.signal, tasks, failed });
+    const run = runClaim(claim, { ...options, stopping: stopping.signal, tasks, failed, discarded });
     running.add(run);
     run.finally(() => running.delete(run)).catch(() => {}); // `done` has the error
     return run;
@@ -105,6 +107,8 @@ interface ClaimRun extends TaskOptions {
   readonly stopping: AbortSignal;
   readonly tasks: Map<number, Task>;
   readonly failed: Map<number, TaskState>;
+  /** Partitions whose store was discarded: once in a process, for a disk may damage it again. */
+  readonly discarded: Set<number>;
 }
 
 /** Runs one claim to its end. Rejects only with what stops the whole processor. */
@@ -123,6 +127,8 @@ async function runClaim(claim: Claim, options: ClaimRun): Promise<void> {
       logger.warn("{group} partition {partition}: the claim is over: {error}", { ...place, error });
       tasks.delete(partition); // it comes again: that is no partition that stands still
       await options.delay(RECLAIM_DELAY_MS, stopping);
+    } else if (discards(error, claim, options)) {
+      tasks.delete(partition); // it comes again, and its store is built anew
     } else {
       const stopped = stoppedState(claim, tasks.get(partition), error as Error);
       tasks.delete(partition);
@@ -144,6 +150,21 @@ async function runClaim(claim: Claim, options: ClaimRun): Promise<void> {
       logger.warn("{group} partition {partition}: not given back: {error}", { ...place, error });
     });
   }
+}
+
+/** Takes a store of no use away, while it is surely this member's. */
+function discards(error: unknown, claim: Claim, options: ClaimRun): boolean {
+  const { discarded, group, stores } = options;
+  const { partition } = claim;
+  if (!isUselessStore(error) || claim.revoked.aborted || discarded.has(partition)) return false;
+  discarded.add(partition);
+  const place = { group: group.name, partition };
+  logger.warn("{group} partition {partition}: {message}: this is done now", {
+    ...place,
+    message: error.message,
+  });
+  stores.discard(tableName(group), partition);
+  return true;
 }
 
 /** Not a fault of the records: the partition may be tried again, here or elsewhere. */

@@ -32,5 +32,10 @@ export function storeMismatch(path: string, reason: string, cause?: unknown): St
 /** Of the store's place or file, whatever record was in hand. */
 export function isStoreFault(error: unknown): boolean {
   if (!(error instanceof StreamError)) return false;
-  return error.code === "store_mismatch" || error.code === "store_unavailable";
+  return ["store_mismatch", "store_ahead", "store_unavailable"].includes(error.code);
+}
+
+/** The file is of no use to anyone, and its rows are in the log. */
+export function isUselessStore(error: unknown): error is StreamError {
+  return error instanceof StreamError && error.code === "store_mismatch";
 }

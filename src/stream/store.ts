@@ -80,6 +80,17 @@ export class Stores {
     return this.connect(table, partition, false);
   }
 
+  /**
+   * Takes away what is of no use, for its owner to build it anew. Whoever has it open reads the
+   * old file until it looks for the new one.
+   */
+  discard(table: string, partition: number): void {
+    const path = this.path(table, partition);
+    this.shared.delete(path);
+    if (this.folder === ":memory:") return;
+    for (const ending of ["-wal", "-shm", ""]) rmSync(path + ending, { force: true });
+  }
+
   /** Whether an owner has made it. */
   isThere(table: string, partition: number): boolean {
     const path = this.path(table, partition);

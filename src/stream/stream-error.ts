@@ -1,8 +1,10 @@
 /** The engine's one error. The message gives fact, value and what to do. */
 
 export type StreamErrorCode =
-  /** A store is of another log or format, damaged, or ahead of the log's progress. */
+  /** A store is of another log or format, or damaged: it is of no use, and is built anew. */
   | "store_mismatch"
+  /** A store is ahead of the log's progress: the log was set back, or lacks its end. */
+  | "store_ahead"
   /** The store's file cannot be read or written now: locked, no space, no right. */
   | "store_unavailable"
   /** Another member has the store's partition. */

@@ -22,6 +22,7 @@ import { type IdRow, idCodec, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { endOfPrefix, keyPrefix, rowKey, splitRowKey, toLatin1 } from "./row-key.ts";
 import type { Store, Stores } from "./store.ts";
+import { isUselessStore } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
 
 /** More than the versions that one file can have had. */
@@ -118,7 +119,8 @@ export class View {
 
   /**
    * Up to where the rows of a partition are folded, as of the log's last change that was heard of;
-   * null when nothing is. Rows read afterwards are at least as new.
+   * null when nothing is, also where the store is of no use and its owner builds it anew. Rows read
+   * afterwards are at least as new.
    */
   progress(partition: number): Progress | null {
     this.assertOpen();
@@ -126,7 +128,7 @@ export class View {
     if (standing !== undefined) return standing;
     let progress = this.progresses[partition];
     if (progress === undefined) {
-      progress = this.store(partition)?.progress() ?? null;
+      progress = this.foldedUpTo(partition);
       this.progresses[partition] = progress;
     }
     return progress;
@@ -154,6 +156,15 @@ export class View {
   hasStore(partition: number): boolean {
     const { group, stores } = this.options;
     return stores.isThere(tableName(group), partition);
+  }
+
+  private foldedUpTo(partition: number): Progress | null {
+    try {
+      return this.store(partition)?.progress() ?? null;
+    } catch (error) {
+      if (isUselessStore(error)) return null;
+      throw error;
+    }
   }
 
   private assertOpen(): void {

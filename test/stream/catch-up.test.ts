@@ -163,7 +163,7 @@ describe.each(modes)("a store brought back %s", (_, keepsChangelogs) => {
     const stores = new Stores(":memory:", "one");
     await ranOn(stores, [1, 2, 3], { keepsChangelogs });
     const { error, log } = await firstFailureOn(stores, [], { keepsChangelogs });
-    expect(error).toMatchObject({ code: "store_mismatch" });
+    expect(error).toMatchObject({ code: "store_ahead" });
     expect(error.message).toContain("tally-table/1 stands at numbers offset 3");
     expect(error.message).toContain("committed only up to 0: delete the store");
     await log.close();

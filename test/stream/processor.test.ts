@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   type Claim,
@@ -178,17 +178,35 @@ describe("a store that", () => {
     await members.pop()?.close();
   }
 
-  test("is damaged stops its partition with what to do, and the others go on", async () => {
+  test.each([
+    ["is damaged", () => writeFileSync(path(), Buffer.alloc(8_192, "x"))],
+    ["is of another log", () => change("UPDATE place SET incarnation = 'another'")],
+    ["has lost its tables", () => change("DROP TABLE rows")],
+  ])("%s is built anew, and the others go on", async (_, damage) => {
     await runOnce();
-    writeFileSync(path(), Buffer.alloc(8_192, "x"));
+    damage();
     const member = await start(partitions);
     await sendNumbers(member, partitions, [[bad, 2], [good, 2]]);
     await eventually("the other", () => rowOf(member, partitions, good)?.count === 2);
-    await eventually("stopped", () => member.phases()[0] === "stopped");
-    const error = member.processor.state()[0]?.error;
-    expect(error).toMatchObject({ code: "store_mismatch" });
-    expect(error?.message).toContain("delete it, and it is built anew");
+    await eventually("built anew", () => member.phases()[0] === "running");
+    await eventually("gone on", () => rowOf(member, partitions, bad)?.count === 2);
+    expect(member.phases()).toEqual({ 0: "running", 1: "running" });
   });
+
+  test("that is ahead of its log stops its partition, and nothing of it goes", async () => {
+    await runOnce();
+    change(`UPDATE place SET progress = replace(progress, '"numbers",1', '"numbers",9')`);
+    const member = await start(partitions);
+    await eventually("stopped", () => member.phases()[0] === "stopped");
+    expect(member.processor.state()[0]?.error).toMatchObject({ code: "store_ahead" });
+    expect(existsSync(path())).toBe(true);
+  });
+
+  function change(statement: string): void {
+    const database = new Database(path());
+    database.exec(statement);
+    database.close();
+  }
 
   test("is locked by another is tried again until it is free", async () => {
     await runOnce();
