@@ -55,7 +55,9 @@ export async function sendRows(options: SendOptions): Promise<void> {
       let number = block.firstRow;
       for (const row of block.rows) {
         if (row === null) continue;
-        if (typeof row !== "string") batch.push(emission(row, `${checked.sha256}:${number}`));
+        if (typeof row !== "string") {
+          batch.push(emission(row, `${checked.sha256}:${number}`, rules.nowMs));
+        }
         number += 1;
         if (batch.length < BATCH_ROWS) continue;
         await sender.send(batch);
@@ -119,6 +121,6 @@ function isRefused(error: unknown): boolean {
   return code === "busy" || code === "unavailable";
 }
 
-function emission(row: ImportRow, numbered: string): Emission<Deposit> {
-  return { key: row.walletId, message: newDeposit(row), id: row.id ?? numbered };
+function emission(row: ImportRow, numbered: string, notBeforeMs: number): Emission<Deposit> {
+  return { key: row.walletId, message: newDeposit(row), id: row.id ?? numbered, notBeforeMs };
 }

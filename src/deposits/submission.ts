@@ -103,9 +103,12 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
       const message = newDeposit({ amountMinor, acceptedAtMs: timeMs });
       if (key !== null) {
         check("invalid_key", depositKeyProblem(key));
-        return submitWithKey({ key: walletId, message, id: key, idName: keyName });
+        const idName = keyName;
+        return submitWithKey({ key: walletId, message, id: key, idName, notBeforeMs: nowMs });
       }
-      const position = await options.deposits.emit({ key: walletId, message });
+      // The processors check the time again, against the record's: it must not be an earlier one.
+      const emission = { key: walletId, message, notBeforeMs: nowMs };
+      const position = await options.deposits.emit(emission);
       return { position, isRepeat: false };
     },
     abandon: () => decisions.abandon(),
@@ -126,6 +129,7 @@ interface KeyedEmission {
   readonly message: Deposit;
   readonly id: string;
   readonly idName: string;
+  readonly notBeforeMs: number;
 }
 
 function check(code: DepositErrorCode, problem: string | null): void {

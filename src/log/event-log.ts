@@ -38,6 +38,11 @@ export interface NewRecord {
   /** Null is a tombstone: on a compacted topic the key is gone with it. */
   readonly value: Uint8Array | null;
   readonly headers?: Headers;
+  /**
+   * When its writer took it, Unix milliseconds: the record's timestamp is no earlier, although the
+   * clock may have stepped back meanwhile. A log whose broker gives the time goes by that alone.
+   */
+  readonly notBeforeMs?: number;
 }
 
 export interface LogRecord {

@@ -17,6 +17,8 @@ export interface Emission<M> {
   readonly message: M;
   /** Unique for the key: groups that declare so count it once, however often it is sent. */
   readonly id?: string | null;
+  /** When it was taken, Unix milliseconds: see `NewRecord`. */
+  readonly notBeforeMs?: number;
 }
 
 export interface Emitter<M> {
@@ -34,7 +36,7 @@ export function createEmitter<M>(options: {
   readonly partitions: number;
 }): Emitter<M> {
   const { log, stream, partitions } = options;
-  const toRecord = ({ key, message, id }: Emission<M>): NewRecord => {
+  const toRecord = ({ key, message, id, notBeforeMs }: Emission<M>): NewRecord => {
     const keyBytes = encoder.encode(key);
     return {
       topic: stream.topic,
@@ -42,6 +44,7 @@ export function createEmitter<M>(options: {
       key: keyBytes,
       value: stream.codec.encode(message),
       ...(id == null ? {} : { headers: [[ID_HEADER, encoder.encode(id)] as const] }),
+      ...(notBeforeMs === undefined ? {} : { notBeforeMs }),
     };
   };
   const emitAll = async (emissions: readonly Emission<M>[]): Promise<readonly Position[]> => {

@@ -14,6 +14,7 @@ import {
   type RunningApp,
   runApp,
   type RunOptions,
+  Timers,
   temporaryFolder,
   within,
 } from "../service/running-app.ts";
@@ -300,4 +301,16 @@ describe("what is remembered", () => {
       expect(tries).toBe(i);
     }
   });
+});
+
+test("a clock that steps back while a deposit is taken has none refused", async () => {
+  const timers = new Timers();
+  let readMs = timers.nowMs;
+  // Each reading is ten minutes before the one before: the door's, then the record's.
+  Object.defineProperty(timers, "nowMs", { get: () => (readMs -= 2 * MAX_AHEAD_MS) });
+  const { app, settle } = await run({ timers });
+  await app.submissions.submit(deposit("alice", 5n));
+  await app.submissions.submit(deposit("alice", 7n, "k1"));
+  await settle();
+  expect(app.views.balance.get("alice", balanceRow)).toMatchObject({ totalMinor: 12n });
 });

@@ -32,8 +32,8 @@ export class RecordRows {
   insert(ref: PartitionRef, record: Omit<NewRecord, "topic" | "partition">): number {
     const { catalog, nowMs } = this.options;
     const { offset, sequence } = catalog.reserve(ref);
-    const { key, value, headers = [] } = record;
-    const timestampMs = nowMs();
+    const { key, value, headers = [], notBeforeMs = 0 } = record;
+    const timestampMs = Math.max(nowMs(), notBeforeMs);
     const place = { partitionId: ref.id, offset, sequence, timestampMs };
     const checksum = storedChecksum(recordChecksum({ key, value, headers }), place);
     const stored = encodeHeaders(headers);
