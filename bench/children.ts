@@ -13,6 +13,8 @@ import { HttpConnection } from "../src/proof/load/http-connection.ts";
 const HOST = "127.0.0.1";
 const ROOT = join(import.meta.dir, "..");
 const MAIN = join(ROOT, "src", "main.ts");
+/** Bun's own option has a program run it first. */
+export const SHIFTED_CLOCK = join(import.meta.dir, "torture", "shifted-clock.ts");
 /** Until a server answers at all; a rebuild of its stores comes later. */
 const ANSWERS_WITHIN_MS = 30_000;
 /** The program promises 5 s. */
@@ -47,15 +49,20 @@ export interface ProgramOptions {
   readonly executable?: string;
   /** A file descriptor for what it says on stderr; this process's own when left out. */
   readonly errors?: number;
+  /** A file with the milliseconds that its clock is ahead of the real one. */
+  readonly clock?: string;
 }
 
 /** Runs a command of the program. */
 export function startProgram(args: readonly string[], options: ProgramOptions = {}): Child {
-  const { executable, errors } = options;
-  const command = executable === undefined ? [process.execPath, MAIN] : [executable];
+  const { executable, errors, clock } = options;
+  const preload = clock === undefined ? [] : ["--preload", SHIFTED_CLOCK];
+  const source = [process.execPath, ...preload, MAIN];
+  const command = executable === undefined ? source : [executable];
   return follow(
     Bun.spawn([...command, ...args, "--log-level", "error"], {
       cwd: ROOT,
+      env: clock === undefined ? process.env : { ...process.env, CLOCK_AHEAD_MS_FILE: clock },
       stdio: ["ignore", "ignore", errors ?? "inherit"],
     }),
   );

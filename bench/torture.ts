@@ -16,10 +16,12 @@ import { JVM_FOR_LOAD, KafkaCluster } from "../test/kafka/kafka-cluster.ts";
 import { below } from "../src/proof/random.ts";
 import { withFolder } from "./machine.ts";
 import type { Chapter } from "./torture/chapter.ts";
+import { clocks } from "./torture/clocks.ts";
+import { disks } from "./torture/disks.ts";
 import { kills } from "./torture/kills.ts";
 
 /** In the order in which they run. */
-const CHAPTERS: Readonly<Record<string, Chapter>> = { kills };
+const CHAPTERS: Readonly<Record<string, Chapter>> = { clocks, disks, kills };
 /** What can run in a cluster: disks are the brokers' matter there, and clients meet the same. */
 const IN_A_CLUSTER = ["kills"];
 
@@ -75,10 +77,9 @@ async function runChapter(
   const found = await (CHAPTERS[name] as Chapter)({ ...options, errors, say });
   closeSync(errors);
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(0);
-  if (found !== null) say(`${found.length === 0 ? "clean" : `${found.length} faults`}, ${seconds} s`);
-  if (found !== null && found.length > 0) {
-    console.log(readFileSync(path, "utf8").slice(-SHOWN_ERRORS));
-  }
+  if (found === null) return null;
+  say(`${found.length === 0 ? "clean" : `${found.length} faults`}, ${seconds} s`);
+  if (found.length > 0) console.log(readFileSync(path, "utf8").slice(-SHOWN_ERRORS));
   return found;
 }
 

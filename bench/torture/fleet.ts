@@ -29,9 +29,13 @@ export interface FleetOptions {
   /** A file descriptor for what the processes say. */
   readonly errors: number;
   readonly problem: (text: string) => void;
+  /** Where a fault may make a process give up: it is started again, and that is no problem. */
+  readonly mayGiveUp?: boolean;
+  /** A file with the milliseconds that a process's clock is ahead, by its number. */
+  readonly clockOf?: (number: number) => string;
 }
 
-interface Post {
+export interface Post {
   readonly name: string;
   readonly args: readonly string[];
   readonly port: number | null;
@@ -41,7 +45,10 @@ interface Post {
 
 export class Fleet {
   kills = 0;
+  /** Times that a process gave up by itself. */
+  givenUp = 0;
   private isStopping = false;
+  private isDown = false;
   private readonly posts: readonly Post[];
   private readonly returning = new Set<Promise<void>>();
 
@@ -77,10 +84,39 @@ export class Fleet {
     await this.answering();
   }
 
+  get living(): readonly Post[] {
+    return this.posts.filter(({ child }) => child !== null);
+  }
+
+  get pids(): readonly number[] {
+    return this.living.flatMap(({ child }) => child?.pid ?? []);
+  }
+
+  /** Kills all; nothing comes back before `raise`. */
+  async fell(): Promise<void> {
+    this.isDown = true;
+    await Promise.all(this.returning);
+    await this.killAll(this.living);
+  }
+
+  raise(): void {
+    this.isDown = false;
+    for (const post of this.posts) if (post.child === null) this.run(post);
+  }
+
+  /** Asks a process to stop, however it then ends, and starts it again. */
+  async restart(post: Post): Promise<void> {
+    const { child } = post;
+    if (child === null) return;
+    post.child = null;
+    await child.stop();
+    this.comeBack(post);
+  }
+
   /** Kills one process that is there, or several at once; each comes back by itself. */
   async strike(): Promise<void> {
     const { random } = this.options;
-    const living = this.posts.filter(({ child }) => child !== null);
+    const { living } = this;
     const one = (posts: readonly Post[]) => {
       const at = below(random, posts.length);
       return posts.slice(at, at + 1);
@@ -128,13 +164,18 @@ export class Fleet {
   }
 
   private run(post: Post): void {
-    const { site, errors, problem } = this.options;
-    const flags = site.flags(this.posts.indexOf(post));
-    const child = startProgram([...post.args, ...flags], { errors });
+    const { site, errors, problem, mayGiveUp = false, clockOf } = this.options;
+    const number = this.posts.indexOf(post);
+    const clock = clockOf?.(number);
+    const child = startProgram([...post.args, ...site.flags(number)], {
+      errors,
+      ...(clock === undefined ? {} : { clock }),
+    });
     post.child = child;
     void child.exited.then((code) => {
       if (this.isStopping || post.child !== child) return;
-      problem(`${post.name} ended by itself with code ${code}`);
+      if (mayGiveUp) this.givenUp += 1;
+      else problem(`${post.name} ended by itself with code ${code}`);
       post.child = null;
       this.comeBack(post);
     });
@@ -155,7 +196,10 @@ export class Fleet {
   }
 
   private comeBack(post: Post): void {
-    const back = Bun.sleep(this.options.random() * AWAY_MS).then(() => this.run(post));
+    const back = Bun.sleep(this.options.random() * AWAY_MS).then(() => {
+      const isWanted = !this.isDown && !this.isStopping;
+      if (isWanted && post.child === null) this.run(post);
+    });
     this.returning.add(back);
     void back.finally(() => this.returning.delete(back));
   }

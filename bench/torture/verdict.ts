@@ -6,7 +6,7 @@
  */
 
 import { type App, PROCESSOR_NAMES, type ProcessorName } from "../../src/app.ts";
-import { readDepositLog } from "./deposit-log.ts";
+import { type DepositLog, readDepositLog } from "./deposit-log.ts";
 import { settleEverything, walletFromService, walletInTables } from "./findings.ts";
 import { type ExpectedWallet, expectedWallets, judgeLog, judgeWallet } from "./judgement.ts";
 import type { Site } from "./site.ts";
@@ -30,6 +30,8 @@ export interface Verdict {
   /** One sentence each. */
   readonly faults: readonly string[];
   readonly summary: string;
+  /** What stood in the log in the end. */
+  readonly log: DepositLog;
 }
 
 export async function judgeRun({ site, witness, ports, stop }: JudgedRun): Promise<Verdict> {
@@ -53,7 +55,7 @@ export async function judgeRun({ site, witness, ports, stop }: JudgedRun): Promi
   const summary =
     `${log.byPosition.size} records: ${log.repeats} repeats and ${log.conflicts} conflicts not ` +
     `counted; ${expected.length} wallets, ${flagged} flagged, ${events} events`;
-  return { faults, summary };
+  return { faults, summary, log };
 }
 
 /** Whether an app's views say what must be. */

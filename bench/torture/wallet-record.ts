@@ -44,7 +44,7 @@ export class WalletRecord {
   }
 
   /** Null, or what is wrong with an answer that holds everything up to the offset. */
-  judge(offset: bigint, seen: Seen, { isOperated }: { isOperated: boolean }): string | null {
+  judge(offset: bigint, seen: Seen, { isFlagOpen }: { isFlagOpen: boolean }): string | null {
     const before = this.told.filter((each) => each.offset <= offset);
     const least = before.reduce((sum, { amountMinor }) => sum + amountMinor, 0n);
     const { totalMinor, isFlagged } = seen;
@@ -52,7 +52,7 @@ export class WalletRecord {
     if (totalMinor > this.askedMinor) {
       return `the balance ${totalMinor} is more than was ever sent, ${this.askedMinor}`;
     }
-    if (isFlagged || isOperated || !exceeds(before.slice(-REMEMBERED))) return null;
+    if (isFlagged || isFlagOpen || !exceeds(before.slice(-REMEMBERED))) return null;
     return "deposits over the limit, and no flag";
   }
 }
