@@ -21,6 +21,8 @@ export interface Conditions {
   storeFaultChance: number;
   /** Of all reads: fewer records than asked for. */
   shortReadChance: number;
+  /** Of all reads of a task: what is there is handed out without asking for it. */
+  readAheadChance: number;
   /** The log takes no writes. */
   isDown: boolean;
 }
@@ -34,6 +36,7 @@ export const CALM: Conditions = {
   refusedChance: 0,
   storeFaultChance: 0,
   shortReadChance: 0,
+  readAheadChance: 0,
   isDown: false,
 };
 

@@ -47,8 +47,11 @@ export function strike(world: World, fault: Fault): void {
       world.machines.forEach((_, each) => later("started again", () => world.start(each)));
       return;
     case "stop":
-      world.stop(index);
-      later("started again", () => world.start(index));
+      world.stop(index, forMs * 1_000);
+      return;
+    case "broken rules":
+      restartWith(world, index, true);
+      later("rules mended", () => restartWith(world, index, false));
       return;
     case "pause": {
       const process = world.pause(index);
@@ -77,10 +80,18 @@ export function heal(world: World): void {
   const { conditions } = world;
   Object.assign(conditions, { unknownChance: 0, refusedChance: 0, storeFaultChance: 0 });
   Object.assign(conditions, { slowChance: 0, fsyncUs: 400 });
-  world.machines.forEach(({ process }, index) => {
-    if (process === null) world.start(index);
+  world.machines.forEach(({ process, isBrittle }, index) => {
+    if (isBrittle) restartWith(world, index, false);
+    else if (process === null) world.start(index);
     else if (process.life.isPaused) world.scheduler.resume(process.life);
   });
+}
+
+/** Another version of the program is started in the place of the one that runs. */
+function restartWith(world: World, index: number, isBrittle: boolean): void {
+  world.kill(index);
+  world.machine(index).isBrittle = isBrittle;
+  world.start(index);
 }
 
 function restore(world: World, names: readonly (keyof Conditions)[]): void {

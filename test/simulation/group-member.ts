@@ -26,6 +26,7 @@ export async function* joinSimulated(
 
   const register = () =>
     messages.ask("join", group, () => {
+      if (signal.aborted || !life.isAlive) return; // its session would end, some time later
       joins += 1;
       const partitions = server.partitionsOf(options.topics[0] ?? "");
       const registered: GroupMember = {

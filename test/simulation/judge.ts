@@ -32,6 +32,8 @@ export interface Applied {
   readonly table: string;
   readonly partition: number;
   readonly epoch: number;
+  /** The newest that has taken the store. */
+  readonly newestEpoch: number;
   readonly before: Progress | null;
   readonly after: Progress;
   readonly rows: Iterable<readonly [key: string, value: Uint8Array | null]>;
@@ -115,6 +117,10 @@ export class Judge {
     const { store, table, partition, before, after } = applied;
     const group = this.tableTopics.get(table) as string;
     const where = `${store} ${group} partition ${partition}`;
+    if (applied.epoch < applied.newestEpoch) {
+      const text = `${where}: epoch ${applied.epoch} wrote after ${applied.newestEpoch}`;
+      throw new Violation("a stale owner changes no store", text);
+    }
     const durable = this.server?.progressDurable(group, partition) ?? null;
     if (nextOf(after) > nextOf(durable)) {
       const at = `${where}: at ${nextOf(after)}, committed ${nextOf(durable)}`;

@@ -9,6 +9,7 @@
  */
 
 import { drainMicrotasks } from "bun:jsc";
+import type { Chance } from "./chance.ts";
 
 /** A process from its start to its end: what is still to happen to it ends with it. */
 export class Life {
@@ -34,6 +35,9 @@ export interface QueuedEvent {
   isCancelled: boolean;
 }
 
+/** A turn of the event loop takes no longer. */
+export const TURN_US = 40;
+
 export class Scheduler {
   nowUs = 0;
   steps = 0;
@@ -46,7 +50,10 @@ export class Scheduler {
   private readonly trace: { event: QueuedEvent; step: number }[] = [];
 
   /** How many of the last steps are kept for the trace of a failure. */
-  constructor(private readonly traceSteps: number) {}
+  constructor(
+    private readonly chance: Chance,
+    private readonly traceSteps: number,
+  ) {}
 
   at(atUs: number, event: Pick<QueuedEvent, "life" | "kind" | "about" | "run">): QueuedEvent {
     const queued: QueuedEvent = {
@@ -148,7 +155,8 @@ export class Scheduler {
   withTurns<T>(run: () => T): T {
     const original = globalThis.setImmediate;
     const turn = (callback: () => void) => {
-      this.after(0, { life: this.current, kind: "turn", about: null, run: callback });
+      const us = this.chance.below(TURN_US);
+      this.after(us, { life: this.current, kind: "turn", about: null, run: callback });
     };
     globalThis.setImmediate = turn as unknown as typeof setImmediate;
     try {
@@ -168,7 +176,7 @@ export class Scheduler {
   }
 
   private note(event: QueuedEvent): void {
-    this.trace[this.steps % this.traceSteps] = { event, step: this.steps };
+    this.trace[(this.steps - 1) % this.traceSteps] = { event, step: this.steps };
     const { kind } = event;
     const mark = kind.charCodeAt(0) * 31 + kind.length + (event.life === null ? 0 : 7);
     this.digest = Math.imul(this.digest ^ event.atUs ^ mark, 0x01000193) >>> 0;

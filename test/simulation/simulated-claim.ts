@@ -17,6 +17,7 @@ import { inputProgress } from "../../src/log/input-progress.ts";
 import { progressAfter } from "../../src/log/progress-after.ts";
 import type { StoredRecord } from "./log-server.ts";
 import { type Messages, unknown } from "./messages.ts";
+import { TURN_US } from "./scheduler.ts";
 import { Violation } from "./violation.ts";
 
 export interface SimulatedClaimOptions {
@@ -67,20 +68,26 @@ export class SimulatedClaim implements Claim {
       if (revoked.aborted) return resolve([]);
       const stop = () => resolve([]);
       revoked.addEventListener("abort", stop, { once: true });
+      const { chance, conditions, scheduler, life } = messages.options;
+      const isReadAhead = chance.is(conditions.readAheadChance);
       const look = () => {
-        if (revoked.aborted || !messages.options.life.isAlive) return;
-        const { chance, conditions } = messages.options;
+        if (revoked.aborted || !life.isAlive) return;
         const isShort = chance.is(conditions.shortReadChance);
         const records = this.records(this.next, isShort ? 1 + chance.below(3) : maxRecords, null);
         if (records.length === 0) return this.whenShown(look);
-        messages.answer("records", `${about}: ${records.length}`, () => {
+        const run = () => {
           if (revoked.aborted) return; // `stop` has answered
           revoked.removeEventListener("abort", stop);
           for (const { topic, offset } of records) this.next.set(topic, Number(offset) + 1);
           resolve(records);
-        });
+        };
+        const note = `${about}: ${records.length}`;
+        if (!isReadAhead) return messages.answer("records", note, run);
+        // They are here already: a reader fetches ahead, or reads a file.
+        scheduler.after(chance.below(TURN_US), { life, kind: "records", about: note, run });
       };
-      messages.send("fetch", about, look);
+      if (isReadAhead) look();
+      else messages.send("fetch", about, look);
     });
   }
 

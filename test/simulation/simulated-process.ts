@@ -17,8 +17,10 @@ import type { Group } from "../../src/stream/group.ts";
 import { type Processor, startProcessor } from "../../src/stream/processor.ts";
 import { Settling, type StreamPosition, whenSettled } from "../../src/stream/settling.ts";
 import type { Stores } from "../../src/stream/store.ts";
+import { StreamError } from "../../src/stream/stream-error.ts";
 import { type Topology, topicSpecs } from "../../src/stream/topology.ts";
 import { View } from "../../src/stream/view.ts";
+import { brittle } from "./brittle-group.ts";
 import { Connection } from "./connection.ts";
 import { START_MS } from "./log-server.ts";
 import type { MessageOptions } from "./messages.ts";
@@ -33,6 +35,8 @@ export interface ProcessOptions extends Omit<MessageOptions, "life" | "announce"
   readonly topology: Topology;
   readonly partitions: number;
   readonly limits: Limits;
+  /** Its rules throw now and then. */
+  readonly isBrittle: boolean;
   readonly stores: Stores;
   /** Of tables, kept up for views; null where views read the owners' stores. */
   readonly copies: Stores | null;
@@ -98,8 +102,9 @@ export class SimulatedProcess {
     this.isReady = true;
     this.followers.followAll();
     const monotonicMs = () => scheduler.nowUs / 1_000;
-    for (const group of topology.groups) {
-      if (!plan.groups.includes(group.name)) continue;
+    for (const sound of topology.groups) {
+      if (!plan.groups.includes(sound.name)) continue;
+      const group = this.options.isBrittle ? brittle(sound) : sound;
       const own = { log, group, stores, partitions, delay, monotonicMs, limits };
       const processor = startProcessor(own);
       processor.done.catch(onFailure);
@@ -137,10 +142,16 @@ export class SimulatedProcess {
     return this.views.get(group) as View;
   }
 
-  /** Of the first partition that stands still. */
+  private isExpected(error: Error | null): boolean {
+    return this.options.isBrittle && error instanceof StreamError && error.code === "rule_failed";
+  }
+
+  /** Of the first partition that stands still and should not. */
   get failure(): Error | null {
     for (const processor of this.processors) {
-      for (const { phase, error } of processor.state()) if (phase === "stopped") return error;
+      for (const { phase, error } of processor.state()) {
+        if (phase === "stopped" && !this.isExpected(error)) return error;
+      }
     }
     return null;
   }

@@ -30,6 +30,8 @@ interface Machine {
   readonly copies: SimulatedStores | null;
   /** Milliseconds that its clock is ahead. */
   clockMs: number;
+  /** Whether what is started there next has broken rules. */
+  isBrittle: boolean;
   process: SimulatedProcess | null;
   starts: number;
 }
@@ -50,9 +52,9 @@ export class World {
     readonly plan: Plan,
     traceSteps: number,
   ) {
-    this.scheduler = new Scheduler(traceSteps);
     const { keepsChangelogs, partitions, limits } = plan;
     this.chance = new Chance(plan.seed ^ 0x5eed);
+    this.scheduler = new Scheduler(this.chance, traceSteps);
     this.conditions = { ...plan.conditions, isDown: false };
     const { scheduler, chance, conditions } = this;
     const { maxBlockEntries } = limits;
@@ -75,7 +77,7 @@ export class World {
         plan: each,
         stores: shared ?? this.newStores(name, () => this.machines[index]?.clockMs ?? 0),
         copies: keepsChangelogs ? this.newStores(`${name} copy`) : null,
-        ...{ clockMs: 0, process: null, starts: 0 },
+        ...{ clockMs: 0, isBrittle: false, process: null, starts: 0 },
       };
     });
   }
@@ -101,6 +103,7 @@ export class World {
     const { partitions, limits } = this.plan;
     const process = new SimulatedProcess(`p${index}.${machine.starts}`, {
       ...{ scheduler, chance, conditions, server, coordinator, topology, partitions, limits },
+      isBrittle: machine.isBrittle,
       ...{ plan: machine.plan, stores: machine.stores, copies: machine.copies },
       judge: { committing: (what) => this.guard(() => this.judge.committing(what)) },
       announce: (from) => this.announce(from),
@@ -121,8 +124,8 @@ export class World {
     this.expelLater(process);
   }
 
-  /** It gives back what it has, and ends. */
-  stop(index: number): void {
+  /** It gives back what it has, and ends; and comes again. */
+  stop(index: number, forUs: number): void {
     const machine = this.machine(index);
     const { process } = machine;
     if (process === null || process.life.isPaused) return;
@@ -131,7 +134,8 @@ export class World {
         if (machine.process !== process) return;
         machine.process = null;
         this.scheduler.kill(process.life);
-        this.expelLater(process); // a message of its own may have registered it anew
+        const run = () => this.start(index);
+        this.scheduler.after(forUs, { life: null, kind: "started again", about: index, run });
       };
       process.stop().then(ended, (error: Error) => this.fail(error));
     };
