@@ -31,7 +31,14 @@ import { fetchFailed } from "./fetch-refusal.ts";
 import type { GroupWriter, GroupWriters, Seat } from "./group-writer.ts";
 import { RELEASE_WITHIN_MS } from "./limits.ts";
 import type { TopicNames } from "./names.ts";
-import { newestRecord, placeNow, readRange, recordBounds, stableBounds } from "./offsets.ts";
+import {
+  boundsAround,
+  newestRecord,
+  placeNow,
+  readRange,
+  recordBounds,
+  stableBounds,
+} from "./offsets.ts";
 import {
   decodeStored,
   encodeStored,
@@ -195,7 +202,7 @@ async function checkChangelog(
   }
   const { changelogOffset } = progress;
   if (changelogOffset === null) return;
-  const { start, end } = await stableBounds(connections, place);
+  const { start, end } = await boundsAround(connections, place, changelogOffset + 1n);
   if (changelogOffset >= start && changelogOffset < end) return;
   throw new LogError(
     "position_out_of_range",
@@ -402,7 +409,8 @@ export class KafkaClaim implements Claim {
     };
     // The topic that is looked at here is the one that is read.
     const place = await placeNow(host.connections, named).catch(gone);
-    const bounds = await stableBounds(host.connections, place).catch(gone);
+    const from = done?.nextOffset ?? 0n;
+    const bounds = await boundsAround(host.connections, place, from).catch(gone);
     if (done === null) {
       if (bounds.start > 0n) throw this.truncated(topic, bounds.start);
       return host.fetcher.open(place, bounds.start);

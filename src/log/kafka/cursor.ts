@@ -39,8 +39,8 @@ export class Cursor {
   askedTopicId = "";
   /** The topic that it reads, and no other of that name; null until something was read. */
   topicId: string | null;
-  /** Since when brokers say that the name is another topic's; null while they do not. */
-  otherSinceMs: number | null = null;
+  /** Since when brokers say what ends it if it stays so; null while they do not. */
+  doubtedSinceMs: number | null = null;
   failure: LogError | null = null;
   /** Nothing seems to stand between an offset and an end: as an answer has said, and when. */
   private gap: { readonly at: bigint; readonly end: bigint; readonly toldMs: number } | null = null;

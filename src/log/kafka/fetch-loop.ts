@@ -16,9 +16,9 @@ import { committedBatches } from "./fetched-batches.ts";
 import {
   FETCH_BYTES,
   FETCH_PARTITION_BYTES,
+  OUTDATED_WITHIN_MS,
   RETRY_FIRST_MS,
   RETRY_LAST_MS,
-  UNKNOWN_TOPIC_WITHIN_MS,
 } from "./limits.ts";
 import { isPassing, messageOf, pause } from "./retry.ts";
 import { ErrorCode } from "./wire.ts";
@@ -149,6 +149,9 @@ export class FetchLoop {
       case ErrorCode.none:
         break;
       case ErrorCode.offsetOutOfRange:
+        if (isSure(cursor)) cursor.fail(fetchRefused(cursor.place, from, result));
+        else this.connections.forget(topic); // it may have hung, and another lead by now
+        return cursor.failure !== null;
       case ErrorCode.corruptMessage:
       case ErrorCode.topicAuthorizationFailed:
         cursor.fail(fetchRefused(cursor.place, from, result));
@@ -158,7 +161,7 @@ export class FetchLoop {
         return false;
     }
     cursor.topicId ??= result.topicId;
-    cursor.otherSinceMs = null;
+    cursor.doubtedSinceMs = null;
     const bytes = Buffer.from(result.records); // of its own: the answer holds other partitions'
     const { batches, nextOffset, failure } = committedBatches(bytes, {
       topic,
@@ -197,14 +200,18 @@ export class FetchLoop {
 
   /** A broker that is late may still have the name's former topic: its word alone is not enough. */
   private async doubt(cursor: Cursor): Promise<void> {
-    cursor.otherSinceMs ??= performance.now();
-    const isSure = performance.now() - cursor.otherSinceMs > UNKNOWN_TOPIC_WITHIN_MS;
-    if (isSure) cursor.fail(madeAnew(cursor.place, cursor.nextOffset));
+    if (isSure(cursor)) cursor.fail(madeAnew(cursor.place, cursor.nextOffset));
     else await this.pause();
   }
 }
 
 const UNKNOWN_LEADER = -1;
+
+/** Whether brokers have said what ends the cursor for so long that none says it of the past. */
+function isSure(cursor: Cursor): boolean {
+  cursor.doubtedSinceMs ??= performance.now();
+  return performance.now() - cursor.doubtedSinceMs > OUTDATED_WITHIN_MS;
+}
 
 function keyOf(asked: { readonly topicId: string; readonly partition: number }): string {
   return `${asked.partition}/${asked.topicId}`;

@@ -32,6 +32,11 @@ export const RETRY_LAST_MS = 250;
 
 /** A topic made a moment ago may be unknown to the broker that is asked. */
 export const UNKNOWN_TOPIC_WITHIN_MS = 1_000;
+/**
+ * A broker that hung, or is late, tells for so long what was so before: which topic has a name, and
+ * where a partition ended that another leads by now (120 ms were seen).
+ */
+export const OUTDATED_WITHIN_MS = 2_000;
 
 /** What was sent is sent again for so long, then its outcome is unknown: a client waits for it. */
 export const APPEND_WITHIN_MS = 8_000;

@@ -4,8 +4,8 @@ import type { Bounds, LogRecord } from "../event-log.ts";
 import type { Connections } from "./connections.ts";
 import type { Place } from "./cursor.ts";
 import type { Fetcher } from "./fetcher.ts";
-import { REQUEST_MS } from "./limits.ts";
-import { atMost, retrying, typeOf, unavailable } from "./retry.ts";
+import { OUTDATED_WITHIN_MS, REQUEST_MS, RETRY_LAST_MS } from "./limits.ts";
+import { atMost, pause, retrying, typeOf, unavailable } from "./retry.ts";
 
 const EARLIEST = -2;
 const LATEST = -1;
@@ -30,6 +30,25 @@ export async function stableBounds(connections: Connections, place: Place): Prom
     listOffset(connections, place, LATEST),
   ]);
   return { start, end };
+}
+
+/**
+ * Those bounds, asked for again while an offset lies outside: a leader that hung and was replaced
+ * tells for a moment where the partition ended before.
+ */
+export async function boundsAround(
+  connections: Connections,
+  place: Place,
+  offset: bigint,
+): Promise<Bounds> {
+  const endMs = performance.now() + OUTDATED_WITHIN_MS;
+  for (;;) {
+    const bounds = await stableBounds(connections, place);
+    const isWithin = offset >= bounds.start && offset <= bounds.end;
+    if (isWithin || performance.now() > endMs) return bounds;
+    connections.forget(place.topic);
+    await pause(RETRY_LAST_MS);
+  }
 }
 
 /** `end` stands behind the newest record. */

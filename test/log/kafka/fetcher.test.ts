@@ -53,6 +53,18 @@ test("what compaction has left nothing of is passed, when no partition had anyth
   await until(cursor, () => cursor.nextOffset === 50n);
 });
 
+test("a leader that hung and was replaced does not end who reads behind its end", async () => {
+  let answers = 0;
+  const { fetcher } = brokersOf(({ offset }) => {
+    answers += 1;
+    const isOld = answers < 4;
+    return isOld ? { errorCode: ErrorCode.offsetOutOfRange, end: 1 } : holding(["a", "b"], offset);
+  });
+  const cursor = fetcher.open(placeOf(0), 1n);
+  expect(await taken(cursor, 1)).toEqual(["b"]);
+  expect(cursor.doubtedSinceMs).toBeNull();
+});
+
 test("a record that a broker counts before it shows it is not passed over", async () => {
   let answers = 0;
   const { fetcher } = brokersOf(({ offset }) => {
@@ -130,11 +142,11 @@ test("a broker that is late with a topic's id ends nobody who reads it", async (
   const cursor = fetcher.open(placeOf(0), 0n);
   expect(await taken(cursor, 2)).toEqual(["a", "b"]);
   cluster.topicId = OTHER_ID; // as the late one has it
-  await until(cursor, () => cursor.otherSinceMs !== null);
+  await until(cursor, () => cursor.doubtedSinceMs !== null);
   cluster.topicId = ID;
   values.push("c");
   expect(await taken(cursor, 1)).toEqual(["c"]);
-  expect(cursor.otherSinceMs).toBeNull();
+  expect(cursor.doubtedSinceMs).toBeNull();
 });
 
 test("what stands before a damaged batch is read first", async () => {
