@@ -17,9 +17,9 @@ const OPTIONS = {
   examples: ["backup deposits.backup", "backup /mnt/backups/2026-11-21.db --data ./deposits"],
   remarks:
     "The file holds every deposit, flag event, operator's action, dead letter and id, as of one\n" +
-    "moment; the tables are left out, for they are built again from it. It is checked, record by\n" +
-    "record, before it gets its name. A file that is there is never overwritten. `restore` makes\n" +
-    "a data folder of it. A Kafka cluster's topics are backed up by the cluster's own means.",
+    "moment; the tables are left out, for they are built again from it. It is checked, record\n" +
+    "by record, before it gets its name, and never overwrites a file. `restore` makes a data\n" +
+    "folder of it. A Kafka cluster's topics are backed up by the cluster's own means.",
 } as const;
 
 interface Flags {

@@ -16,10 +16,10 @@ const OPTIONS = {
   settings: DATA_SETTINGS,
   examples: ["restore deposits.backup --data ./deposits-again"],
   remarks:
-    "The folder must be empty or not there. The file is checked first, record by record, and is\n" +
-    "left as it is. The restored log is another incarnation: what was deposited after the backup\n" +
-    "is not in it, and its positions will be given to other deposits. Tables are built again at\n" +
-    "the next start.",
+    "The folder must be empty or not there. The file is checked first, record by record, and\n" +
+    "is left as it is. The restored log is another incarnation: what was deposited after the\n" +
+    "backup is not in it, and its positions will be given to other deposits. Tables are built\n" +
+    "again at the next start.",
 } as const;
 
 interface Flags {

@@ -48,7 +48,7 @@ export async function changelogTable(
   remove.finalize();
   return {
     progress,
-    rows: function* () {
+    *rows() {
       const all = database.prepare("SELECT key, value FROM scratch.rows ORDER BY key");
       try {
         yield* all.iterate() as IterableIterator<StoredRow>;

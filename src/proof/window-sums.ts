@@ -20,8 +20,8 @@ export class WindowSums {
     private readonly windowMs: number,
   ) {
     const nodes = 4 * timesMs.length;
-    this.added = new Array<bigint>(nodes).fill(0n);
-    this.greatest = new Array<bigint>(nodes).fill(0n);
+    this.added = Array.from({ length: nodes }, () => 0n);
+    this.greatest = Array.from({ length: nodes }, () => 0n);
   }
 
   /** A deposit arrives: it lies in every window that ends from its time on until it leaves. */

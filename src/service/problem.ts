@@ -128,7 +128,11 @@ function responseTo(
   });
 }
 
-const STORE_FAULTS: ReadonlySet<string> = new Set(["store_mismatch", "store_ahead", "store_unavailable"]);
+const STORE_FAULTS: ReadonlySet<string> = new Set([
+  "store_mismatch",
+  "store_ahead",
+  "store_unavailable",
+]);
 
 function knownProblem(error: unknown): Omit<Problem, "status"> | null {
   if (

@@ -56,7 +56,8 @@ export function startProcessor(options: ProcessorOptions): Processor {
   const running = new Set<Promise<void>>();
 
   const start = (claim: Claim) => {
-    const run = runClaim(claim, { ...options, stopping: stopping.signal, tasks, failed, discarded });
+    const own = { stopping: stopping.signal, tasks, failed, discarded };
+    const run = runClaim(claim, { ...options, ...own });
     running.add(run);
     run.finally(() => running.delete(run)).catch(() => {}); // `done` has the error
     return run;

@@ -28,7 +28,7 @@ const WALLETS = ["ana", "ben", "eve", "zoë"];
 const ALL = 1_000_000;
 
 const encoder = new TextEncoder();
-const wallet = fc.constantFrom(...WALLETS);
+const someWallet = fc.constantFrom(...WALLETS);
 
 export type Step =
   | {
@@ -46,12 +46,12 @@ const FOREIGN = ["garbage", "nothing", "no key", "misplaced", "too early", "for 
 type Foreign = (typeof FOREIGN)[number];
 
 /** Mostly deposits; few ids, so that they repeat, with one amount or another. */
-const step: fc.Arbitrary<Step> = fc.oneof(
+const someStep: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 20,
     arbitrary: fc.record({
       what: fc.constant("deposit" as const),
-      wallet,
+      wallet: someWallet,
       timeMs: fc.oneof(
         fc.integer({ min: BASE_MS, max: BASE_MS + 4 * WINDOW_MS }),
         fc.integer({ min: 0, max: 8 }).map((halves) => BASE_MS + halves * (WINDOW_MS / 2)),
@@ -67,7 +67,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       what: fc.constant("action" as const),
-      wallet,
+      wallet: someWallet,
       seen: fc.integer({ min: 0, max: 30 }),
       id: fc.uuid(),
     }),
@@ -76,7 +76,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       what: fc.constant("foreign" as const),
-      wallet,
+      wallet: someWallet,
       how: fc.constantFrom(...FOREIGN),
     }),
   },
@@ -86,7 +86,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-export const histories = fc.array(step, { minLength: 15, maxLength: 150, size: "max" });
+export const histories = fc.array(someStep, { minLength: 15, maxLength: 150, size: "max" });
 
 /** A tester that has done the steps; close it. */
 export async function played(

@@ -130,11 +130,10 @@ async function expectFound(tester: Tester, place: Place, next: () => number): Pr
     },
   };
   const { differences } = await verified(tester, hand);
-  const wallets = [key, ...(isAdding ? [splitRowKey(added.key).key] : [])].map((each) =>
-    decoder.decode(each),
-  );
+  const keys = isAdding ? [key, splitRowKey(added.key).key] : [key];
+  const wallets = new Set<string | null>(keys.map((each) => decoder.decode(each)));
   const isFound = (each: Difference) =>
-    each.where === table && each.partition === partition && wallets.includes(each.wallet ?? "");
+    each.where === table && each.partition === partition && wallets.has(each.wallet);
   if (differences.some(isFound)) return;
   const how = isAdding ? "doubled" : changed === null ? "lost" : `changed to ${hex(changed)}`;
   throw new Error(`${table}: the row ${hex(row.key)} of ${hex(row.value)} ${how} is not found`);
@@ -180,7 +179,7 @@ function eventHand(
     });
   return {
     log: (log: EventLog) => ({
-      read: async function* (options) {
+      async *read(options) {
         for await (const records of log.read(options)) {
           const handed = hand(records);
           if (handed.length > 0) yield handed;

@@ -17,11 +17,10 @@ function eventsOf(arrivals: readonly Arrival[]): string[] {
     ({ entry, window, totalMinor, isLate, episode, opening }) => {
       const { startMs, endMs } = window;
       const listed = opening?.deposits.map(({ ordinal }) => ordinal).join(" ");
-      return (
-        `${entry.ordinal}: (${startMs / 1_000}, ${endMs / 1_000}] ${totalMinor}` +
-        `${isLate ? " late" : ""}, episode ${episode}` +
-        (opening === null ? "" : `: ${listed} of ${opening.count}`)
-      );
+      const span = `(${startMs / 1_000}, ${endMs / 1_000}]`;
+      const late = isLate ? " late" : "";
+      const list = opening === null ? "" : `: ${listed} of ${opening.count}`;
+      return `${entry.ordinal}: ${span} ${totalMinor}${late}, episode ${episode}${list}`;
     },
   );
 }

@@ -14,6 +14,7 @@ import { LogError } from "../event-log.ts";
 import { refuseNetworkFolder } from "../network-file-system.ts";
 import { type CheckedFile, checkLogFile } from "./file-check.ts";
 import { logPath, openDatabase } from "./schema.ts";
+import { checkWitness } from "./witness.ts";
 import { makeWhole, refuseToOverwrite, unusable } from "./whole-file.ts";
 
 export interface FinishedFile extends CheckedFile {
@@ -26,6 +27,7 @@ export interface FinishedFile extends CheckedFile {
  */
 export function backUpLog({ folder, file }: { folder: string; file: string }): FinishedFile {
   refuseToOverwrite(file);
+  checkWitness(folder);
   const { database } = openDatabase({ folder, create: false, defaults: {}, settings: {} });
   try {
     return makeWhole(file, (unfinished) => {

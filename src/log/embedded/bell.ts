@@ -1,7 +1,7 @@
 /**
  * The bell: how a commit in one process or thread wakes readers in the others.
  *
- *   commit ──ring: one byte written to <folder>/bell──> inotify ──> listeners of every process
+ *   commit ──ring: <folder>/bell written (witness.ts)──> inotify ──> listeners of every process
  *
  * Measured: 0.9 ms until a waiting reader runs, against 50 ms when the WAL itself is watched
  * (it is written before the commit is complete). A slow poll stands behind it, for the event that
@@ -21,11 +21,14 @@ const SECOND_LOOK_MS = 2;
 /** Behind the bell: late is better than never, and one query a second costs nothing. */
 export const POLL_MS = 1_000;
 
-const BYTE = new Uint8Array(1);
+const ONE_BYTE = new Uint8Array(1);
 
 export interface Bell {
-  /** Wakes the listener in every process that watches, this one included, once each or less. */
-  ring(): void;
+  /**
+   * Wakes the listener in every process that watches, this one included, once each or less. The
+   * bytes are what the file is to hold from its beginning on; the first is written each time.
+   */
+  ring(bytes?: Uint8Array): void;
   close(): void;
 }
 
@@ -63,10 +66,10 @@ export function openBell(folder: string, listener: () => void): Bell {
   // The poll stands in when the watch fails, for example when inotify's watches run out.
   watcher.on("error", () => {});
   return {
-    ring: () => {
+    ring: (bytes = ONE_BYTE) => {
       if (isClosed) return;
       try {
-        writeSync(writable, BYTE, 0, 1, 0);
+        writeSync(writable, bytes, 0, bytes.length, 0);
       } catch {
         // What it tells of is committed all the same, and the others' poll finds it.
       }

@@ -33,6 +33,8 @@ export class Catalog {
   private readonly byId = new Map<number, PartitionRef>();
   private readonly touched = new Set<PartitionRef>();
   private nextSequence: number | null = null;
+  /** The log's next sequence as this connection has written it last; null while it has not. */
+  writtenSequence: number | null = null;
   /** Moves with every change of another connection; null: what was read is not to be trusted. */
   private version: number | null = null;
   private readonly statements: Record<
@@ -123,7 +125,10 @@ export class Catalog {
   /** Before COMMIT: writes what was handed out. */
   flush(): void {
     for (const ref of this.touched) this.statements.setEnd.run(ref.nextOffset, ref.id);
-    if (this.nextSequence !== null) this.statements.setSequence.run(this.nextSequence);
+    if (this.nextSequence !== null) {
+      this.statements.setSequence.run(this.nextSequence);
+      this.writtenSequence = this.nextSequence;
+    }
     this.touched.clear();
     this.nextSequence = null;
   }
@@ -132,6 +137,7 @@ export class Catalog {
   reset(): void {
     this.touched.clear();
     this.nextSequence = null;
+    this.writtenSequence = null;
     this.version = null;
     this.refresh();
   }

@@ -17,6 +17,8 @@ export class Changes {
       readonly folder: string;
       /** Called before the listeners, so that they find the log as it is now. */
       readonly refresh: () => void;
+      /** What the bell's file is to hold; null: as before. */
+      readonly witness: () => Uint8Array | null;
       /** Once it has fired no listener is called, and nobody waits any more. */
       readonly closing: AbortSignal;
     },
@@ -32,7 +34,7 @@ export class Changes {
 
   /** Own commits come many in one turn: the listeners here hear of them once. */
   announce(): void {
-    this.bell.ring();
+    this.bell.ring(this.options.witness() ?? undefined);
     if (this.isPending) return;
     this.isPending = true;
     queueMicrotask(() => {

@@ -27,12 +27,8 @@ export function checkLogFile(path: string): CheckedFile {
     database = new Database(path, { create: false, readwrite: true });
     database.exec("PRAGMA query_only = ON");
     refuseForeign(database, path);
-    const [problem] = database
-      .query("PRAGMA integrity_check")
-      .values()
-      .map(([line]) => String(line))
-      .filter((line) => line !== "ok");
-    if (problem !== undefined) throw damagedFile(path, problem);
+    const [first] = database.query("PRAGMA integrity_check").values();
+    if (String(first) !== "ok") throw damagedFile(path, String(first));
     const records = readAll(database);
     const sealed = database.query("SELECT 1 FROM meta WHERE key = 'seal'").get();
     return { records, isSealed: sealed !== null };

@@ -19,6 +19,7 @@ import { RecordRows } from "./record-rows.ts";
 import { type OpenDatabaseOptions, type OpenedDatabase, openDatabase } from "./schema.ts";
 import { type Seal, Seals } from "./seal.ts";
 import { openWal, type Wal } from "./wal.ts";
+import { checkWitness, encodeWitness } from "./witness.ts";
 import { type Step, Writer } from "./writer.ts";
 
 /** Compaction is never urgent; a run over nothing to do costs microseconds. */
@@ -54,6 +55,7 @@ export class LogFile {
   private readonly controller = new AbortController();
 
   constructor(private readonly options: LogFileOptions) {
+    checkWitness(options.folder);
     const { database, ...opened } = openDatabase({
       ...{ create: false, defaults: {}, settings: {} },
       ...options,
@@ -74,6 +76,7 @@ export class LogFile {
     this.changes = new Changes({
       folder: options.folder,
       refresh: () => this.catalog.refresh(),
+      witness: () => this.takeWitness(),
       closing: this.closing,
     });
     this.cleaning = options.leavesCheckpoints === true ? null : this.cleanRegularly();
@@ -117,6 +120,14 @@ export class LogFile {
     this.progressRows.close();
     // With one statement left open SQLite would keep the connection, and the WAL beside it.
     this.database.close();
+  }
+
+  /** Once after each commit of records; another process may have written more since. */
+  private takeWitness(): Uint8Array | null {
+    const { writtenSequence: sequence } = this.catalog;
+    if (sequence === null) return null;
+    this.catalog.writtenSequence = null;
+    return encodeWitness({ sequence, incarnation: this.opened.incarnation });
   }
 
   private newWriter(): Writer {

@@ -32,6 +32,11 @@ export interface SequencedRecord extends LogRecord {
   readonly sequence: number;
 }
 
+interface Range {
+  readonly from: number;
+  readonly until: number;
+}
+
 /** Where one input of a merge goes on. */
 export interface Cursor {
   readonly ref: PartitionRef;
@@ -53,12 +58,12 @@ export class Reader {
   page(ref: PartitionRef, range: { from: number; until: number; maxRecords: number }) {
     const expectedBytes = this.recordBytes.get(ref.id) ?? FIRST_RECORD_BYTES;
     const limit = Math.max(1, Math.min(range.maxRecords, Math.floor(PAGE_BYTES / expectedBytes)));
-    const rows = this.select.all(ref.id, range.from, range.until, limit) as RecordRow[];
+    const rows = this.rows(ref, range, limit);
     const records: SequencedRecord[] = [];
     let bytes = 0;
     for (const row of rows) {
       bytes += row.key.length + (row.value?.length ?? 0) + (row.headers?.length ?? 0);
-      records.push(toRecord(ref, row));
+      records.push(this.toRecord(ref, row));
     }
     if (rows.length > 0) this.recordBytes.set(ref.id, Math.max(1, bytes / rows.length));
     return { records, isFull: rows.length === limit };
@@ -118,44 +123,61 @@ export class Reader {
       this.database.exec("COMMIT");
     }
   }
-}
 
-function toRecord(ref: PartitionRef, row: RecordRow): SequencedRecord {
-  const headers = decodeStoredHeaders(ref, row);
-  const checksum = recordChecksum({ key: row.key, value: row.value, headers });
-  const place = {
-    partitionId: ref.id,
-    offset: row.offset,
-    sequence: row.sequence,
-    timestampMs: row.timestamp_ms,
-  };
-  if (storedChecksum(checksum, place) !== row.checksum) throw damaged(ref, row.offset);
-  return {
-    topic: ref.topic,
-    partition: ref.partition,
-    offset: BigInt(row.offset),
-    sequence: row.sequence,
-    key: row.key,
-    value: row.value,
-    headers,
-    timestampMs: row.timestamp_ms,
-    checksum,
-  };
-}
-
-function decodeStoredHeaders(ref: PartitionRef, row: RecordRow) {
-  try {
-    return decodeHeaders(row.headers);
-  } catch (error) {
-    throw damaged(ref, row.offset, error);
+  private rows(ref: PartitionRef, { from, until }: Range, limit: number): RecordRow[] {
+    try {
+      return this.select.all(ref.id, from, until, limit) as RecordRow[];
+    } catch (error) {
+      const { code = "", message } = error as { code?: string } & Error;
+      if (!code.startsWith("SQLITE_CORRUPT") && code !== "SQLITE_NOTADB") throw error;
+      throw new LogError(
+        "corrupt",
+        `${this.database.filename}: a page with records of ${ref.topic} partition ` +
+          `${ref.partition} from offset ${from} on is damaged (${message}): restore the log from ` +
+          "a backup",
+        { cause: error },
+      );
+    }
   }
-}
 
-function damaged(ref: PartitionRef, offset: number, cause?: unknown): LogError {
-  return new LogError(
-    "corrupt",
-    `the record at ${ref.topic} partition ${ref.partition} offset ${offset} is damaged ` +
-      "(its checksum does not match): restore the log from a backup",
-    { cause },
-  );
+  /** Throws `corrupt`. */
+  private toRecord(ref: PartitionRef, row: RecordRow): SequencedRecord {
+    const headers = this.headersOf(ref, row);
+    const checksum = recordChecksum({ key: row.key, value: row.value, headers });
+    const place = {
+      partitionId: ref.id,
+      offset: row.offset,
+      sequence: row.sequence,
+      timestampMs: row.timestamp_ms,
+    };
+    if (storedChecksum(checksum, place) !== row.checksum) throw this.damaged(ref, row);
+    return {
+      topic: ref.topic,
+      partition: ref.partition,
+      offset: BigInt(row.offset),
+      sequence: row.sequence,
+      key: row.key,
+      value: row.value,
+      headers,
+      timestampMs: row.timestamp_ms,
+      checksum,
+    };
+  }
+
+  private headersOf(ref: PartitionRef, row: RecordRow) {
+    try {
+      return decodeHeaders(row.headers);
+    } catch (error) {
+      throw this.damaged(ref, row, error);
+    }
+  }
+
+  private damaged(ref: PartitionRef, { offset }: RecordRow, cause?: unknown): LogError {
+    return new LogError(
+      "corrupt",
+      `${this.database.filename}: the record at ${ref.topic} partition ${ref.partition} offset ` +
+        `${offset} is damaged (its checksum does not match): restore the log from a backup`,
+      { cause },
+    );
+  }
 }
