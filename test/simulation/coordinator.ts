@@ -1,7 +1,7 @@
 /**
  * Who has which partition of a group on the simulated log.
  *
- *   members come, go, fall silent ──> who is to have what ──> revoked, given back or taken ──> epoch
+ *   members come, go, fall silent ──> who is to have what ──> revoked, given back, taken ──> epoch
  *
  * A partition has one owner at a time in the log's eyes; what a former owner believes, only its
  * next commit tells it.

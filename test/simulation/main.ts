@@ -53,11 +53,13 @@ function say(
   startMs: number,
 ): void {
   const seconds = (performance.now() - startMs) / 1_000;
-  const perSecond = Math.round(tally.steps / seconds).toLocaleString("en");
+  // Of this process's own time: other programs on the machine do not count.
+  const { user, system } = process.cpuUsage();
+  const perSecond = Math.round(tally.steps / ((user + system) / 1e6)).toLocaleString("en");
   const seen = (name: string) => (tally.seen.get(name) ?? 0).toLocaleString("en");
   console.log(
     `${seconds.toFixed(0)} s: ${tally.runs.toLocaleString("en")} runs, ` +
-      `${tally.steps.toLocaleString("en")} steps (${perSecond}/s), ` +
+      `${tally.steps.toLocaleString("en")} steps (${perSecond} a second of CPU), ` +
       `${(tally.simulatedMs / 3_600_000).toFixed(1)} h simulated; ` +
       `${seen("commits")} commits, ${seen("writes")} writes of stores, ` +
       `${seen("settledReads")} settled reads judged`,
@@ -95,7 +97,8 @@ function readOptions() {
     },
   });
   const number = (text: string | undefined) => (text === undefined ? null : Number(text));
-  const [minutes, seed, steps] = [Number(values.minutes), number(values.seed), number(values.steps)];
+  const minutes = Number(values.minutes);
+  const [seed, steps] = [number(values.seed), number(values.steps)];
   const isSeed = seed === null || (Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32);
   const isCount = steps === null || (Number.isInteger(steps) && steps > 0);
   if (!(minutes > 0) || !isSeed || !isCount) {

@@ -74,7 +74,8 @@ export class PartitionLog {
       newest.set(Buffer.from(record.key).toString("latin1"), record);
     }
     const kept = new Set(newest.values());
-    this.records = this.records.filter((record) => Number(record.offset) >= end || kept.has(record));
+    const isKept = (record: LogRecord) => Number(record.offset) >= end || kept.has(record);
+    this.records = this.records.filter(isKept);
   }
 
   /** Of the first record at the offset or behind it. */

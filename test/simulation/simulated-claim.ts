@@ -153,7 +153,8 @@ export class SimulatedClaim implements Claim {
     const topic = this.options.changelog;
     const changed = server.write(rows.map((row) => ({ ...row, topic, partition })));
     const offsets = outputs.map(({ offset }) => offset);
-    const value = progressAfter(before, commit, { offsets, lastRow: changed.at(-1)?.offset ?? null });
+    const lastRow = changed.at(-1)?.offset ?? null;
+    const value = progressAfter(before, commit, { offsets, lastRow });
     server.enqueue({
       records: [...outputs, ...changed],
       progress: { place: `${group}/${partition}`, value },

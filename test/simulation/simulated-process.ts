@@ -142,10 +142,6 @@ export class SimulatedProcess {
     return this.views.get(group) as View;
   }
 
-  private isExpected(error: Error | null): boolean {
-    return this.options.isBrittle && error instanceof StreamError && error.code === "rule_failed";
-  }
-
   /** Of the first partition that stands still and should not. */
   get failure(): Error | null {
     for (const processor of this.processors) {
@@ -154,5 +150,9 @@ export class SimulatedProcess {
       }
     }
     return null;
+  }
+
+  private isExpected(error: Error | null): boolean {
+    return this.options.isBrittle && error instanceof StreamError && error.code === "rule_failed";
   }
 }

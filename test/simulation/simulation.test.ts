@@ -9,9 +9,9 @@ import { simulate } from "./simulation.ts";
 import { LIMIT_MINOR, WalletOracle, WINDOW_MS } from "./wallet-oracle.ts";
 
 /** Always the same ones, whatever else is run. */
-const FIXED_SEEDS = 60;
+const FIXED_SEEDS = 40;
 /** Then new ones, for so long; one that fails is a real failure, and is printed. */
-const FRESH_MS = 10_000;
+const FRESH_MS = 8_000;
 /** Of a run that failed. */
 const SHRINK_MS = 10_000;
 const DEADLINE_MS = 60_000;

@@ -170,7 +170,8 @@ class Run {
         if (furthest < end) return `the store of ${name} ${partition} at ${furthest} of ${end}`;
         for (const process of this.world.serving) {
           const next = nextOf(process.view(name).progress(partition));
-          if (next < end) return `${process.name}: view of ${name} ${partition} at ${next} of ${end}`;
+          const where = `${process.name}: view of ${name} ${partition}`;
+          if (next < end) return `${where} at ${next} of ${end}`;
         }
       }
     }
@@ -178,8 +179,8 @@ class Run {
   }
 
   private unsettled(): Violation {
-    const left = this.clients.told.filter(({ isDone }) => !isDone).map(({ operation }) => operation);
-    const what = this.behind() ?? (left.length > 0 ? JSON.stringify(left[0]) : "checks");
+    const left = this.clients.told.filter(({ isDone }) => !isDone);
+    const what = this.behind() ?? (left.length > 0 ? JSON.stringify(left[0]?.operation) : "checks");
     return new Violation("all settles in the end", `${what} (${left.length} operations left)`);
   }
 }

@@ -7,7 +7,10 @@
  */
 
 import type { Deposit } from "../../src/gen/depositaja/v1/deposit_pb.ts";
-import { type FlagWallet, OperatorAction_Kind } from "../../src/gen/depositaja/v1/flag_wallet_pb.ts";
+import {
+  type FlagWallet,
+  OperatorAction_Kind,
+} from "../../src/gen/depositaja/v1/flag_wallet_pb.ts";
 import type { RecordInfo } from "../../src/stream/group.ts";
 import { Violation } from "./violation.ts";
 import { WalletOracle } from "./wallet-oracle.ts";

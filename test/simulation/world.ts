@@ -92,7 +92,8 @@ export class World {
 
   /** Each once, though machines may share one. */
   get disks(): readonly SimulatedStores[] {
-    return [...new Set(this.machines.flatMap(({ stores, copies }) => [stores, copies ?? []].flat()))];
+    const all = this.machines.flatMap(({ stores, copies }) => [stores, copies ?? []].flat());
+    return [...new Set(all)];
   }
 
   start(index: number): void {
@@ -134,8 +135,10 @@ export class World {
         if (machine.process !== process) return;
         machine.process = null;
         this.scheduler.kill(process.life);
-        const run = () => this.start(index);
-        this.scheduler.after(forUs, { life: null, kind: "started again", about: index, run });
+        this.scheduler.after(forUs, {
+          ...{ life: null, kind: "started again", about: index },
+          run: () => this.start(index),
+        });
       };
       process.stop().then(ended, (error: Error) => this.fail(error));
     };
