@@ -1,9 +1,6 @@
 /**
  * A claim on one partition of a group on Kafka.
  *
- *   open: begin under `<group>-<partition>` (another that opens it is fenced) ──> the newest
- *   progress names its writer, which is fenced ──> newest progress ──> this member's writer and
- *   the next epoch are written ──> nothing newer stands before that
  *   commit: outputs, changed rows and progress, in a transaction of the member's writer
  *   release: a progress without a writer, so that the next owner has nobody to fence
  *
@@ -19,196 +16,27 @@ import {
   type InputProgress,
   LogError,
   type LogRecord,
-  type NewRecord,
   type Progress,
 } from "../event-log.ts";
 import { inputProgress } from "../input-progress.ts";
 import { progressAfter } from "../progress-after.ts";
-import type { Connections } from "./connections.ts";
+import type { ClaimHost, ClaimPlace } from "./claim-host.ts";
+import { openInputs } from "./claim-inputs.ts";
 import type { Cursor } from "./cursor.ts";
-import type { Fetcher } from "./fetcher.ts";
-import { fetchFailed } from "./fetch-refusal.ts";
-import type { GroupWriter, GroupWriters, Seat } from "./group-writer.ts";
+import type { GroupWriter, Seat } from "./group-writer.ts";
 import { RELEASE_WITHIN_MS } from "./limits.ts";
-import type { TopicNames } from "./names.ts";
-import {
-  boundsAround,
-  newestRecord,
-  placeNow,
-  readRange,
-  recordBounds,
-  stableBounds,
-} from "./offsets.ts";
-import {
-  decodeStored,
-  encodeStored,
-  newestProgress,
-  type StoredProgress,
-} from "./progress-topic.ts";
+import { encodeStored, type StoredProgress } from "./progress-topic.ts";
 import { atMost, unavailable } from "./retry.ts";
-import { openTransactions } from "./transaction.ts";
 
 const logger = getLogger(["log", "kafka"]);
 /** What the end of a transaction takes in a partition that it has written to. */
 const MARKER_OFFSETS = 1n;
-
-export interface ClaimHost {
-  readonly names: TopicNames;
-  readonly connections: Connections;
-  /** For opening claims, which may take a while. */
-  readonly transactionConnections: Connections;
-  readonly writers: GroupWriters;
-  readonly fetcher: Fetcher;
-  readonly nowMs: () => number;
-  /** Sizes, topics and partitions. Throws `record_too_large`, `unknown_topic`. */
-  check(records: readonly NewRecord[]): Promise<void>;
-}
-
-export interface ClaimPlace {
-  readonly group: string;
-  readonly partition: number;
-  readonly topics: readonly string[];
-  readonly changelog: string;
-}
 
 export interface ClaimEvents {
   /** The holder has asked for `release`. */
   released(claim: KafkaClaim): void;
   /** Another has fenced its writer: this member's picture of the group may be old. */
   fenced(claim: KafkaClaim): void;
-}
-
-/** That this member is to have the partition, as far as it knows. */
-export interface ClaimRight {
-  /** The partition is another's now. */
-  readonly signal: AbortSignal;
-  /**
-   * Resolves once the group has said what this member is to run, or the signal fires: asked before
-   * another's writer is fenced, since this member may have stood still for long.
-   */
-  confirm(): Promise<void>;
-}
-
-/**
- * Throws `unavailable`, `fenced` (two began at once), `corrupt`, and `topic_changed` or
- * `position_out_of_range` where the changelog and the progress are not of each other.
- */
-export async function openClaim(
-  host: ClaimHost,
-  place: ClaimPlace,
-  options: ClaimEvents & ClaimRight,
-): Promise<KafkaClaim> {
-  const { group, partition } = place;
-  const { names, transactionConnections: connections, writers, nowMs } = host;
-  const transactionalId = names.transactionalId(group, partition);
-  const opener = await openTransactions({ ...options, connections, transactionalId, nowMs });
-  const writer = await writers.current();
-  let claim: KafkaClaim | null = null;
-  const seat = { partition, lost: (error: LogError) => claim?.lost(error) };
-  try {
-    await writer.take(seat);
-    const topic = names.progress(group);
-    await opener.begin([{ topic, partition }]); // refused where another opens it by now
-    const last = await fenceLast(host, place, { writer, right: options });
-    const epoch = (last?.epoch ?? 0) + 1;
-    const stored = { epoch, progress: last?.progress ?? null, writer: writer.id };
-    await checkChangelog(host, place, stored.progress);
-    if (writer.isOver) throw unclaimed(place);
-    const record = { topic, partition, ...encodeStored(stored) };
-    const [offset] = (await opener.write([record])) as [bigint];
-    await checkNewest(host, place, { last, before: offset });
-    await opener.commit();
-    if (writer.isOver) throw unclaimed(place);
-    claim = new KafkaClaim(host, place, { ...options, writer, seat, stored });
-    return claim;
-  } catch (error) {
-    writer.leave(seat);
-    throw error;
-  }
-}
-
-/**
- * The newest progress, to which nobody adds any more. Only one that opens the same claim could
- * have named another writer in between: it has fenced this opener.
- *
- * Where this member's own writer was the last, a holder has kept the partition for too long, and
- * what it has committed may not be readable yet: that writer ends, and the next try fences it.
- */
-async function fenceLast(
-  { names, connections, fetcher, writers }: ClaimHost,
-  claimed: ClaimPlace,
-  { writer, right }: { readonly writer: GroupWriter; readonly right: ClaimRight },
-): Promise<StoredProgress | null> {
-  const { group, partition } = claimed;
-  const place = { topic: names.progress(group), partition };
-  const last = await newestProgress(connections, fetcher, place);
-  if (last === null || last.writer === null) return last;
-  if (last.writer === writer.id) writer.retire();
-  if (writer.isOver) throw unclaimed(claimed);
-  await right.confirm();
-  if (right.signal.aborted) throw unclaimed(claimed);
-  await writers.fence(last.writer);
-  return newestProgress(connections, fetcher, place);
-}
-
-/**
- * A leader that hung and was replaced tells for a moment what was newest before that. But only the
- * true one takes a record, and what stands before that record can be read there and nowhere else.
- */
-async function checkNewest(
-  { names, connections, fetcher }: ClaimHost,
-  claimed: ClaimPlace,
-  { last, before }: { readonly last: StoredProgress | null; readonly before: bigint },
-): Promise<void> {
-  const place = { topic: names.progress(claimed.group), partition: claimed.partition };
-  const { start } = await stableBounds(connections, place);
-  const newest = await newestRecord(fetcher, place, { start, end: before });
-  if (isSame(newest === null ? null : decodeStored(newest), last)) return;
-  throw unclaimed(claimed, "another leads the partition of its progress: its newest is read anew");
-}
-
-function isSame(one: StoredProgress | null, other: StoredProgress | null): boolean {
-  if (one === null || other === null) return one === other;
-  return Buffer.compare(encodeStored(one).value, encodeStored(other).value) === 0;
-}
-
-function unclaimed(
-  { group, partition }: ClaimPlace,
-  why = "this member's producer has come to its end, or the claim is not wanted",
-): LogError {
-  return unavailable(`claim partition ${partition} of ${group}`, new Error(why));
-}
-
-/**
- * Rows go on where they ended, or the next store that is built from them lacks what is gone.
- * Whatever the last owner had begun has ended by now, so that all it committed can be seen.
- */
-async function checkChangelog(
-  { names, connections, fetcher }: ClaimHost,
-  { group, partition, changelog }: ClaimPlace,
-  progress: Progress | null,
-): Promise<void> {
-  const place = { topic: names.topic(changelog), partition };
-  if (progress === null) {
-    const { topics } = await connections.metadata([place.topic]);
-    if (topics[0] === undefined || topics[0].leaders.length === 0) return;
-    const { start, end } = await recordBounds(connections, fetcher, place);
-    if (end === start) return;
-    throw new LogError(
-      "topic_changed",
-      `${group} has no progress in partition ${partition}, but rows up to offset ${end - 1n} of ` +
-        `${changelog}: restore ${group}-progress, or start the group anew`,
-    );
-  }
-  const { changelogOffset } = progress;
-  if (changelogOffset === null) return;
-  const { start, end } = await boundsAround(connections, place, changelogOffset + 1n);
-  if (changelogOffset >= start && changelogOffset < end) return;
-  throw new LogError(
-    "position_out_of_range",
-    `${group} has written to offset ${changelogOffset} of ${changelog} partition ${partition}, ` +
-      `which holds ${start} to ${end}: restore the topic, or start the group anew`,
-  );
 }
 
 export class KafkaClaim implements Claim {
@@ -387,66 +215,6 @@ export class KafkaClaim implements Claim {
     }
   }
 
-  private async openInputs(): Promise<Cursor[]> {
-    const opened = await Promise.allSettled(this.place.topics.map((each) => this.openInput(each)));
-    const cursors = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
-    const failed = opened.find((each) => each.status === "rejected");
-    if (failed !== undefined) {
-      for (const cursor of cursors) cursor.close();
-      throw failed.reason;
-    }
-    for (const cursor of cursors) cursor.onChange = () => this.wake();
-    return cursors;
-  }
-
-  /** Is the topic still the one that the progress was made on? */
-  private async openInput(topic: string): Promise<Cursor> {
-    const { host, partition, group } = this;
-    const named = { topic: host.names.topic(topic), partition };
-    const done = inputProgress(this.progress, topic);
-    const gone = (error: unknown) => {
-      throw fetchFailed(named, done?.nextOffset ?? 0n, error);
-    };
-    // The topic that is looked at here is the one that is read.
-    const place = await placeNow(host.connections, named).catch(gone);
-    const from = done?.nextOffset ?? 0n;
-    const bounds = await boundsAround(host.connections, place, from).catch(gone);
-    if (done === null) {
-      if (bounds.start > 0n) throw this.truncated(topic, bounds.start);
-      return host.fetcher.open(place, bounds.start);
-    }
-    const { nextOffset, checksum } = done;
-    if (nextOffset < bounds.start || nextOffset > bounds.end) {
-      throw new LogError(
-        "position_out_of_range",
-        `${group} stands at offset ${nextOffset} of ${topic} partition ${partition}, which ` +
-          `holds ${bounds.start} to ${bounds.end}: restore the topic, or start the group anew`,
-      );
-    }
-    if (checksum !== null && nextOffset > bounds.start) {
-      const range = { from: nextOffset - 1n, until: nextOffset };
-      const [record] = await readRange(host.fetcher, place, range);
-      if (record?.checksum !== checksum) throw this.changed(topic, nextOffset);
-    }
-    return host.fetcher.open(place, nextOffset);
-  }
-
-  private truncated(topic: string, start: bigint): LogError {
-    return new LogError(
-      "position_out_of_range",
-      `${this.group} has done nothing of ${topic} partition ${this.partition}, which begins at ` +
-        `offset ${start}: restore the topic, records before that are gone`,
-    );
-  }
-
-  private changed(topic: string, nextOffset: bigint): LogError {
-    return new LogError(
-      "topic_changed",
-      `offset ${nextOffset - 1n} of ${topic} partition ${this.partition} is not the record that ` +
-        `${this.group} has done: the topic was made anew; restore it, or start the group anew`,
-    );
-  }
-
   /** A store that is built from such a changelog would lack the rows that were in the old one. */
   private setBack(before: bigint, lastRow: bigint): LogError {
     const { group, partition, changelog } = this.place;
@@ -456,6 +224,12 @@ export class KafkaClaim implements Claim {
         `next rows would end at offset ${lastRow}: the topic was made anew; restore it, or start ` +
         "the group anew",
     );
+  }
+
+  private async openInputs(): Promise<Cursor[]> {
+    const cursors = await openInputs(this.host, this.place, this.progress);
+    for (const cursor of cursors) cursor.onChange = () => this.wake();
+    return cursors;
   }
 
   private over(): LogError {

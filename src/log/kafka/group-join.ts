@@ -5,7 +5,9 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { Claim, JoinOptions } from "../event-log.ts";
-import { type ClaimHost, type KafkaClaim, openClaim } from "./claim.ts";
+import type { KafkaClaim } from "./claim.ts";
+import type { ClaimHost } from "./claim-host.ts";
+import { openClaim } from "./claim-opening.ts";
 import type { Connections } from "./connections.ts";
 import { RELEASE_WITHIN_MS, STAND_IN_LOOKS_EVERY_MS } from "./limits.ts";
 import { Membership } from "./membership.ts";

@@ -24,8 +24,7 @@ import {
   type TopicSpec,
 } from "../event-log.ts";
 import { Appender, type Step } from "./appender.ts";
-import { Connections, type KafkaAccess, unknownPartition } from "./connections.ts";
-import { Fetcher } from "./fetcher.ts";
+import { unknownPartition } from "./connections.ts";
 import { joinGroup } from "./group-join.ts";
 import { GroupWriters } from "./group-writer.ts";
 import {
@@ -34,36 +33,17 @@ import {
   REQUEST_MS,
   RETRY_LAST_MS,
 } from "./limits.ts";
-import { type LogIdentity, LogMeta, META_SPEC } from "./log-meta.ts";
-import { TopicNames } from "./names.ts";
+import { openIdentity } from "./log-identity.ts";
+import type { LogIdentity } from "./log-meta.ts";
+import { type KafkaLogOptions, LogParts } from "./log-parts.ts";
 import { recordBounds } from "./offsets.ts";
 import { ProgressFollower, progressSpec } from "./progress-topic.ts";
-import { refuseUnfinishedMove } from "../moving.ts";
 import { checkTopicSpec } from "../topic-spec.ts";
 import { reachCluster } from "./reaching.ts";
 import { atMost, pause, retrying } from "./retry.ts";
-import { declared, Topics } from "./topics.ts";
+import { declared } from "./topics.ts";
 
 const DEFAULT_MAX_RECORDS = 2_048;
-
-export interface KafkaLogOptions extends KafkaAccess {
-  /** Before the names of topics, groups and transactional ids. Empty: none. */
-  readonly prefix: string;
-  /** Topics that a log of this program has: where they are, `log-meta` must not be missing. */
-  readonly ownTopics?: readonly string[];
-  /** Make `log-meta` where there is none. */
-  readonly create: boolean;
-  /** For a log that is made now. */
-  readonly defaults: Readonly<Record<string, string>>;
-  /** Said explicitly: a log that exists must agree. */
-  readonly settings: Readonly<Record<string, string>>;
-  /** Unix milliseconds, for records' timestamps until the broker sets its own. */
-  readonly nowMs: () => number;
-  /** Opened to move another log into this one: it may be half-way there. False unless told. */
-  readonly isMoving?: boolean;
-  /** For tests: called between the steps of an append or a commit; a throw there is a failure. */
-  readonly onStep?: Step;
-}
 
 /** Ids under which a place is a member of groups, kept where a restart finds them. */
 export interface MemberIds {
@@ -79,7 +59,7 @@ export interface MemberIds {
  * `topic_mismatch`, `moved` while another log is being moved into it.
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> {
-  const parts = new Parts(options);
+  const parts = new LogParts(options);
   try {
     const { clusterId } = await reachCluster(parts.connections, options);
     const identity = await openIdentity(parts, options);
@@ -87,87 +67,6 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> 
   } catch (error) {
     await atMost(ABANDON_WITHIN_MS, parts.close());
     throw error;
-  }
-}
-
-async function openIdentity(
-  parts: Parts,
-  options: KafkaLogOptions,
-): Promise<LogIdentity & { readonly wasCreated: boolean }> {
-  const { topics, names, meta } = parts;
-  const existing = await topics.describe([names.meta]);
-  if (existing.size === 0 && !options.create) throw notFound(options);
-  await topics.ensure([declared(names.meta, { name: names.meta, ...META_SPEC })]);
-  let wasCreated = false;
-  let identity = await meta.identity();
-  if (identity === null) {
-    if (!options.create) throw notFound(options);
-    await refuseOrphans(parts, options);
-    [identity, wasCreated] = await meta.create({ ...options.defaults, ...options.settings });
-  }
-  for (const [name, value] of Object.entries(options.settings)) {
-    const found = identity.settings[name];
-    if (found === value) continue;
-    throw new LogError(
-      "settings_mismatch",
-      `the log in the cluster was created with ${name} ${found}, not ${value}: leave the ` +
-        "setting out, or use another --prefix",
-    );
-  }
-  if (options.isMoving !== true) await refuseUnfinishedMove({ meta: (key) => meta.get(key) });
-  return { ...identity, wasCreated };
-}
-
-/** Settings that are made up anew could read every amount there wrongly. */
-async function refuseOrphans(parts: Parts, options: KafkaLogOptions): Promise<void> {
-  const { topics, names, meta } = parts;
-  const found = await topics.describe((options.ownTopics ?? []).map((each) => names.topic(each)));
-  if (found.size === 0) return;
-  if ((await meta.identity()) !== null) return; // another process has just made log and topics
-  throw new LogError(
-    "unusable_place",
-    `the cluster has ${[...found.keys()].join(", ")} but no ${names.meta}, which says how to ` +
-      "read them: restore it, or use another --prefix",
-  );
-}
-
-/** What a log is made of; opened before it is known whether there is one. */
-class Parts {
-  readonly connections: Connections;
-  readonly names: TopicNames;
-  readonly fetcher: Fetcher;
-  readonly topics: Topics;
-  readonly meta: LogMeta;
-  private readonly all: Connections[] = [];
-
-  constructor(private readonly options: KafkaLogOptions) {
-    this.connections = this.connect();
-    this.names = new TopicNames(options.prefix);
-    this.fetcher = new Fetcher({ quick: this.connect(), waiting: this.connect() });
-    this.topics = new Topics(this.connections);
-    this.meta = new LogMeta({
-      connections: this.connections,
-      fetcher: this.fetcher,
-      topic: this.names.meta,
-      nowMs: options.nowMs,
-    });
-  }
-
-  /** Connections of their own, closed with the log. */
-  connect(): Connections {
-    const connections = new Connections(this.options);
-    this.all.push(connections);
-    return connections;
-  }
-
-  async disconnect(connections: Connections): Promise<void> {
-    this.all.splice(this.all.indexOf(connections), 1);
-    await connections.close();
-  }
-
-  async close(): Promise<void> {
-    this.fetcher.close();
-    await Promise.all(this.all.map((connections) => connections.close()));
   }
 }
 
@@ -187,7 +86,7 @@ export class KafkaLog implements EventLog {
   private readonly step: Step;
 
   constructor(
-    private readonly parts: Parts,
+    private readonly parts: LogParts,
     private readonly options: KafkaLogOptions,
     identity: LogIdentity & { readonly clusterId: string; readonly wasCreated: boolean },
   ) {
@@ -467,14 +366,5 @@ function checkSize({ topic, key, value, headers = [] }: NewRecord): void {
   throw new LogError(
     "record_too_large",
     `a record of ${bytes} bytes for ${topic} is over the limit of ${MAX_RECORD_BYTES}`,
-  );
-}
-
-function notFound({ brokers, prefix }: KafkaLogOptions): LogError {
-  const where = prefix === "" ? "" : ` under the prefix ${prefix}`;
-  return new LogError(
-    "not_found",
-    `there is no log in the cluster at ${brokers.join(", ")}${where}: \`serve\` or \`process\` ` +
-      "makes one",
   );
 }

@@ -8,7 +8,7 @@ import type {
   Progress,
   TopicSpec,
 } from "../../../src/log/event-log.ts";
-import { openClaim } from "../../../src/log/kafka/claim.ts";
+import { openClaim } from "../../../src/log/kafka/claim-opening.ts";
 import { Connections } from "../../../src/log/kafka/connections.ts";
 import { Fetcher } from "../../../src/log/kafka/fetcher.ts";
 import { GroupWriters } from "../../../src/log/kafka/group-writer.ts";
