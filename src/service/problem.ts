@@ -159,7 +159,10 @@ function knownProblem(error: unknown): Omit<Problem, "status"> | null {
     case "unavailable":
     case "moved":
     case "closed":
-    case "unknown_topic": // the program declares its own: one of them is gone
+    // The program declares its own topics: one of them is gone, made anew or cut short.
+    case "unknown_topic":
+    case "topic_changed":
+    case "position_out_of_range":
       return { code: "log_unavailable", message };
     default:
       return null;

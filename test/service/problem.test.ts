@@ -11,6 +11,8 @@ const ANSWERS: readonly (readonly [LogErrorCode, number, string])[] = [
   ["moved", 503, "log_unavailable"],
   ["closed", 503, "log_unavailable"],
   ["unknown_topic", 503, "log_unavailable"],
+  ["topic_changed", 503, "log_unavailable"],
+  ["position_out_of_range", 503, "log_unavailable"],
   ["corrupt", 500, "internal_error"],
 ];
 
