@@ -7,6 +7,7 @@
 import { countOnce } from "./counting.ts";
 import type { WalletPlace } from "./place.ts";
 import { MAX_LAST } from "./published-rule.ts";
+import { balanceBytes } from "./row-bytes.ts";
 import { BALANCE_FORMAT, ID_FORMAT } from "./row-formats.ts";
 import { compareRows, type ExpectedRow, type FoundRows } from "./rows.ts";
 import type { Arrival } from "./scratch.ts";
@@ -31,10 +32,11 @@ export function proveBalance(
         offset: BigInt(offset),
         id,
         amountMinor: BigInt(amount ?? 0),
-        acceptedAtMs: at_ms,
+        acceptedAtMs: at_ms ?? 0,
       })),
     };
-    rows.push({ format: BALANCE_FORMAT, subKey: "", value, offset: newest.offset });
+    const bytes = balanceBytes(value);
+    rows.push({ format: BALANCE_FORMAT, subKey: "", value, offset: newest.offset, bytes });
   }
   compareRows(found, rows, FORMATS, at);
 }

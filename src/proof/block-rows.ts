@@ -6,8 +6,8 @@
  *   deposits by time, keys of the found blocks ──cut there──> rows that must be there
  */
 
-import type { Window } from "./window-fold.ts";
 import { WINDOW_MS } from "./published-rule.ts";
+import { windowBytes } from "./row-bytes.ts";
 import {
   BLOCK_ENTRIES_FORMAT,
   BLOCK_HEAD_FORMAT,
@@ -19,6 +19,7 @@ import {
   type WindowValue,
 } from "./row-formats.ts";
 import { type ExpectedRow, type FoundRows, rowName } from "./rows.ts";
+import type { Window } from "./window-fold.ts";
 
 export interface WindowState {
   /** Of the folded deposits, by time, then ordinal; at least one. */
@@ -50,7 +51,8 @@ export function expectedWindowRows(found: FoundRows, state: WindowState): Expect
     ];
   });
   const value = windowValue(state, open, tailKeyOf(state, keys, stored));
-  return [...rows, { format: WINDOW_FORMAT, subKey: "", value, offset }];
+  rows.push({ format: WINDOW_FORMAT, subKey: "", value, offset, bytes: windowBytes(value) });
+  return rows;
 }
 
 function windowValue(state: WindowState, open: Block, tailKey: BlockKey): WindowValue {

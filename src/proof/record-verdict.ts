@@ -19,6 +19,7 @@ import type { LogRecord } from "../log/event-log.ts";
 import { protobufCodec } from "../stream/codec.ts";
 import type { DeadLetterReason } from "../stream/dead-letter.ts";
 import { ID_HEADER } from "../stream/ids.ts";
+import { takeBigint, takeCount, unpack } from "../stream/packing.ts";
 import { partitionOf } from "../stream/partitioner.ts";
 import { parsePosition } from "../stream/position.ts";
 import { MAX_KEY_BYTES } from "../stream/row-key.ts";
@@ -101,6 +102,15 @@ function verdictOf<M>(
 
 /** Money is not guessed from a field that holds something else than a number. */
 function refuseOtherFields(bytes: Uint8Array): void {
+  const from = unpack(bytes);
+  while (from.at < bytes.length) {
+    if (takeCount(from) % 8 !== WireType.Varint) return refuseOtherTypes(bytes);
+    takeBigint(from);
+  }
+}
+
+/** For one that has other fields, too. */
+function refuseOtherTypes(bytes: Uint8Array): void {
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {
     const [field, type] = reader.tag();

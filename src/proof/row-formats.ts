@@ -43,6 +43,20 @@ export interface BlockKey {
   readonly ordinal: number;
 }
 
+/** The collector's row of a wallet. */
+export interface BalanceValue {
+  readonly totalMinor: bigint;
+  readonly count: number;
+  /** In log order. */
+  readonly last: readonly {
+    readonly partition: number;
+    readonly offset: bigint;
+    readonly id: string | null;
+    readonly amountMinor: bigint;
+    readonly acceptedAtMs: number;
+  }[];
+}
+
 /** The detector's row of a wallet. */
 export interface WindowValue {
   readonly count: number;
@@ -69,7 +83,7 @@ export const ID_FORMAT: RowFormat = {
   },
 };
 
-export const BALANCE_FORMAT: RowFormat = {
+export const BALANCE_FORMAT: RowFormat<BalanceValue> = {
   name: "balance",
   tag: 1,
   decode: (bytes) =>
