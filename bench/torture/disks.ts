@@ -1,5 +1,5 @@
 /**
- * Disks: the fleet on a small disk of its own, which fails in every way that a disk can, under load.
+ * Disks: the fleet on a small disk of its own, which fails in every way that a disk can.
  *
  *   full, fsync or write answered EIO, read-only, cut off, kill -9 ──> 503 or a stop ──> mended
  *

@@ -1,6 +1,6 @@
 /**
- * Preloaded into the real program by `bun --preload`: its clock is ahead of the machine's by as many
- * milliseconds as a file says (behind, if negative), and steps when the file changes.
+ * Preloaded into the real program by `bun --preload`: its clock is ahead of the machine's by as
+ * many milliseconds as a file says (behind, if negative), and steps when the file changes.
  *
  *   Date.now() ──file──> the machine's time + offset
  *

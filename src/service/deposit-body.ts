@@ -19,14 +19,20 @@ export interface DepositBody {
   readonly amountText: string;
 }
 
-/** Throws `body_too_large` as soon as it is known, without reading the rest. */
+/** Throws `body_too_large` as soon as it is known, without reading the rest; `invalid_body`. */
 export async function readBody(request: Request): Promise<Uint8Array> {
   const declared = request.headers.get("content-length");
-  if (declared === null) return readChunks(request.body);
-  if (Number(declared) > MAX_BODY_BYTES) throw tooLarge();
-  const bytes = await request.bytes();
-  if (bytes.length > MAX_BODY_BYTES) throw tooLarge();
-  return bytes;
+  try {
+    if (declared === null) return await readChunks(request.body);
+    if (Number(declared) > MAX_BODY_BYTES) throw tooLarge();
+    const bytes = await request.bytes();
+    if (bytes.length > MAX_BODY_BYTES) throw tooLarge();
+    return bytes;
+  } catch (error) {
+    // The client has left: nobody hears the answer, and it is no failure of the service.
+    if ((error as Error).name === "AbortError") throw invalid("the body ends before its end");
+    throw error;
+  }
 }
 
 /** Throws `invalid_body`. */

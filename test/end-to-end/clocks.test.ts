@@ -70,7 +70,7 @@ test("verdicts go by the clocks of services, 30 s apart, set back and a year ahe
   const at = new Date(Date.now() + 10 * MINUTE_MS).toISOString();
   const late = ["deposit", "door", "1", "--at", at];
   const refused = await run(here, ...late);
-  expect(refused).toMatchObject({ code: 1, out: "" });
+  expect(refused).toMatchObject({ code: 2, out: "" });
   expect(refused.err).toContain("is more than 5 minutes ahead of the time");
   other.set(10 * MINUTE_MS);
   await using taken = other.start(...late);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
 import { MAX_AMOUNT_MINOR, formatDecimal } from "../../src/money.ts";
+import { MAX_BODY_BYTES } from "../../src/service/deposit-body.ts";
 import type { Service } from "../../src/service/listening.ts";
 import { ask, depositBody } from "./requests.ts";
 import { type RunningApp, runApp } from "./running-app.ts";
@@ -36,6 +37,65 @@ test("no amount, wallet id or key makes the service fail", async () => {
       expect(answer.status).toBeLessThan(500);
       const keys = answer.status === 200 ? DEPOSIT_KEYS : ["error", "code"];
       expect(Object.keys(answer.json as object)).toEqual(keys);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+/** Each is broken in another way, or is JSON that says something else. */
+const BROKEN_BODIES = [
+  "", " ", "{", "}", "{}", "[]", "[", "null", "true", "0", '"', '""', "NaN", "\u0000",
+  "\ufeff{}", '{"wallet_id":"a","amount":1', '{"wallet_id":"a","amount":}',
+  '{"wallet_id":"a","amount":1}}', '{"wallet_id":"a","amount":1},',
+  '{"wallet_id":"a","amount":1}{"wallet_id":"a","amount":1}', '{"wallet_id":"a","amount":1,}',
+  "{'wallet_id':'a','amount':1}", '{wallet_id:"a",amount:1}', '{"wallet_id":"a","amount":01}',
+  '{"wallet_id":"a","amount":1.}', '{"wallet_id":"a","amount":.1}',
+  '{"wallet_id":"a","amount":+1}', '{"wallet_id":"a","amount":-0}',
+  '{"wallet_id":"a","amount":1e9}', '{"wallet_id":"a","amount":0x1}',
+  '{"wallet_id":"a","amount":Infinity}', '{"wallet_id":"a","amount":1/**/}',
+  '{"wallet_id":"a\\","amount":1}', '{"wallet_id":"\\u12","amount":1}',
+  '{"wallet_id":"\\ud800","amount":1}', '{"wallet_id":"a\tb","amount":1}',
+  '{"wallet_id":null,"amount":1}', '{"wallet_id":["a"],"amount":1}',
+  '{"wallet_id":"a","amount":[1]}', '{"wallet_id":"a","amount":{"amount":1}}',
+  '{"wallet_id":"a","wallet_id":"b","amount":1}', '{"wallet_id":"a","amount":1,"amount":2}',
+  '{"__proto__":{"amount":1},"wallet_id":"a"}', '{"wallet_id":"a","amount":1,"constructor":1}',
+  '{"toString":1,"wallet_id":"a","amount":1}', '{"wallet_id":"a","amount":""}',
+  '{"wallet_id":"a","amount":" 1"}', '{"wallet_id":"a","amount":"1\\n"}',
+  '{"wallet_id":"a","amount":"\u0661"}', '{"wallet_id":"a","amount":"1,0"}',
+  `${"[".repeat(8_000)}${"]".repeat(8_000)}`, `{"wallet_id":${'{"a":'.repeat(3_000)}`,
+  `{"wallet_id":"a","amount":${"9".repeat(16_000)}}`,
+  `{"wallet_id":"a","amount":0.${"0".repeat(16_000)}1}`,
+];
+
+test("no broken body makes the service fail or counts", async () => {
+  const before = await running.appended();
+  for (const body of BROKEN_BODIES) {
+    const answer = await ask(service, "POST /deposit", { body });
+    expect([body.slice(0, 60), answer.status]).toEqual([body.slice(0, 60), 422]);
+  }
+  expect(await running.appended()).toBe(before);
+});
+
+test("no body of any size and bytes makes the service fail", async () => {
+  const good = '{"wallet_id":"alice","amount":12.50}';
+  const put = fc.string({ maxLength: 4 });
+  const edit = fc.record({ at: fc.nat(good.length), drop: fc.nat(4), put });
+  const edited = fc
+    .array(edit, { minLength: 1, maxLength: 3 })
+    .map((edits) =>
+      edits.reduce((text, each) => {
+        return text.slice(0, each.at) + each.put + text.slice(each.at + each.drop);
+      }, good),
+    );
+  const filled = fc
+    .tuple(fc.nat(255), fc.nat(MAX_BODY_BYTES + 10))
+    .map(([byte, length]) => new Uint8Array(length).fill(byte));
+  const padded = fc.nat(MAX_BODY_BYTES).map((length) => good + " ".repeat(length));
+  const body = fc.oneof(edited, padded, filled, fc.uint8Array({ maxLength: 400 }));
+  await fc.assert(
+    fc.asyncProperty(body, async (each) => {
+      const answer = await ask(service, "POST /deposit", { body: each });
+      expect([200, 413, 422]).toContain(answer.status);
     }),
     { numRuns: 500 },
   );
