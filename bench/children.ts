@@ -51,14 +51,19 @@ export interface ProgramOptions {
   readonly errors?: number;
   /** A file with the milliseconds that its clock is ahead of the real one. */
   readonly clock?: string;
+  /** So many descriptors at most; this process's limit when left out. */
+  readonly descriptors?: number;
 }
 
 /** Runs a command of the program. */
 export function startProgram(args: readonly string[], options: ProgramOptions = {}): Child {
-  const { executable, errors, clock } = options;
+  const { executable, errors, clock, descriptors } = options;
   const preload = clock === undefined ? [] : ["--preload", SHIFTED_CLOCK];
   const source = [process.execPath, ...preload, MAIN];
-  const command = executable === undefined ? source : [executable];
+  const program = executable === undefined ? source : [executable];
+  // The shell makes way for the program, which keeps the pid.
+  const limit = `ulimit -n ${descriptors} && exec "$0" "$@"`;
+  const command = descriptors === undefined ? program : ["sh", "-c", limit, ...program];
   return follow(
     Bun.spawn([...command, ...args, "--log-level", "error"], {
       cwd: ROOT,

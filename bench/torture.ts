@@ -18,10 +18,11 @@ import { withFolder } from "./machine.ts";
 import type { Chapter } from "./torture/chapter.ts";
 import { clocks } from "./torture/clocks.ts";
 import { disks } from "./torture/disks.ts";
+import { hostile } from "./torture/hostile.ts";
 import { kills } from "./torture/kills.ts";
 
 /** In the order in which they run. */
-const CHAPTERS: Readonly<Record<string, Chapter>> = { clocks, disks, kills };
+const CHAPTERS: Readonly<Record<string, Chapter>> = { clocks, disks, hostile, kills };
 /** What can run in a cluster: disks are the brokers' matter there, and clients meet the same. */
 const IN_A_CLUSTER = ["kills"];
 
