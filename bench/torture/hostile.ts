@@ -55,12 +55,12 @@ interface Scene {
 async function withServer(
   { folder, seed, errors }: Ground,
   name: string,
-  descriptors: number | null,
+  most: number | null,
   run: (scene: Scene) => Promise<readonly string[]>,
 ): Promise<string[]> {
   const port = freePort();
   const args = ["up", "--port", String(port), "--data", join(folder, name)];
-  const child = startProgram(args, { errors, ...(descriptors === null ? {} : { descriptors }) });
+  const child = startProgram(args, { errors, ...(most === null ? {} : { descriptors: most }) });
   await firstAnswer(child, port, "/healthz");
   const honest = new HonestClient(port, `honest-${seed}`);
   const faults = [...(await run({ child, port, honest }))];

@@ -83,8 +83,8 @@ test("no body of any size and bytes makes the service fail", async () => {
   const edited = fc
     .array(edit, { minLength: 1, maxLength: 3 })
     .map((edits) =>
-      edits.reduce((text, each) => {
-        return text.slice(0, each.at) + each.put + text.slice(each.at + each.drop);
+      edits.reduce((changed, each) => {
+        return changed.slice(0, each.at) + each.put + changed.slice(each.at + each.drop);
       }, good),
     );
   const filled = fc

@@ -19,6 +19,7 @@ export interface AnsweredRequest extends HostileRequest {
 const HOST = "Host: localhost\r\n";
 const GET = "GET /check/alice HTTP/1.1\r\n";
 const POST = `POST /deposit HTTP/1.1\r\n${HOST}`;
+const FOREIGN = "POST /deposit HTTP/1.1\r\nHost: evil.example\r\n";
 const BODY = '{"wallet_id":"alice","amount":1}';
 const SIZE = BODY.length;
 const LENGTH = `Content-Length: ${SIZE}\r\n`;
@@ -103,8 +104,7 @@ export const ANSWERED: readonly AnsweredRequest[] = Object.entries({
   ],
   "a body for a foreign host": [
     403,
-    `POST /deposit HTTP/1.1\r\nHost: evil.example\r\nContent-Length: ${INNER.length}\r\n\r\n` +
-      INNER,
+    `${FOREIGN}Content-Length: ${INNER.length}\r\n\r\n${INNER}`,
   ],
   "a body that is too large": [413, `${POST}Content-Length: ${LONG}\r\n\r\n${"x".repeat(LONG)}`],
 } as const).map(([name, [status, bytes]]) => ({ name, status, bytes }));

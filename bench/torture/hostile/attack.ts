@@ -80,31 +80,32 @@ async function hold(
   begin: (socket: Socket, number: number) => void,
 ): Promise<AttackReport> {
   const startMs = performance.now();
-  let [made, opened, closed, lastClosedMs] = [0, 0, 0, 0];
+  const seen = { made: 0, opened: 0, closed: 0, lastClosedMs: 0 };
   const statuses: Record<string, number> = {};
   const open = async () => {
-    while (opened < count && performance.now() < startMs + withinMs) {
-      opened += 1;
-      const number = opened;
+    while (seen.opened < count && performance.now() < startMs + withinMs) {
+      seen.opened += 1;
+      const number = seen.opened;
       await new Promise<void>((resolve) => {
         const socket = connect(port, HOST, () => {
-          made += 1;
+          seen.made += 1;
           begin(socket, number);
           resolve();
         });
         socket.on("error", () => resolve());
         socket.on("data", (data: Buffer) => tally(statuses, statusOf(data)));
         socket.once("close", () => {
-          closed += 1;
-          lastClosedMs = performance.now() - startMs;
+          seen.closed += 1;
+          seen.lastClosedMs = performance.now() - startMs;
           resolve();
         });
       });
     }
   };
   await Promise.all(Array.from({ length: OPENERS }, open));
-  while (closed < made && performance.now() < startMs + withinMs) await Bun.sleep(DRIP_EVERY_MS);
-  return { made, closed, lastClosedMs, statuses, ms: performance.now() - startMs };
+  const isOver = () => seen.closed === seen.made || performance.now() > startMs + withinMs;
+  while (!isOver()) await Bun.sleep(DRIP_EVERY_MS);
+  return { ...seen, statuses, ms: performance.now() - startMs };
 }
 
 /** Hostile requests as they stand, and with bytes changed. */
