@@ -157,7 +157,7 @@ export class Clients {
       return submitAction(process.flagWallet, { ...action, walletId: wallet, id });
     }
     const record = rawRecord(operation, this.options.partitions);
-    const [offset] = await process.connection.append([record]);
+    const [offset] = await process.log.append([record]);
     return { partition: record.partition, offset: offset as bigint };
   }
 

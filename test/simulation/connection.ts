@@ -7,7 +7,6 @@
 import {
   type Bounds,
   type Claim,
-  type EventLog,
   type JoinOptions,
   LogError,
   type LogRecord,
@@ -18,12 +17,13 @@ import {
   type TopicSpec,
 } from "../../src/log/event-log.ts";
 import { joinSimulated } from "./group-member.ts";
+import type { LogConnection } from "./log-side.ts";
 import { type MessageOptions, Messages, unknown } from "./messages.ts";
 import type { PartitionLog } from "./partition-log.ts";
 
 /** As many records as one answer holds, unless a reader wants fewer. */
 const PAGE_RECORDS = 64;
-export class Connection implements EventLog {
+export class Connection implements LogConnection {
   readonly incarnation: string;
   readonly settings = {};
   readonly keepsChangelogs: boolean;

@@ -14,6 +14,9 @@ const CLOCK_JUMP_MS = 4 * 24 * 60 * 60 * 1_000;
  */
 const COMPACTION_LAG_US = 40_000_000;
 
+/** Of another program that holds the write lock; longer than a writer waits for it. */
+const LONGEST_LOCK_US = 3_000_000;
+
 /** While the fault lasts; then as the plan has it. */
 const WORSE: Partial<Record<Fault["kind"], Partial<Conditions>>> = {
   down: { isDown: true },
@@ -32,6 +35,13 @@ export function strike(world: World, fault: Fault): void {
   // A step of its own, so that the trace shows it.
   scheduler.after(0, { life: null, kind: `fault: ${kind}`, about: fault, run: () => {} });
   const worse = WORSE[kind];
+  if (kind === "down" && world.embedded !== null) {
+    world.embedded.holdLock();
+    const us = Math.min(forMs * 1_000, LONGEST_LOCK_US); // who waits for it looks every 2 ms
+    const run = () => world.embedded?.releaseLock();
+    scheduler.after(us, { life: null, kind: "lock given up", about: null, run });
+    return;
+  }
   if (worse !== undefined) {
     Object.assign(world.conditions, worse);
     later(`${kind} ends`, () => restore(world, Object.keys(worse) as (keyof Conditions)[]));
@@ -39,11 +49,11 @@ export function strike(world: World, fault: Fault): void {
   }
   switch (kind) {
     case "kill":
-      world.kill(index);
+      world.dieSoon(index, () => world.kill(index));
       later("started again", () => world.start(index));
       return;
     case "power cut":
-      world.powerCut(index);
+      world.dieSoon(index, () => world.powerCut(index));
       world.machines.forEach((_, each) => later("started again", () => world.start(each)));
       return;
     case "stop":

@@ -11,7 +11,8 @@ import { type Group, tableName } from "../../src/stream/group.ts";
 import { toLatin1 } from "../../src/stream/row-key.ts";
 import type { Topology } from "../../src/stream/topology.ts";
 import { sameBytes, shownBytes, shownKey } from "./bytes.ts";
-import type { LogServer, Transaction } from "./log-server.ts";
+import type { Transaction } from "./log-server.ts";
+import type { LogSide } from "./log-side.ts";
 import { type ExpectedOutput, ReferenceTable } from "./reference-table.ts";
 import { RowHistory } from "./row-history.ts";
 import { Violation } from "./violation.ts";
@@ -40,7 +41,7 @@ export interface Applied {
 
 export class Judge {
   /** Set once, before anything is written. */
-  server: LogServer | null = null;
+  server: LogSide | null = null;
   readonly wallets = new WalletJudge();
   /** Stores that moved, and records and commits that were looked at: what a run covered. */
   readonly seen = { records: 0, commits: 0, writes: 0, fullChecks: 0, settledReads: 0 };

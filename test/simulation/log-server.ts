@@ -17,6 +17,7 @@ import {
 import { recordChecksum } from "../../src/log/record-checksum.ts";
 import type { Chance } from "./chance.ts";
 import { type Conditions, latencyUs } from "./conditions.ts";
+import type { LogSide } from "./log-side.ts";
 import { PartitionLog } from "./partition-log.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -43,7 +44,7 @@ export interface LogObserver {
   durable(transaction: Transaction): void;
 }
 
-export class LogServer {
+export class LogServer implements LogSide {
   readonly incarnation = "simulated";
   readonly meta = new Map<string, string>();
   /** As written, which decides; and as readers are shown it. */
@@ -67,6 +68,10 @@ export class LogServer {
       readonly observer: LogObserver;
     },
   ) {}
+
+  get keepsChangelogs(): boolean {
+    return this.options.keepsChangelogs;
+  }
 
   get nowMs(): number {
     return START_MS + Math.floor(this.options.scheduler.nowUs / 1_000);
@@ -113,12 +118,12 @@ export class LogServer {
   /** Gives records their offsets. */
   write(records: readonly NewRecord[]): StoredRecord[] {
     return records.map((record) => {
-      const { topic, partition, key, value, headers = [] } = record;
+      const { topic, partition, key, value, headers = [], notBeforeMs = 0 } = record;
       const log = this.partition(topic, partition);
       const stored: StoredRecord = {
         ...{ topic, partition, key, value, headers },
         offset: BigInt(log.nextOffset),
-        timestampMs: this.nowMs,
+        timestampMs: Math.max(this.nowMs, notBeforeMs),
         checksum: recordChecksum({ key, value, headers }),
         sequence: this.sequence++,
       };

@@ -73,7 +73,7 @@ function runOne(seed: number, steps: number | null): void {
   if (result.violation !== null) return fail(result);
   for (const line of steps === null ? [] : result.trace) console.log(line);
   console.log(
-    `seed ${seed}: ${sizeText(plan)}, ${plan.keepsChangelogs ? "changelogs" : "replay"}; ` +
+    `seed ${seed}: ${sizeText(plan)}, log: ${plan.log}; ` +
       `${result.steps} steps, digest ${result.digest}: every promise held`,
   );
 }

@@ -8,8 +8,7 @@ import { CALM, type Conditions } from "./conditions.ts";
 
 export interface Plan {
   readonly seed: number;
-  /** As on Kafka: changed rows in the log, stores on each machine; else replay, one folder. */
-  readonly keepsChangelogs: boolean;
+  readonly log: LogKind;
   readonly partitions: number;
   readonly processes: readonly ProcessPlan[];
   readonly limits: Limits;
@@ -17,6 +16,12 @@ export interface Plan {
   readonly operations: readonly Operation[];
   readonly faults: readonly Fault[];
 }
+
+/**
+ * `changelogs`: simulated, as on Kafka: changed rows in the log, a disk for each machine. `replay`:
+ * simulated, as the embedded log: one disk for all. `embedded`: the embedded log itself.
+ */
+export type LogKind = "changelogs" | "replay" | "embedded";
 
 export interface ProcessPlan {
   /** Which groups it runs. */
@@ -92,7 +97,7 @@ export function planOf(seed: number): Plan {
   const operations = operationsOf(chance);
   return {
     seed,
-    keepsChangelogs: chance.is(0.5),
+    log: logOf(chance.next()),
     partitions: chance.between(1, 4),
     processes: processesOf(chance),
     limits: {
@@ -119,6 +124,11 @@ export function planOf(seed: number): Plan {
     operations,
     faults: faultsOf(chance, operations.length),
   };
+}
+
+function logOf(draw: number): LogKind {
+  if (draw < 0.45) return "changelogs";
+  return draw < 0.85 ? "replay" : "embedded";
 }
 
 function processesOf(chance: Chance): ProcessPlan[] {

@@ -9,7 +9,6 @@
  */
 
 import { drainMicrotasks } from "bun:jsc";
-import type { Chance } from "./chance.ts";
 
 /** A process from its start to its end: what is still to happen to it ends with it. */
 export class Life {
@@ -35,9 +34,6 @@ export interface QueuedEvent {
   isCancelled: boolean;
 }
 
-/** A turn of the event loop takes no longer. */
-export const TURN_US = 40;
-
 export class Scheduler {
   nowUs = 0;
   steps = 0;
@@ -50,10 +46,7 @@ export class Scheduler {
   private readonly trace: { event: QueuedEvent; step: number }[] = [];
 
   /** How many of the last steps are kept for the trace of a failure. */
-  constructor(
-    private readonly chance: Chance,
-    private readonly traceSteps: number,
-  ) {}
+  constructor(private readonly traceSteps: number) {}
 
   at(atUs: number, event: Pick<QueuedEvent, "life" | "kind" | "about" | "run">): QueuedEvent {
     const queued: QueuedEvent = {
@@ -104,8 +97,10 @@ export class Scheduler {
     this.current = life;
     try {
       run();
-      drainMicrotasks();
+    } catch (error) {
+      if (life?.isAlive !== false) throw error; // it died of it
     } finally {
+      drainMicrotasks();
       this.current = before;
     }
   }
@@ -146,24 +141,6 @@ export class Scheduler {
         });
         signal?.addEventListener("abort", stop, { once: true });
       });
-  }
-
-  /**
-   * Runs with every turn of the event loop that code asks for (setImmediate) as an event of the
-   * queue. Nothing else can run meanwhile, for `run` does not wait.
-   */
-  withTurns<T>(run: () => T): T {
-    const original = globalThis.setImmediate;
-    const turn = (callback: () => void) => {
-      const us = this.chance.below(TURN_US);
-      this.after(us, { life: this.current, kind: "turn", about: null, run: callback });
-    };
-    globalThis.setImmediate = turn as unknown as typeof setImmediate;
-    try {
-      return run();
-    } finally {
-      globalThis.setImmediate = original;
-    }
   }
 
   /** Oldest first. */

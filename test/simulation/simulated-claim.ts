@@ -17,7 +17,7 @@ import { inputProgress } from "../../src/log/input-progress.ts";
 import { progressAfter } from "../../src/log/progress-after.ts";
 import type { StoredRecord } from "./log-server.ts";
 import { type Messages, unknown } from "./messages.ts";
-import { TURN_US } from "./scheduler.ts";
+import { TURN_US } from "./simulated-globals.ts";
 import { Violation } from "./violation.ts";
 
 export interface SimulatedClaimOptions {

@@ -21,16 +21,17 @@ import { StreamError } from "../../src/stream/stream-error.ts";
 import { type Topology, topicSpecs } from "../../src/stream/topology.ts";
 import { View } from "../../src/stream/view.ts";
 import { brittle } from "./brittle-group.ts";
-import { Connection } from "./connection.ts";
 import { START_MS } from "./log-server.ts";
-import type { MessageOptions } from "./messages.ts";
+import type { LogConnection } from "./log-side.ts";
 import type { Limits, ProcessPlan } from "./plan.ts";
-import { Life } from "./scheduler.ts";
+import { Life, type Scheduler } from "./scheduler.ts";
 
 /** A reader that waits for longer asks again. */
 const SETTLE_WITHIN_MS = 20_000;
 
-export interface ProcessOptions extends Omit<MessageOptions, "life" | "announce"> {
+export interface ProcessOptions {
+  readonly scheduler: Scheduler;
+  readonly openLog: (process: SimulatedProcess) => LogConnection;
   readonly plan: ProcessPlan;
   readonly topology: Topology;
   readonly partitions: number;
@@ -40,13 +41,12 @@ export interface ProcessOptions extends Omit<MessageOptions, "life" | "announce"
   readonly stores: Stores;
   /** Of tables, kept up for views; null where views read the owners' stores. */
   readonly copies: Stores | null;
-  readonly announce: (from: SimulatedProcess) => void;
   readonly onFailure: (error: Error) => void;
 }
 
 export class SimulatedProcess {
   readonly life: Life;
-  readonly connection: Connection;
+  readonly log: LogConnection;
   readonly processors: Processor[] = [];
   readonly views = new Map<string, View>();
   readonly submissions: Submissions;
@@ -62,9 +62,8 @@ export class SimulatedProcess {
   ) {
     const { scheduler, topology, partitions, stores, copies } = options;
     this.life = new Life(name);
-    const announce = () => options.announce(this);
-    const log = new Connection({ ...options, life: this.life, announce });
-    this.connection = log;
+    const log = options.openLog(this);
+    this.log = log;
     this.delay = scheduler.delayOf(this.life);
     const { delay } = this;
     const monotonicMs = () => scheduler.nowUs / 1_000;
@@ -90,13 +89,13 @@ export class SimulatedProcess {
   }
 
   get serves(): boolean {
-    return this.options.plan.serves && this.isReady && !this.isStopping;
+    return this.life.isAlive && this.options.plan.serves && this.isReady && !this.isStopping;
   }
 
   /** Runs as an event of this process. */
   async start(): Promise<void> {
     const { topology, partitions, limits, scheduler, stores, plan, onFailure } = this.options;
-    const { connection: log, delay } = this;
+    const { log, delay } = this;
     const { keepsChangelogs } = log;
     await log.ensureTopics(topicSpecs(topology, { partitions, keepsChangelogs }));
     this.isReady = true;
@@ -119,7 +118,7 @@ export class SimulatedProcess {
     this.submissions.abandon();
     await this.followers.stop();
     for (const view of this.views.values()) view.close();
-    await this.connection.close();
+    await this.log.close();
   }
 
   /** True once settled; false when it took too long. */
@@ -130,7 +129,7 @@ export class SimulatedProcess {
     const timer = this.delay(SETTLE_WITHIN_MS, settled.signal);
     timer.then(() => late.abort()).catch(() => {}); // it never rejects
     const pending = await whenSettled({
-      ...{ log: this.connection, settling: new Settling(topology, [position]) },
+      ...{ log: this.log, settling: new Settling(topology, [position]) },
       progressOf: (group, partition) => this.view(group).progress(partition),
       signal: late.signal,
     });

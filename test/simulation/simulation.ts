@@ -5,11 +5,14 @@
  *   plan ──> world, clients ──steps, faults──> healed ──steps──> settled ──> result
  */
 
+import { Chance } from "./chance.ts";
 import { Clients } from "./clients.ts";
 import { heal, strike } from "./faults.ts";
 import { checkAcknowledged, checkEnd, checkReads, checkSettledRead } from "./final-checks.ts";
 import { nextOf } from "./judge.ts";
 import type { Plan } from "./plan.ts";
+import { Scheduler } from "./scheduler.ts";
+import { withSimulatedGlobals } from "./simulated-globals.ts";
 import { Violation } from "./violation.ts";
 import { World } from "./world.ts";
 
@@ -46,21 +49,24 @@ export interface RunOptions {
 
 export function simulate(plan: Plan, options: RunOptions = {}): Result {
   const { maxSteps = Number.POSITIVE_INFINITY, traceSteps = 60 } = options;
-  const world = new World(plan, traceSteps);
-  const { scheduler } = world;
-  try {
-    scheduler.withTurns(() => new Run(world, maxSteps).run());
-  } catch (error) {
-    world.fail(error as Error);
-  }
-  const { violation } = world;
-  const trace = scheduler.lastSteps();
-  world.close();
-  return {
-    ...{ plan, steps: scheduler.steps, digest: scheduler.digest, violation, trace },
-    simulatedMs: scheduler.nowUs / 1_000,
-    seen: world.judge.seen,
-  };
+  const scheduler = new Scheduler(traceSteps);
+  const chance = new Chance(plan.seed ^ 0x5eed);
+  return withSimulatedGlobals(scheduler, chance, () => {
+    const world = new World(plan, { scheduler, chance });
+    try {
+      new Run(world, maxSteps).run();
+    } catch (error) {
+      world.fail(error as Error);
+    }
+    const { violation } = world;
+    const trace = scheduler.lastSteps();
+    world.close();
+    return {
+      ...{ plan, steps: scheduler.steps, digest: scheduler.digest, violation, trace },
+      simulatedMs: scheduler.nowUs / 1_000,
+      seen: world.judge.seen,
+    };
+  });
 }
 
 class Run {

@@ -8,14 +8,18 @@
 import { balanceGroup } from "../../src/collector/collector.ts";
 import { thresholdGroup } from "../../src/detector/detector.ts";
 import { flaggerGroup } from "../../src/flagger/flagger.ts";
+import { LogError } from "../../src/log/event-log.ts";
 import { defineTopology, type Topology } from "../../src/stream/topology.ts";
-import { Chance } from "./chance.ts";
+import type { Chance } from "./chance.ts";
 import type { Conditions } from "./conditions.ts";
+import { Connection } from "./connection.ts";
 import { Coordinator } from "./coordinator.ts";
+import { EmbeddedSite } from "./embedded-site.ts";
 import { type Applied, Judge } from "./judge.ts";
 import { LogServer, START_MS } from "./log-server.ts";
+import type { LogConnection, LogSide } from "./log-side.ts";
 import type { Plan, ProcessPlan } from "./plan.ts";
-import { Scheduler } from "./scheduler.ts";
+import type { Life, Scheduler } from "./scheduler.ts";
 import { SimulatedProcess } from "./simulated-process.ts";
 import { SimulatedStores } from "./simulated-stores.ts";
 import { Violation } from "./violation.ts";
@@ -42,34 +46,56 @@ export class World {
   readonly conditions: Conditions;
   readonly topology: Topology;
   readonly judge: Judge;
-  readonly server: LogServer;
+  readonly server: LogSide;
   readonly machines: Machine[];
   /** The first promise that was broken, wherever it was noticed. */
   violation: Violation | null = null;
-  private readonly coordinator: Coordinator;
+  /** Of a simulated log. */
+  private readonly coordinator: Coordinator | null = null;
+  /** The embedded log itself. */
+  readonly embedded: EmbeddedSite | null = null;
 
   constructor(
     readonly plan: Plan,
-    traceSteps: number,
+    { scheduler, chance }: { readonly scheduler: Scheduler; readonly chance: Chance },
   ) {
-    const { keepsChangelogs, partitions, limits } = plan;
-    this.chance = new Chance(plan.seed ^ 0x5eed);
-    this.scheduler = new Scheduler(this.chance, traceSteps);
+    const { partitions, limits } = plan;
+    const keepsChangelogs = plan.log === "changelogs";
+    this.chance = chance;
+    this.scheduler = scheduler;
     this.conditions = { ...plan.conditions, isDown: false };
-    const { scheduler, chance, conditions } = this;
+    const { conditions } = this;
     const { maxBlockEntries } = limits;
     const thresholds = thresholdGroup({ decimals: 2, maxBlockEntries });
     this.topology = defineTopology([balanceGroup, thresholds, flaggerGroup]);
     this.judge = new Judge({ topology: this.topology, partitions, keepsChangelogs });
-    const observer = {
-      durable: (...of: Parameters<Judge["durable"]>) => this.guard(() => this.judge.durable(...of)),
+    const observer: Pick<Judge, "durable" | "committing"> = {
+      durable: (transaction) => this.guard(() => this.judge.durable(transaction)),
+      committing: (commit) => this.guard(() => this.judge.committing(commit)),
     };
-    this.server = new LogServer({ scheduler, chance, conditions, keepsChangelogs, observer });
+    if (plan.log === "embedded") {
+      this.embedded = new EmbeddedSite({
+        ...{ scheduler, chance, conditions, partitions, judge: () => observer },
+        onSyncFailed: (life) => this.restartLater(life),
+      });
+      this.server = this.embedded;
+    } else {
+      const server = new LogServer({ scheduler, chance, conditions, keepsChangelogs, observer });
+      const coordinator = new Coordinator(scheduler, server);
+      server.onChange = () => {
+        for (const { process } of this.machines) process?.log.ring();
+      };
+      this.openSimulated = (process) => {
+        const announce = () => this.announce(process);
+        const { life } = process;
+        return new Connection({
+          ...{ server, coordinator, scheduler, chance, conditions, life, judge: observer, announce },
+        });
+      };
+      this.server = server;
+      this.coordinator = coordinator;
+    }
     this.judge.server = this.server;
-    this.coordinator = new Coordinator(scheduler, this.server);
-    this.server.onChange = () => {
-      for (const { process } of this.machines) process?.connection.ring();
-    };
     const shared = keepsChangelogs ? null : this.newStores("disk");
     this.machines = plan.processes.map((each, index) => {
       const name = `p${index}`;
@@ -99,19 +125,24 @@ export class World {
   start(index: number): void {
     const machine = this.machine(index);
     if (machine.process !== null) return;
+    if (this.embedded?.isLocked === true) return this.startLater(index); // a start would sleep
     machine.starts += 1;
-    const { scheduler, chance, conditions, server, coordinator, topology } = this;
+    const { scheduler, topology } = this;
     const { partitions, limits } = this.plan;
     const process = new SimulatedProcess(`p${index}.${machine.starts}`, {
-      ...{ scheduler, chance, conditions, server, coordinator, topology, partitions, limits },
+      ...{ scheduler, topology, partitions, limits },
+      openLog: (own) => this.embedded?.open(own.life) ?? this.openSimulated(own),
       isBrittle: machine.isBrittle,
       ...{ plan: machine.plan, stores: machine.stores, copies: machine.copies },
-      judge: { committing: (what) => this.guard(() => this.judge.committing(what)) },
-      announce: (from) => this.announce(from),
       onFailure: (error) => this.fail(error),
     });
     machine.process = process;
-    const run = () => void process.start().catch((error: Error) => this.fail(error));
+    const ended = (error: Error) => {
+      // A program that cannot begin ends, and is started again by whoever looks after it.
+      if (error instanceof LogError) this.restartLater(process.life);
+      else this.fail(error);
+    };
+    const run = () => void process.start().catch(ended);
     scheduler.after(0, { life: process.life, kind: "process starts", about: process.name, run });
   }
 
@@ -123,6 +154,13 @@ export class World {
     machine.process = null;
     this.scheduler.kill(process.life);
     this.expelLater(process);
+  }
+
+  /** Now; or, on the embedded log, between two of the next steps of the process's writer. */
+  dieSoon(index: number, die: () => void): void {
+    const { process } = this.machine(index);
+    if (this.embedded === null || process === null || this.chance.is(0.3)) return die();
+    this.embedded.doomAt(process.life, 1 + this.chance.below(12), die);
   }
 
   /** It gives back what it has, and ends; and comes again. */
@@ -156,12 +194,12 @@ export class World {
   /** Its partitions go to others while it runs on, and knows nothing of it yet. */
   expel(index: number): void {
     const { process } = this.machine(index);
-    if (process !== null) this.coordinator.expel(process.life);
+    if (process !== null) this.coordinator?.expel(process.life);
   }
 
   /** Of a folder and all who use it, or of one machine, or of the brokers. */
   powerCut(index: number): void {
-    if (!this.plan.keepsChangelogs) {
+    if (!this.server.keepsChangelogs) {
       this.machines.forEach((_, each) => this.kill(each));
       for (const disk of this.disks) disk.powerCut();
       return this.server.powerCut();
@@ -200,18 +238,42 @@ export class World {
   close(): void {
     for (const { process } of this.machines) if (process) this.scheduler.kill(process.life);
     for (const disk of this.disks) disk.close();
+    this.embedded?.close();
+  }
+
+  private openSimulated: (process: SimulatedProcess) => LogConnection = () => {
+    throw new Error("the log is not a simulated one");
+  };
+
+  /** Whoever looks after the machine starts it again. */
+  private restartLater(life: Life): void {
+    const index = this.machines.findIndex(({ process }) => process?.life === life);
+    if (index === -1) return;
+    this.scheduler.after(1_000 + this.chance.below(1_000_000), {
+      ...{ life: null, kind: "restarted", about: life.name },
+      run: () => {
+        if (this.machine(index).process?.life !== life) return;
+        this.kill(index);
+        this.start(index);
+      },
+    });
+  }
+
+  private startLater(index: number): void {
+    const event = { life: null, kind: "started", about: index, run: () => this.start(index) };
+    this.scheduler.after(100_000, event);
   }
 
   private announce(from: SimulatedProcess): void {
-    const others = this.plan.keepsChangelogs ? [from] : this.running;
-    for (const process of others) process.connection.ring();
+    const others = this.server.keepsChangelogs ? [from] : this.running;
+    for (const process of others) process.log.ring();
   }
 
   private expelLater({ life }: SimulatedProcess): void {
     const { shortest, longest } = SESSION_US;
     const us = this.chance.is(0.3) ? shortest : longest;
     const run = () => {
-      if (!life.isAlive || life.isPaused) this.coordinator.expel(life);
+      if (!life.isAlive || life.isPaused) this.coordinator?.expel(life);
     };
     this.scheduler.after(us, { life: null, kind: "session ends", about: life.name, run });
   }
