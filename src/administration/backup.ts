@@ -6,14 +6,17 @@
 
 import { backUpLog, type FinishedFile, restoreLog } from "../log/embedded/backup.ts";
 
-export type { FinishedFile };
+interface Files {
+  readonly folder: string;
+  readonly file: string;
+}
 
 /** Throws LogError; see `backUpLog`. */
-export function backUp(options: { readonly folder: string; readonly file: string }): FinishedFile {
+export async function backUp(options: Files): Promise<FinishedFile> {
   return backUpLog(options);
 }
 
 /** Throws LogError; see `restoreLog`. */
-export function restore(options: { readonly folder: string; readonly file: string }): FinishedFile {
+export async function restore(options: Files): Promise<FinishedFile> {
   return restoreLog(options);
 }

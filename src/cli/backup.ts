@@ -6,7 +6,8 @@
 
 import { resolve } from "node:path";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
-import { refuseCluster, withWords } from "./log-file.ts";
+import { noData, refuseUnusable } from "./data.ts";
+import { refuseCluster } from "./log-file.ts";
 import { print, printJson } from "./output.ts";
 import { quote, startedAs } from "./started-as.ts";
 
@@ -36,7 +37,10 @@ export function backupCommand() {
         const file = resolve(name);
         const startMs = performance.now();
         const { backUp } = await import("../administration/backup.ts");
-        const { records, bytes } = await withWords(folder, () => backUp({ folder, file }));
+        refuseUnusable(folder);
+        const { records, bytes } = await backUp({ folder, file }).catch((error: unknown) => {
+          throw (error as { code?: unknown }).code === "not_found" ? noData(folder, error) : error;
+        });
         const seconds = (performance.now() - startMs) / 1_000;
         if (flags.json) {
           return printJson({ file, records, bytes, seconds: Number(seconds.toFixed(3)) });

@@ -77,11 +77,7 @@ async function openData(
   { data, kafka, partitions = null, decimals = null }: DataSettings,
   options: OpeningOptions,
 ): Promise<App> {
-  const problem = folderProblem(data);
-  if (problem !== null) {
-    const advice = "name a folder with --data";
-    throw new CommandError(`${data} cannot be used for a log (${problem}): ${advice}`);
-  }
+  refuseUnusable(data);
   const { openApp } = await import("../app.ts");
   try {
     return await openApp({
@@ -100,12 +96,24 @@ async function openData(
       throw new CommandError(`${data} cannot be used for a log (${message})`, { cause: error });
     }
     if (code !== "not_found" || kafka !== null) throw error;
-    throw new CommandError(
-      `there is no data in ${data}: name its folder with --data, or make it with ` +
-        `\`${startedAs()} up --data ${quote(data)}\``,
-      { cause: error },
-    );
+    throw noData(data, error);
   }
+}
+
+/** Throws CommandError where the data folder can't be one. */
+export function refuseUnusable(data: string): void {
+  const problem = folderProblem(data);
+  if (problem === null) return;
+  const advice = "name a folder with --data";
+  throw new CommandError(`${data} cannot be used for a log (${problem}): ${advice}`);
+}
+
+export function noData(data: string, cause: unknown): CommandError {
+  return new CommandError(
+    `there is no data in ${data}: name its folder with --data, or make it with ` +
+      `\`${startedAs()} up --data ${quote(data)}\``,
+    { cause },
+  );
 }
 
 /** Why nobody could look into the folder; null when it can be looked into, or is not there. */

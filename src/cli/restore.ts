@@ -6,7 +6,7 @@
 
 import { resolve } from "node:path";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
-import { refuseCluster, withWords } from "./log-file.ts";
+import { refuseCluster } from "./log-file.ts";
 import { note, print, printJson } from "./output.ts";
 import { quote, startedAs } from "./started-as.ts";
 
@@ -35,7 +35,7 @@ export function restoreCommand() {
         refuseCluster(kafka, "restore into a data folder; `migrate` takes that to a cluster");
         const file = resolve(name);
         const { restore } = await import("../administration/backup.ts");
-        const { records, isSealed } = await withWords(null, () => restore({ folder, file }));
+        const { records, isSealed } = await restore({ folder, file });
         if (isSealed) note("the log was sealed when it was backed up: it was moved to a cluster");
         if (flags.json) return printJson({ data: folder, records });
         print(`${folder} is restored: ${records.toLocaleString("en")} records, each checked`);

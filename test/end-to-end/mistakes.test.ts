@@ -12,6 +12,7 @@ beforeAll(async () => {
   writeFileSync(join(folder.path, "a.csv"), "wallet_id,amount,accepted_at\nalice,20000,1000\n");
   writeFileSync(join(folder.path, "bad.csv"), "wallet_id,amount,accepted_at\nalice,0,1000\n");
   writeFileSync(join(folder.path, "empty.csv"), "");
+  writeFileSync(join(folder.path, "b.csv"), "");
   expect(await run(options, "import", "a.csv")).toMatchObject({ code: 0 });
 }, TEST_MS);
 
@@ -92,6 +93,29 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["a.csv", "--partitions", "4"], 1, "was created with partitions 8, not 4"],
     [["a.csv", "--skip-bad", ""], 2, '--skip-bad is "": it must be the path of a file'],
     [["bad.csv", "--skip-bad", "no/b"], 1, "cannot be written to no/b: its folder is not there"],
+  ],
+  verify: [
+    [["alice"], 2, "too many arguments"],
+    [ELSEWHERE, 1, NO_DATA],
+    [["--differences", "all"], 2, '--differences is "all": it must be a number from 0 to 9999999'],
+    [["--difference", "5"], 2, "(Did you mean --differences?)"],
+    [["--data", "a.csv"], 1, "a.csv cannot be used for a log (it is a file)"],
+  ],
+  backup: [
+    [[], 2, "missing required argument 'file'"],
+    [["a.csv"], 1, "a.csv is there already: name another file"],
+    [["no/a.backup"], 1, /there is no folder \S+no: make it first/],
+    [["new.backup", ...ELSEWHERE], 1, NO_DATA],
+    [["new.backup", "--brokers", NO_BROKER], 2, "this is for a data folder, and the settings name"],
+    [["new.backup", "--data", "a.csv"], 1, "a.csv cannot be used for a log"],
+  ],
+  restore: [
+    [[], 2, "missing required argument 'file'"],
+    [["no.backup", ...ELSEWHERE], 1, /there is no backup \S+no\.backup/],
+    [[".", ...ELSEWHERE], 1, "is no file: name a backup"],
+    [["a.csv", ...ELSEWHERE], 1, /a\.csv is damaged or no log \(.*\): use another backup/],
+    [["a.csv", "--brokers", NO_BROKER], 2, "restore into a data folder; `migrate` takes that to"],
+    [["a.csv", "--data", "b.csv/x"], 1, "b.csv/x cannot be used for a log"],
   ],
   topics: [
     [["snyc"], 2, "Allowed choices are sync"],
