@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { Running, run, temporaryFolder, until } from "./program.ts";
 import { SmallDisk, whyUnmountable } from "./small-disk.ts";
@@ -7,6 +9,12 @@ const TEST_MS = 60_000;
 /** A log and the stores of one partition; less than the WAL may grow to. */
 const MEGABYTES = 8;
 const DEPOSITS = 20;
+/** The WAL reaches the size at which it would be moved into the log's file. */
+const WAL_MEGABYTES = 40;
+const CLIENTS = 8;
+const COUNT_DEPOSITS =
+  "SELECT count(*) AS count FROM records JOIN partitions ON partitions.id = partition_id " +
+  "JOIN topics ON topics.id = topic_id WHERE name = 'deposit'";
 
 const unmountable = whyUnmountable();
 // Skipped: where no file system may be mounted.
@@ -62,6 +70,52 @@ testMounted(titled(REFUSES), async () => {
   const check = await run(options, "check", "alice", "--json", "--data", data);
   expect(JSON.parse(check.out)).toMatchObject({ balance: `${acknowledged}.00` });
 }, TEST_MS);
+
+const FILLS = "a WAL that a reader keeps from shrinking fills the disk: refused, then on again";
+testMounted(titled(FILLS), async () => {
+  using disk = new SmallDisk(temporaryFolder(), WAL_MEGABYTES);
+  const data = join(disk.path, "data");
+  await using up = new Running({ folder: "/" }, "up", "--port", "0", "--data", data);
+  const url = await up.serves();
+  using reader = new Database(join(data, "log.db"), { readonly: true });
+  reader.exec("BEGIN");
+  reader.query("SELECT count(*) FROM records").get(); // from now on no frame behind it is let go
+  let acknowledged = 0;
+  const send = async (wallet: number) => {
+    const body = `{"wallet_id": "wallet-${wallet}", "amount": 1}`;
+    const answer = await fetch(`${url}/deposit`, { method: "POST", body });
+    if (answer.status === 200) acknowledged += 1;
+    return { status: answer.status, text: await answer.text() };
+  };
+  const client = async (_: unknown, number: number) => {
+    for (let wallet = number; ; wallet += CLIENTS) {
+      const { status, text } = await send(wallet);
+      if (status !== 200) return text;
+    }
+  };
+  const refusals = await Promise.all(Array.from({ length: CLIENTS }, client));
+  for (const text of refusals) expect(text).toContain("database or disk is full");
+  const wal = statSync(join(data, "log.db-wal")).size;
+  expect(wal).toBeGreaterThan((WAL_MEGABYTES / 2) * 1024 * 1024);
+
+  disk.grow(WAL_MEGABYTES * 4); // the reader is still there
+  await until(async () => (await fetch(`${url}/readyz`)).status === 200, () => up.err);
+  await until(async () => (await send(0)).status === 200, () => up.err);
+  const lag = async () => {
+    const { groups } = (await (await fetch(`${url}/readyz`)).json()) as Readiness;
+    return groups.reduce((sum, group) => sum + group.lag, 0);
+  };
+  await until(async () => (await lag()) === 0, () => up.err);
+  expect(await up.stop()).toMatchObject({ code: 0 });
+  reader.close();
+  using log = new Database(join(data, "log.db"), { readonly: true });
+  const { count } = log.query(COUNT_DEPOSITS).get() as { count: number };
+  expect(count).toBe(acknowledged); // all that was acknowledged, and nothing refused
+}, TEST_MS);
+
+interface Readiness {
+  readonly groups: { readonly lag: number }[];
+}
 
 testMounted(titled("a read-only disk is named, with exit code 1"), async () => {
   using disk = new SmallDisk(temporaryFolder(), MEGABYTES);

@@ -34,6 +34,11 @@ export class SmallDisk implements Disposable {
     rmSync(this.ballast);
   }
 
+  /** More room, as on a volume that is extended. */
+  grow(megabytes: number): void {
+    mount("-o", `remount,size=${megabytes}m`, this.path);
+  }
+
   makeReadOnly(): void {
     mount("-o", "remount,ro", this.path);
   }
