@@ -99,7 +99,7 @@ describe("verify", () => {
     expect(result.code).toBe(1);
     expect(result.out).toMatch(/^damage in deposit partition (\d), deposit:\1-2$/m);
     expect(result.out).toContain(`${join(data, "log.db")}: the record at deposit partition`);
-    expect(result.out).toMatch(/^records +39, /m);
+    expect(result.out).toMatch(/^deposits +39$/m);
   }, TEST_MS);
 
   test("passes while the service takes deposits", async () => {
