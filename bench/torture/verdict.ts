@@ -10,6 +10,7 @@ import { type DepositLog, readDepositLog } from "./deposit-log.ts";
 import { settleEverything, walletFromService, walletInTables } from "./findings.ts";
 import { type ExpectedWallet, expectedWallets, judgeLog, judgeWallet } from "./judgement.ts";
 import type { Site } from "./site.ts";
+import { judgeByVerify } from "./verified.ts";
 import type { Witness } from "./witness.ts";
 
 const SETTLES_WITHIN_MS = 60_000;
@@ -45,10 +46,12 @@ export async function judgeRun({ site, witness, ports, stop }: JudgedRun): Promi
     faults.push(...(await judgeService(port, expected, site.hasCopies ? COPIES_WITHIN_MS : 0)));
   }
   faults.push(...judgeTables(app, expected, "the tables"));
+  faults.push(...(await judgeByVerify(site, "beside what runs")));
   await stop();
   await app.close();
   faults.push(...judgeLog(log, witness));
   faults.push(...(await judgeNewTables(site, expected)));
+  faults.push(...(await judgeByVerify(site, "in the end")));
 
   const flagged = expected.filter(({ isFlagged }) => isFlagged).length;
   const events = expected.reduce((sum, { exceeding }) => sum + exceeding.length, 0);
