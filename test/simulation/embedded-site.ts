@@ -39,6 +39,7 @@ export interface EmbeddedSiteOptions {
 /** What the log is made of, as far as a crash must reach into it. */
 interface Inside {
   readonly wal: { sync: () => void; close(): void };
+  readonly writer: { enqueue: (job: { readonly bytes: number }) => Promise<unknown> };
   readonly database: Database;
   readonly changes: { close(): void };
   readonly isClosed: boolean;
@@ -60,6 +61,7 @@ export class EmbeddedSite implements LogSide {
   private folder: string;
   private syncedBytes = 0;
   private doom: Doom | null = null;
+  private stall: { readonly life: Life; readonly onStall: () => void } | null = null;
   private lock: Database | null = null;
 
   constructor(private readonly options: EmbeddedSiteOptions) {
@@ -67,6 +69,7 @@ export class EmbeddedSite implements LogSide {
     const maker = new Life("maker");
     const log = this.open(maker);
     this.incarnation = log.incarnation;
+    this.syncedBytes = statSync(`${logPath(this.folder)}-wal`).size; // a log that was begun is there
     this.readBack = new EmbeddedReadBack(options, this.folder);
     options.scheduler.kill(maker);
   }
@@ -82,7 +85,7 @@ export class EmbeddedSite implements LogSide {
         onStep: (step) => this.step(life, step),
       });
       const { file } = log as unknown as { file: Inside };
-      this.watchSyncs(file, life);
+      this.watch(file, life);
       life.handles.push(() => {
         if (file.isClosed) return;
         file.changes.close();
@@ -97,6 +100,11 @@ export class EmbeddedSite implements LogSide {
   /** It dies within so many steps of its writer, most often inside a transaction. */
   doomAt(life: Life, steps: number, onDeath: () => void): void {
     this.doom = { life, left: steps, onDeath };
+  }
+
+  /** Once it has asked for its next write of records, and before that is done. */
+  stallAt(life: Life, onStall: () => void): void {
+    this.stall = { life, onStall };
   }
 
   get isLocked(): boolean {
@@ -154,7 +162,7 @@ export class EmbeddedSite implements LogSide {
     for (const place of this.places) rmSync(place, { recursive: true, force: true });
   }
 
-  private watchSyncs(file: Inside, life: Life): void {
+  private watch(file: Inside, life: Life): void {
     const { chance, conditions, onSyncFailed } = this.options;
     const sync = file.wal.sync.bind(file.wal);
     file.wal.sync = () => {
@@ -165,6 +173,17 @@ export class EmbeddedSite implements LogSide {
       sync();
       this.syncedBytes = statSync(`${logPath(this.folder)}-wal`).size;
       this.readBack.look();
+    };
+    const { writer } = file;
+    const enqueue = writer.enqueue.bind(writer);
+    writer.enqueue = (job) => {
+      const written = enqueue(job);
+      const { stall } = this;
+      if (stall?.life === life && job.bytes > 0) {
+        this.stall = null;
+        stall.onStall();
+      }
+      return written;
     };
   }
 

@@ -14,6 +14,9 @@ const CLOCK_JUMP_MS = 4 * 24 * 60 * 60 * 1_000;
  */
 const COMPACTION_LAG_US = 40_000_000;
 
+/** Longer than a member of the embedded log may be silent. */
+const HANG_US = 8_000_000;
+
 /** Of another program that holds the write lock; longer than a writer waits for it. */
 const LONGEST_LOCK_US = 3_000_000;
 
@@ -63,13 +66,13 @@ export function strike(world: World, fault: Fault): void {
       restartWith(world, index, true);
       later("rules mended", () => restartWith(world, index, false));
       return;
-    case "pause": {
-      const process = world.pause(index);
-      if (process !== null) later("goes on", () => scheduler.resume(process.life));
+    case "pause":
+      world.pause(index, forMs * 1_000);
       return;
-    }
     case "expel":
-      world.expel(index);
+      // Nobody can be sent away from the embedded log: one that falls silent is.
+      if (world.embedded === null) world.expel(index);
+      else world.stall(index, HANG_US);
       return;
     case "compaction":
       for (const log of world.server.partitions()) {

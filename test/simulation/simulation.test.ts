@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { type OracleDeposit, oracleVerdicts } from "../detector/oracle.ts";
 import { Chance } from "./chance.ts";
-import { planOf } from "./plan.ts";
+import { CALM } from "./conditions.ts";
+import { type LogKind, type Plan, planOf } from "./plan.ts";
 import { REGRESSIONS } from "./regressions.ts";
 import { failureText } from "./report.ts";
 import { shrink } from "./shrink.ts";
@@ -9,15 +10,15 @@ import { simulate } from "./simulation.ts";
 import { LIMIT_MINOR, WalletOracle, WINDOW_MS } from "./wallet-oracle.ts";
 
 /** Always the same ones, whatever else is run. */
-const FIXED_SEEDS = 40;
+const FIXED_SEEDS = 30;
 /** Then new ones, for so long; one that fails is a real failure, and is printed. */
-const FRESH_MS = 8_000;
+const FRESH_MS = 6_000;
 /** Of a run that failed. */
 const SHRINK_MS = 10_000;
 const DEADLINE_MS = 60_000;
 
 /** The text of what went wrong; null when nothing did. */
-function failureOf(plan: Parameters<typeof simulate>[0]): string | null {
+function failureOf(plan: Plan): string | null {
   const result = simulate(plan);
   if (result.violation === null) return null;
   const nowMs = () => performance.now();
@@ -84,3 +85,30 @@ test("the wallets' oracle says what the detector's oracle says", () => {
     );
   }
 });
+
+/** Few operations on two processes, so that every step of it can be the one. */
+function shortPlan(log: LogKind): Plan {
+  const plan = planOf(1);
+  const all = { groups: ["balance", "threshold", "flagger"], serves: true };
+  const operations = plan.operations.filter(({ kind }) => kind !== "raw").slice(0, 8);
+  return {
+    ...{ ...plan, log, partitions: 2, processes: [all, all], faults: [], conditions: CALM },
+    operations: operations.map((each, index) => ({ ...each, atMs: 2 * index })),
+  };
+}
+
+test.each(["changelogs", "replay", "embedded"] as const)(
+  "a crash or a pause at steps all over a short run changes nothing in the end (%s)",
+  (log) => {
+    const plan = shortPlan(log);
+    const { steps } = simulate(plan);
+    const every = Math.ceil(steps / (log === "embedded" ? 6 : 20));
+    for (const kind of ["kill", "power cut", "pause"] as const) {
+      for (let atStep = 1; atStep < steps; atStep += every) {
+        const fault = { kind, atStep, process: atStep, forMs: 10_000 };
+        expect(failureOf({ ...plan, faults: [fault] })).toBeNull();
+      }
+    }
+  },
+  DEADLINE_MS,
+);

@@ -24,6 +24,7 @@ const STEPS_TO_SETTLE = 100_000;
 const TIME_TO_SETTLE_US = 120_000_000;
 /** Longer than sessions last, and far less than timers of idle partitions. */
 const IDLE_US = 60_000_000;
+const IDLE_STEPS = 300;
 /** Between two looks at what is not looked at with every step. */
 const LOOK_EVERY_STEPS = 32;
 const REMEMBER_EVERY_STEPS = 256;
@@ -72,6 +73,8 @@ export function simulate(plan: Plan, options: RunOptions = {}): Result {
 class Run {
   private readonly clients: Clients;
   private nextFault = 0;
+  /** The step of the last fault. */
+  private struckAt = 0;
 
   constructor(
     private readonly world: World,
@@ -104,6 +107,7 @@ class Run {
         fault = plan.faults[this.nextFault]
       ) {
         this.nextFault += 1;
+        this.struckAt = scheduler.steps;
         strike(world, fault);
       }
     }
@@ -123,7 +127,10 @@ class Run {
 
   /** Nothing is to be done for a while: what is still to go wrong goes wrong now. */
   private isIdle(): boolean {
-    const { nextUs, nowUs } = this.world.scheduler;
+    const { embedded, scheduler } = this.world;
+    const { nextUs, nowUs, steps } = scheduler;
+    // Members of the embedded log are never idle: they show each other that they live.
+    if (embedded !== null && this.clients.areDone) return steps - this.struckAt > IDLE_STEPS;
     return nextUs === null || nextUs - nowUs > IDLE_US;
   }
 

@@ -183,12 +183,23 @@ export class World {
     this.scheduler.after(0, { life: process.life, kind: "told to stop", about: null, run });
   }
 
-  pause(index: number): SimulatedProcess | null {
+  pause(index: number, forUs: number): void {
     const { process } = this.machine(index);
-    if (process === null || process.life.isPaused) return null;
+    if (process === null || process.life.isPaused) return;
     this.scheduler.pause(process.life);
     this.expelLater(process);
-    return process;
+    const run = () => this.scheduler.resume(process.life);
+    this.scheduler.after(forUs, { life: null, kind: "goes on", about: process.name, run });
+  }
+
+  /** Paused with its next write asked for and not done. */
+  stall(index: number, forUs: number): void {
+    const { process } = this.machine(index);
+    if (process === null) return;
+    this.embedded?.stallAt(process.life, () => {
+      const isSame = this.machine(index).process === process;
+      if (isSame) this.pause(index, forUs);
+    });
   }
 
   /** Its partitions go to others while it runs on, and knows nothing of it yet. */
