@@ -7,10 +7,13 @@
 
 import {
   type FlagEvent,
+  FlagEventSchema,
   type FlagWallet,
   type OperatorAction,
   OperatorAction_Kind,
+  OperatorActionSchema,
 } from "../gen/depositaja/v1/flag_wallet_pb.ts";
+import { protobufCodec } from "../stream/codec.ts";
 import { countOnce } from "./counting.ts";
 import type { WalletPlace } from "./place.ts";
 import { MAX_EVENTS } from "./published-rule.ts";
@@ -37,6 +40,9 @@ const FORMATS = [
 export interface FlagArrival extends Arrival {
   readonly message: FlagWallet;
 }
+
+const eventCodec = protobufCodec(FlagEventSchema);
+const actionCodec = protobufCodec(OperatorActionSchema);
 
 interface Episode {
   count: number;
@@ -96,7 +102,8 @@ class FlagFold {
     this.episodes.set(number, episode);
     if (event.opening !== undefined && episode.count === 0) {
       const subKey = numberSubKey(number);
-      this.own.push({ format: EPISODE_OPENING_FORMAT, subKey, value: event, offset });
+      const bytes = eventCodec.encode(event);
+      this.own.push({ format: EPISODE_OPENING_FORMAT, subKey, value: event, offset, bytes });
     } else {
       episode.newest.push(event);
       if (episode.newest.length > MAX_EVENTS) episode.newest.shift();
@@ -113,7 +120,8 @@ class FlagFold {
     flag.actionCount += 1;
     this.lastOffset = offset;
     const subKey = numberSubKey(flag.actionCount);
-    this.own.push({ format: ACTION_FORMAT, subKey, value: action, offset });
+    const bytes = actionCodec.encode(action);
+    this.own.push({ format: ACTION_FORMAT, subKey, value: action, offset, bytes });
   }
 
   rows(): ExpectedRow[] {

@@ -167,9 +167,12 @@ class WalletWalk {
       ...arrival,
       message: flagWalletCodec.decode(arrival.value as Uint8Array),
     }));
-    const events = flags.flatMap(({ offset, message: { kind } }): FoundEvent[] =>
-      kind.case === "event" && offset <= eventsEnd ? [{ offset, event: kind.value }] : [],
-    );
+    const events = flags.flatMap(({ offset, message, value }): FoundEvent[] => {
+      if (message.kind.case !== "event" || offset > eventsEnd) return [];
+      const written = flagWalletCodec.encode(message);
+      const isAsWritten = Buffer.compare(written, value as Uint8Array) === 0;
+      return [{ offset, event: message.kind.value, isAsWritten }];
+    });
     const { limitMinor } = proof;
     proveBalance(of.deposits, rows.balance, { ...readers.balance, wallet });
     const found = { rows: rows.threshold, events };

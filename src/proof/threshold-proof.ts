@@ -29,6 +29,8 @@ const FORMATS = [ID_FORMAT, WINDOW_FORMAT, BLOCK_HEAD_FORMAT, BLOCK_ENTRIES_FORM
 export interface FoundEvent {
   readonly offset: number;
   readonly event: FlagEvent;
+  /** Whether it is stored as such an event is written: decoders read other bytes as the same. */
+  readonly isAsWritten: boolean;
 }
 
 export function proveThreshold(
@@ -101,9 +103,11 @@ function compareEvents(
   }
 }
 
-function differenceOf(value: object, { event, offset }: FoundEvent, before: number) {
+function differenceOf(value: object, found: FoundEvent, before: number) {
+  const { event, offset, isAsWritten } = found;
   const stored = foundValue(event);
   if (!Bun.deepEquals(stored, value)) return inWords(value, stored);
+  if (!isAsWritten) return { expected: "its bytes as written", found: "others, read as the same" };
   if (offset > before) return null;
   return { expected: "behind the event before it", found: `before it, at offset ${offset}` };
 }
