@@ -46,7 +46,7 @@ export class EmbeddedReadBack {
   private readonly outputs = new Map<string, StoredRecord[]>();
 
   constructor(
-    private readonly options: { readonly judge: () => Pick<Judge, "durable" | "committing"> },
+    private readonly options: { readonly judge: Pick<Judge, "durable" | "committing"> },
     folder: string,
   ) {
     this.database = new Database(logPath(folder));
@@ -113,7 +113,7 @@ export class EmbeddedReadBack {
       const place = `${owner}/${partition}`;
       this.outputs.set(place, [...(this.outputs.get(place) ?? []), record]);
     }
-    this.options.judge().durable({
+    this.options.judge.durable({
       ...{ records: [record], progress: null, committed: null },
       ...{ onDurable: () => {}, onLost: () => {} },
     });
@@ -127,7 +127,7 @@ export class EmbeddedReadBack {
     const outputs = this.outputs.get(place) ?? [];
     const commit = { outputs, changelog: [], inputs: value.inputs };
     const before = known?.value ?? null;
-    this.options.judge().committing({ group, partition, before, commit });
+    this.options.judge.committing({ group, partition, before, commit });
     this.outputs.delete(place);
     this.progresses.set(place, { text, value });
   }

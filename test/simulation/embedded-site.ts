@@ -31,7 +31,9 @@ export interface EmbeddedSiteOptions {
   readonly chance: Chance;
   readonly conditions: Conditions;
   readonly partitions: number;
-  readonly judge: () => Pick<Judge, "durable" | "committing">;
+  readonly judge: Pick<Judge, "durable" | "committing">;
+  /** Runs a check; what it finds ends the run, whoever catches it. */
+  readonly guard: (check: () => void) => void;
   /** A disk that failed a sync: the process writes no more until it is started again. */
   readonly onSyncFailed: (life: Life) => void;
 }
@@ -137,7 +139,7 @@ export class EmbeddedSite implements LogSide {
     this.readBack.open(this.folder);
     // What the cut has left of it may be whole: it is durable now.
     this.syncedBytes = Math.max(0, bytes - unsynced);
-    this.readBack.look();
+    this.options.guard(() => this.readBack.look());
   }
 
   partition(topic: string, partition: number): PartitionLog {
@@ -163,7 +165,7 @@ export class EmbeddedSite implements LogSide {
   }
 
   private watch(file: Inside, life: Life): void {
-    const { chance, conditions, onSyncFailed } = this.options;
+    const { chance, conditions, guard, onSyncFailed } = this.options;
     const sync = file.wal.sync.bind(file.wal);
     file.wal.sync = () => {
       if (chance.is(conditions.unknownChance)) {
@@ -172,7 +174,7 @@ export class EmbeddedSite implements LogSide {
       }
       sync();
       this.syncedBytes = statSync(`${logPath(this.folder)}-wal`).size;
-      this.readBack.look();
+      guard(() => this.readBack.look());
     };
     const { writer } = file;
     const enqueue = writer.enqueue.bind(writer);
@@ -190,6 +192,10 @@ export class EmbeddedSite implements LogSide {
   /** Between two steps of the writer. */
   private step(life: Life, name: string): void {
     const { doom } = this;
+    const { chance, conditions } = this.options;
+    if (name === "before commit" && chance.is(conditions.refusedChance)) {
+      throw Object.assign(new Error("database or disk is full"), { code: "SQLITE_FULL" });
+    }
     if (doom?.life !== life) return;
     doom.left -= 1;
     if (doom.left > 0) return;

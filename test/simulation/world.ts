@@ -69,18 +69,19 @@ export class World {
     const thresholds = thresholdGroup({ decimals: 2, maxBlockEntries });
     this.topology = defineTopology([balanceGroup, thresholds, flaggerGroup]);
     this.judge = new Judge({ topology: this.topology, partitions, keepsChangelogs });
-    const observer: Pick<Judge, "durable" | "committing"> = {
-      durable: (transaction) => this.guard(() => this.judge.durable(transaction)),
-      committing: (commit) => this.guard(() => this.judge.committing(commit)),
+    const guard = (check: () => void) => this.guard(check);
+    const judge: Pick<Judge, "durable" | "committing"> = {
+      durable: (transaction) => guard(() => this.judge.durable(transaction)),
+      committing: (commit) => guard(() => this.judge.committing(commit)),
     };
     if (plan.log === "embedded") {
       this.embedded = new EmbeddedSite({
-        ...{ scheduler, chance, conditions, partitions, judge: () => observer },
+        ...{ scheduler, chance, conditions, partitions, judge, guard },
         onSyncFailed: (life) => this.restartLater(life),
       });
       this.server = this.embedded;
     } else {
-      const server = new LogServer({ scheduler, chance, conditions, keepsChangelogs, observer });
+      const server = new LogServer({ scheduler, chance, conditions, keepsChangelogs, observer: judge });
       const coordinator = new Coordinator(scheduler, server);
       server.onChange = () => {
         for (const { process } of this.machines) process?.log.ring();
@@ -89,7 +90,7 @@ export class World {
         const announce = () => this.announce(process);
         const { life } = process;
         return new Connection({
-          ...{ server, coordinator, scheduler, chance, conditions, life, judge: observer, announce },
+          ...{ server, coordinator, scheduler, chance, conditions, life, judge, announce },
         });
       };
       this.server = server;
