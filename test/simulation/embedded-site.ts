@@ -71,7 +71,8 @@ export class EmbeddedSite implements LogSide {
     const maker = new Life("maker");
     const log = this.open(maker);
     this.incarnation = log.incarnation;
-    this.syncedBytes = statSync(`${logPath(this.folder)}-wal`).size; // a log that was begun is there
+    // A log that was begun is there: whoever opens it first writes, and syncs, its topics.
+    this.syncedBytes = statSync(`${logPath(this.folder)}-wal`).size;
     this.readBack = new EmbeddedReadBack(options, this.folder);
     options.scheduler.kill(maker);
   }

@@ -81,7 +81,8 @@ export class World {
       });
       this.server = this.embedded;
     } else {
-      const server = new LogServer({ scheduler, chance, conditions, keepsChangelogs, observer: judge });
+      const own = { scheduler, chance, conditions, keepsChangelogs, observer: judge };
+      const server = new LogServer(own);
       const coordinator = new Coordinator(scheduler, server);
       server.onChange = () => {
         for (const { process } of this.machines) process?.log.ring();
