@@ -86,7 +86,8 @@ function verifiedLines({ acknowledged, wallets, sentAgain, unknown, wrong }: Ver
     ...(unknown === 0 ? [] : [`${grouped(unknown)} without a key had no clear answer`]),
   ];
   const aside = open.length === 0 ? "" : ` (${open.join("; ")})`;
-  if (wrong.length === 0) return [`verified    ${what}: each is counted once${aside}`];
+  const all = `${what}, warm-up included`;
+  if (wrong.length === 0) return [`verified    ${all}: each is counted once${aside}`];
   const listed = wrong.slice(0, MAX_WRONG).map(({ wallet, atLeast, atMost, found }) => {
     const expected = atLeast === atMost ? atLeast : `${atLeast} to ${atMost}`;
     return `wrong       ${wallet} has ${found}, not ${expected}`;
