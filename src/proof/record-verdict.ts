@@ -104,7 +104,7 @@ function verdictOf<M>(
 function refuseOtherFields(bytes: Uint8Array): void {
   const from = unpack(bytes);
   while (from.at < bytes.length) {
-    if (takeCount(from) % 8 !== WireType.Varint) return refuseOtherTypes(bytes);
+    if (takeCount(from) % 8 !== Number(WireType.Varint)) return refuseOtherTypes(bytes);
     takeBigint(from);
   }
 }
