@@ -32,7 +32,7 @@ const WORSE: Partial<Record<Fault["kind"], Partial<Conditions>>> = {
 
 export function strike(world: World, fault: Fault): void {
   const { kind, process: index, forMs } = fault;
-  const { scheduler } = world;
+  const { scheduler, machines } = world;
   const later = (what: string, run: () => void) =>
     scheduler.after(forMs * 1_000, { life: null, kind: what, about: index, run });
   // A step of its own, so that the trace shows it.
@@ -52,27 +52,27 @@ export function strike(world: World, fault: Fault): void {
   }
   switch (kind) {
     case "kill":
-      world.dieSoon(index, () => world.kill(index));
-      later("started again", () => world.start(index));
+      machines.dieSoon(index, () => machines.kill(index));
+      later("started again", () => machines.start(index));
       return;
     case "power cut":
-      world.dieSoon(index, () => world.powerCut(index));
-      world.machines.forEach((_, each) => later("started again", () => world.start(each)));
+      machines.dieSoon(index, () => machines.powerCut(index));
+      machines.all.forEach((_, each) => later("started again", () => machines.start(each)));
       return;
     case "stop":
-      world.stop(index, forMs * 1_000);
+      machines.stop(index, forMs * 1_000);
       return;
     case "broken rules":
       restartWith(world, index, true);
       later("rules mended", () => restartWith(world, index, false));
       return;
     case "pause":
-      world.pause(index, forMs * 1_000);
+      machines.pause(index, forMs * 1_000);
       return;
     case "expel":
       // Nobody can be sent away from the embedded log: one that falls silent is.
-      if (world.embedded === null) world.expel(index);
-      else world.stall(index, HANG_US);
+      if (world.embedded === null) machines.expel(index);
+      else machines.stall(index, HANG_US);
       return;
     case "compaction":
       for (const log of world.server.partitions()) {
@@ -83,28 +83,29 @@ export function strike(world: World, fault: Fault): void {
       }
       return;
     default:
-      world.machine(index).clockMs += forMs % 2 === 0 ? CLOCK_JUMP_MS : -forMs;
+      machines.machine(index).clockMs += forMs % 2 === 0 ? CLOCK_JUMP_MS : -forMs;
   }
 }
 
 /** All is well, and everybody runs. */
 export function heal(world: World): void {
   restore(world, Object.keys(world.conditions) as (keyof Conditions)[]);
-  const { conditions } = world;
+  const { conditions, machines } = world;
   Object.assign(conditions, { unknownChance: 0, refusedChance: 0, storeFaultChance: 0 });
   Object.assign(conditions, { slowChance: 0, fsyncUs: 400 });
-  world.machines.forEach(({ process, isBrittle }, index) => {
+  machines.all.forEach(({ process, isBrittle }, index) => {
     if (isBrittle) restartWith(world, index, false);
-    else if (process === null) world.start(index);
+    else if (process === null) machines.start(index);
     else if (process.life.isPaused) world.scheduler.resume(process.life);
   });
 }
 
 /** Another version of the program is started in the place of the one that runs. */
 function restartWith(world: World, index: number, isBrittle: boolean): void {
-  world.kill(index);
-  world.machine(index).isBrittle = isBrittle;
-  world.start(index);
+  const { machines } = world;
+  machines.kill(index);
+  machines.machine(index).isBrittle = isBrittle;
+  machines.start(index);
 }
 
 function restore(world: World, names: readonly (keyof Conditions)[]): void {

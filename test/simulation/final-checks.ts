@@ -69,7 +69,7 @@ export function checkSettledRead(
 
 /** A view shows rows as they were, at the progress that it names or later. */
 export function checkReads(world: World): void {
-  const process = pick(world, world.serving);
+  const process = pick(world, world.machines.serving);
   const wallet = pick(world, [...world.judge.wallets.wallets.keys()]);
   if (process === null || wallet === null || process.life.isPaused) return;
   world.scheduler.runAs(process.life, () => {
@@ -79,13 +79,13 @@ export function checkReads(world: World): void {
 
 /** Everything is settled: all there is must be as it must be. */
 export function checkEnd(world: World, told: readonly Told[]): void {
-  for (const disk of world.disks) {
+  for (const disk of world.machines.disks) {
     for (const { name: store, table, partition, ...found } of disk.contents()) {
       const group = table.replace(/-table$/, "");
       world.judge.checkStore({ store, group, partition }, found);
     }
   }
-  for (const process of world.serving) {
+  for (const process of world.machines.serving) {
     world.scheduler.runAs(process.life, () => checkViews(world, process));
   }
   checkCopies(told, ({ wallet, amountMinor }) => {

@@ -98,6 +98,7 @@ export class SimulatedProcess {
     const { log, delay } = this;
     const { keepsChangelogs } = log;
     await log.ensureTopics(topicSpecs(topology, { partitions, keepsChangelogs }));
+    if (this.isStopping) return; // told so before it had begun
     this.isReady = true;
     this.followers.followAll();
     const monotonicMs = () => scheduler.nowUs / 1_000;

@@ -84,7 +84,7 @@ class Run {
     this.clients = new Clients({
       ...{ scheduler, chance, conditions, operations: plan.operations },
       partitions: plan.partitions,
-      serving: () => world.serving,
+      serving: () => world.machines.serving,
       onSettled: (told, process) =>
         world.guard(() => checkSettledRead(world, { told, process })),
       onAcknowledged: (told) => world.guard(() => checkAcknowledged(world, told)),
@@ -95,7 +95,7 @@ class Run {
   run(): void {
     const { world, clients } = this;
     const { scheduler, plan } = world;
-    plan.processes.forEach((_, index) => world.start(index));
+    plan.processes.forEach((_, index) => world.machines.start(index));
     clients.start();
     const isOver = () =>
       (clients.areDone && this.nextFault === plan.faults.length) ||
@@ -146,7 +146,7 @@ class Run {
     if (world.violation !== null) throw world.violation;
     if (scheduler.steps % LOOK_EVERY_STEPS === 0) this.look();
     if (scheduler.steps % REMEMBER_EVERY_STEPS === 0) {
-      for (const disk of world.disks) disk.remember();
+      for (const disk of world.machines.disks) disk.remember();
     }
     return true;
   }
@@ -154,7 +154,7 @@ class Run {
   /** What every partition and reader must be like at any time. */
   private look(): void {
     const { world } = this;
-    for (const process of world.running) {
+    for (const process of world.machines.running) {
       const { failure } = process;
       if (failure !== null) {
         throw new Violation("no partition stands still", `${process.name}: ${failure.stack}`);
@@ -171,17 +171,17 @@ class Run {
 
   /** The first group, or copy, that has not done what it can do. */
   private behind(): string | null {
-    const { server, topology, plan, disks } = this.world;
+    const { server, topology, plan, machines } = this.world;
     for (const { name, inputs } of topology.groups) {
       const topic = inputs[0]?.stream.topic ?? "";
       for (let partition = 0; partition < plan.partitions; partition += 1) {
         const end = server.partition(topic, partition).lastDurable;
         const at = nextOf(server.progressShown(name, partition));
         if (at < end) return `${name} partition ${partition} at ${at} of ${end}`;
-        const stands = disks.flatMap((disk) => [...disk.places(`${name}-table`, partition)]);
+        const stands = machines.disks.flatMap((disk) => [...disk.places(`${name}-table`, partition)]);
         const furthest = Math.max(0, ...stands.map(nextOf));
         if (furthest < end) return `the store of ${name} ${partition} at ${furthest} of ${end}`;
-        for (const process of this.world.serving) {
+        for (const process of this.world.machines.serving) {
           const next = nextOf(process.view(name).progress(partition));
           const where = `${process.name}: view of ${name} ${partition}`;
           if (next < end) return `${where} at ${next} of ${end}`;
