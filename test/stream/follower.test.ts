@@ -1,6 +1,7 @@
 /** Copies of stores for views: what a follower keeps up, from where, and when not. */
 
 import { afterEach, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configureSync, type LogRecord as Line, resetSync } from "@logtape/logtape";
 import { type EmbeddedLog, openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
@@ -173,6 +174,23 @@ describe("a follower", () => {
       /stands at offset 99 of tally-table partition 0, .* only up to \d+: delete the store/,
     );
     expect(again.total(0)).toBe(1);
+  });
+
+  test("makes a copy anew that was damaged", async () => {
+    const { log, send } = await startOwner();
+    const folder = temporaryFolder();
+    const first = startView(log, folder);
+    first.follower.follow(0);
+    await send(0, 1, 2);
+    await eventually("the sum", () => first.total(0) === 3);
+    await first.follower.stop();
+    first.view.close();
+    writeFileSync(first.stores.path(tableName(group), 0), Buffer.alloc(8_192, "x"));
+    const again = startView(log, folder);
+    again.follower.follow(0);
+    await eventually("a copy in step", () => again.follower.behind === null);
+    expect(again.total(0)).toBe(3);
+    expect(again.follower.notFollowed).toEqual([]);
   });
 
   test("stands nowhere while a copy is built anew, so that nothing looks settled", async () => {

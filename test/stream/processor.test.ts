@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   type Claim,
@@ -182,6 +182,7 @@ describe("a store that", () => {
     ["is damaged", () => writeFileSync(path(), Buffer.alloc(8_192, "x"))],
     ["is of another log", () => change("UPDATE place SET incarnation = 'another'")],
     ["has lost its tables", () => change("DROP TABLE rows")],
+    ["has pages that are damaged", () => writeFileSync(path(), damagedPages(readFileSync(path())))],
   ])("%s is built anew, and the others go on", async (_, damage) => {
     await runOnce();
     damage();
@@ -201,6 +202,11 @@ describe("a store that", () => {
     expect(member.processor.state()[0]?.error).toMatchObject({ code: "store_ahead" });
     expect(existsSync(path())).toBe(true);
   });
+
+  /** All but the first, which says what the others are. */
+  function damagedPages(file: Buffer): Buffer {
+    return Buffer.concat([file.subarray(0, 4_096), Buffer.alloc(file.length - 4_096, 0xee)]);
+  }
 
   function change(statement: string): void {
     const database = new Database(path());
