@@ -88,6 +88,12 @@ export class EmbeddedReadBack {
     return this.progresses.get(`${group}/${partition}`)?.value ?? null;
   }
 
+  /** How often a partition has changed hands, over all of them. */
+  get takeovers(): number {
+    const row = this.database.query("SELECT total(epoch) AS epochs FROM claims").get();
+    return (row as { readonly epochs: number }).epochs;
+  }
+
   close(): void {
     this.database.close();
   }

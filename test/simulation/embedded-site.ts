@@ -159,6 +159,11 @@ export class EmbeddedSite implements LogSide {
     return this.readBack.progress(group, partition);
   }
 
+  /** How often a partition has changed hands, over all of them. */
+  get takeovers(): number {
+    return this.readBack.takeovers;
+  }
+
   close(): void {
     this.releaseLock();
     this.readBack.close();

@@ -7,6 +7,7 @@
 
 import { Chance } from "./chance.ts";
 import { Clients } from "./clients.ts";
+import type { EmbeddedSite } from "./embedded-site.ts";
 import { heal, strike } from "./faults.ts";
 import { checkAcknowledged, checkEnd, checkReads, checkSettledRead } from "./final-checks.ts";
 import { nextOf } from "./judge.ts";
@@ -25,6 +26,8 @@ const TIME_TO_SETTLE_US = 120_000_000;
 /** Longer than sessions last, and far less than timers of idle partitions. */
 const IDLE_US = 60_000_000;
 const IDLE_STEPS = 300;
+/** Longer than members need to share out partitions, and than they may be silent. */
+const CALM_US = 6_000_000;
 /** Between two looks at what is not looked at with every step. */
 const LOOK_EVERY_STEPS = 32;
 const REMEMBER_EVERY_STEPS = 256;
@@ -123,6 +126,22 @@ class Run {
       heal(world);
     }
     checkEnd(world, clients.told);
+    if (world.embedded !== null) this.checkCalm(world.embedded);
+  }
+
+  /** Members that all live leave each other's partitions alone. */
+  private checkCalm(embedded: EmbeddedSite): void {
+    const { scheduler } = this.world;
+    const pass = (us: number) => {
+      const endUs = scheduler.nowUs + us;
+      while (scheduler.nowUs < endUs && this.step()) {}
+    };
+    pass(CALM_US);
+    const before = embedded.takeovers;
+    pass(CALM_US);
+    if (embedded.takeovers === before) return;
+    const text = `${embedded.takeovers - before} takeovers in ${CALM_US / 1e6} s without a fault`;
+    throw new Violation("members that live keep what they have", text);
   }
 
   /** Nothing is to be done for a while: what is still to go wrong goes wrong now. */
