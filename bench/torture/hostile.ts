@@ -23,7 +23,7 @@ const DRIPPING = 1_000;
 const SHAPES = 20_000;
 /** For honest clients, files, and the attacker's own. */
 const SPARE_DESCRIPTORS = 500;
-/** What `up` may take at full load with a million wallets, and as much again for a slow collector. */
+/** What `up` may take at full load with a million wallets, twice. */
 const MOST_MEMORY_MIB = 980;
 const MEMORY_EVERY_MS = 250;
 const CALM_MS = 3_000;

@@ -12,6 +12,7 @@ import { LogError, type NewRecord } from "../event-log.ts";
 import { AppendBatch } from "./append-batch.ts";
 import { AppendCall } from "./append-call.ts";
 import { Lane, UNKNOWN_LEADER } from "./append-lane.ts";
+import { BrokerClock } from "./broker-clock.ts";
 import type { Connections } from "./connections.ts";
 import { IdempotentProducers } from "./idempotent-producer.ts";
 import {
@@ -39,6 +40,7 @@ export class Appender {
   private isScheduled = false;
   private readonly producers: IdempotentProducers;
   private readonly lastProblem: WriteProblem;
+  private readonly brokerClock: BrokerClock;
   private isClosed = false;
   /** What is under way is given up. */
   private readonly closing = new AbortController();
@@ -52,11 +54,14 @@ export class Appender {
   ) {
     this.producers = new IdempotentProducers(options.connections);
     this.lastProblem = new WriteProblem(options.connections);
+    this.brokerClock = new BrokerClock(options.nowMs);
   }
 
   /** Topics and sizes are checked by the caller. */
   append(records: readonly NewRecord[]): Promise<readonly bigint[]> {
     if (this.isClosed) return Promise.reject(closed());
+    const clockProblem = this.brokerClock.problem;
+    if (clockProblem !== null) return Promise.reject(clockProblem);
     const bytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
     if (this.queuedBytes + bytes > QUEUE_BYTES && this.queuedBytes > 0) {
       const message = `${this.queuedBytes} bytes wait to be written: try again in a moment`;
@@ -73,7 +78,7 @@ export class Appender {
 
   /** Why nothing could be written last; null when it could, or when the brokers answer again. */
   get problem(): string | null {
-    return this.lastProblem.text;
+    return this.brokerClock.problem?.message ?? this.lastProblem.text;
   }
 
   /** What was queued is written, or refused when that takes too long. */
@@ -150,6 +155,9 @@ export class Appender {
       }
     }
     this.busyLeaders.delete(leader);
+    for (const outcome of outcomes) {
+      if (outcome.kind === "done") this.brokerClock.saw(outcome.appendTimeMs);
+    }
     outcomes.forEach((outcome, index) => {
       const batch = batches[index] as AppendBatch;
       if (this.settle(batch, outcome)) batch.lane.free();
@@ -174,7 +182,10 @@ export class Appender {
   private settle(batch: AppendBatch, outcome: Sent): boolean {
     if (outcome.kind === "done") {
       this.lastProblem.set(null);
-      batch.succeed(outcome.baseOffset);
+      // The first append of a machine whose clock is wrong: readers may refuse what stands there.
+      const clockProblem = this.brokerClock.problem;
+      if (clockProblem === null) batch.succeed(outcome.baseOffset);
+      else batch.fail(new LogError("outcome_unknown", clockProblem.message));
       return true;
     }
     batch.error = outcome.error;

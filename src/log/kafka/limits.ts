@@ -93,6 +93,11 @@ export const READ_AHEAD_BYTES = 1_048_576;
  */
 export const TAKE_BYTES = 4_194_304;
 
+/**
+ * Nothing is written by a machine whose clock is ahead of the brokers' by more: groups refuse what
+ * is 5 minutes ahead of its record's time.
+ */
+export const CLOCK_AHEAD_MS = 240_000;
 /** Of one partition in one request: below the broker's 1 MB, and what a reader can take. */
 export const BATCH_BYTES = 512_000;
 /** A topic takes batches of so much, the brokers' own default: the largest record is one alone. */

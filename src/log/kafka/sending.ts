@@ -17,7 +17,7 @@ import { isPassing, unavailable } from "./retry.ts";
 import { ErrorCode, type PartitionBatch, produce, type ProduceResult } from "./wire.ts";
 
 export type Sent =
-  | { readonly kind: "done"; readonly baseOffset: bigint }
+  | { readonly kind: "done"; readonly baseOffset: bigint; readonly appendTimeMs: bigint }
   /** Nothing of it was written, and never will be. */
   | { readonly kind: "refused"; readonly errorCode: number; readonly error: LogError }
   /** To be sent again; `mayBeWritten` when it may have been taken all the same. */
@@ -118,8 +118,8 @@ function outcomeOf(batch: PartitionBatch, result: ProduceResult | undefined): Se
     const error = new Error(`the broker's answer leaves ${place} out`);
     return { kind: "again", mayBeWritten: true, error };
   }
-  const { errorCode, baseOffset } = result;
-  if (errorCode === ErrorCode.none) return { kind: "done", baseOffset };
+  const { errorCode, baseOffset, appendTimeMs } = result;
+  if (errorCode === ErrorCode.none) return { kind: "done", baseOffset, appendTimeMs };
   if (errorCode === ErrorCode.messageTooLarge || errorCode === ErrorCode.recordListTooLarge) {
     const error = tooLargeThere(batch);
     return { kind: "refused", errorCode, error };

@@ -137,6 +137,8 @@ export interface ProduceResult {
   readonly partition: number;
   readonly errorCode: number;
   readonly baseOffset: bigint;
+  /** Unix milliseconds; -1 where the topic has its writers' times. */
+  readonly appendTimeMs: bigint;
 }
 
 /** Acknowledged by all in-sync replicas. At most one batch for a partition. */
@@ -163,8 +165,8 @@ export function produce(
         partition: answer.int32(),
         errorCode: answer.int16(),
         baseOffset: answer.int64(),
+        appendTimeMs: answer.int64(),
       };
-      answer.int64(); // append time
       answer.int64(); // the log's start
       return result;
     }),
