@@ -14,7 +14,7 @@ const CLOCK_JUMP_MS = 4 * 24 * 60 * 60 * 1_000;
  */
 const COMPACTION_LAG_US = 40_000_000;
 
-/** Longer than a member of the embedded log may be silent. */
+/** Longer than a member may be silent. */
 const HANG_US = 8_000_000;
 
 /** Of another program that holds the write lock; longer than a writer waits for it. */
@@ -73,6 +73,9 @@ export function strike(world: World, fault: Fault): void {
       // Nobody can be sent away from the embedded log: one that falls silent is.
       if (world.embedded === null) machines.expel(index);
       else machines.stall(index, HANG_US);
+      return;
+    case "stall":
+      machines.stall(index, HANG_US);
       return;
     case "compaction":
       for (const log of world.server.partitions()) {

@@ -47,6 +47,7 @@ export interface MachinesOptions {
 
 export class Machines {
   readonly all: readonly Machine[];
+  private readonly stalls = new Map<SimulatedProcess, () => void>();
 
   constructor(private readonly options: MachinesOptions) {
     const { plan, server, newStores } = options;
@@ -145,14 +146,27 @@ export class Machines {
     this.options.scheduler.after(forUs, { life: null, kind: "goes on", about: process.name, run });
   }
 
-  /** Paused with its next write asked for and not done. */
+  /**
+   * Paused at its next write: once it has asked the embedded log for it, or once a simulated log
+   * has taken a commit and not answered.
+   */
   stall(index: number, forUs: number): void {
     const { process } = this.machine(index);
     if (process === null) return;
-    this.options.embedded?.stallAt(process.life, () => {
+    const pause = () => {
       const isSame = this.machine(index).process === process;
       if (isSame) this.pause(index, forUs);
-    });
+    };
+    if (this.options.embedded === null) this.stalls.set(process, pause);
+    else this.options.embedded.stallAt(process.life, pause);
+  }
+
+  /** A simulated log has taken a commit of the process. */
+  committed(process: SimulatedProcess): void {
+    const stall = this.stalls.get(process);
+    if (stall === undefined) return;
+    this.stalls.delete(process);
+    stall();
   }
 
   /** Its partitions go to others while it runs on, and knows nothing of it yet. */

@@ -64,6 +64,7 @@ export const FAULT_KINDS = [
   "kill",
   "power cut",
   "pause",
+  "stall",
   "expel",
   "stop",
   "broken rules",

@@ -134,7 +134,8 @@ class Run {
     const { scheduler } = this.world;
     const pass = (us: number) => {
       const endUs = scheduler.nowUs + us;
-      while (scheduler.nowUs < endUs && this.step()) {}
+      let goesOn = true;
+      while (goesOn && scheduler.nowUs < endUs) goesOn = this.step();
     };
     pass(CALM_US);
     const before = embedded.takeovers;

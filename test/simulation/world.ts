@@ -74,8 +74,13 @@ export class World {
       this.openSimulated = (process) => {
         const announce = () => this.announce(process);
         const { life } = process;
+        const committing: Judge["committing"] = (commit) => {
+          judge.committing(commit);
+          this.machines.committed(process);
+        };
         return new Connection({
-          ...{ server, coordinator, scheduler, chance, conditions, life, judge, announce },
+          ...{ server, coordinator, scheduler, chance, conditions, life, announce },
+          judge: { committing },
         });
       };
       this.server = server;
