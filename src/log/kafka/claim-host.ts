@@ -9,7 +9,7 @@ import type { TopicNames } from "./names.ts";
 export interface ClaimHost {
   readonly names: TopicNames;
   readonly connections: Connections;
-  /** For opening claims, which may take a while. */
+  /** For opening claims and committing, which may take a while. */
   readonly transactionConnections: Connections;
   readonly writers: GroupWriters;
   readonly fetcher: Fetcher;

@@ -11,13 +11,8 @@ import { LogError, type Progress } from "../event-log.ts";
 import { type ClaimEvents, KafkaClaim } from "./claim.ts";
 import type { ClaimHost, ClaimPlace } from "./claim-host.ts";
 import type { GroupWriter } from "./group-writer.ts";
-import { boundsAround, newestRecord, recordBounds, stableBounds } from "./offsets.ts";
-import {
-  decodeStored,
-  encodeStored,
-  newestProgress,
-  type StoredProgress,
-} from "./progress-topic.ts";
+import { boundsAround, recordBounds } from "./offsets.ts";
+import { encodeStored, newestProgress, type StoredProgress } from "./progress-topic.ts";
 import { unavailable } from "./retry.ts";
 import { openTransactions } from "./transaction.ts";
 
@@ -103,10 +98,8 @@ async function checkNewest(
   claimed: ClaimPlace,
   { last, before }: { readonly last: StoredProgress | null; readonly before: bigint },
 ): Promise<void> {
-  const place = { topic: names.progress(claimed.group), partition: claimed.partition };
-  const { start } = await stableBounds(connections, place);
-  const newest = await newestRecord(fetcher, place, { start, end: before });
-  if (isSame(newest === null ? null : decodeStored(newest), last)) return;
+  const place = { topic: names.progress(claimed.group), partition: claimed.partition, before };
+  if (isSame(await newestProgress(connections, fetcher, place), last)) return;
   throw unclaimed(claimed, "another leads the partition of its progress: its newest is read anew");
 }
 

@@ -130,6 +130,7 @@ export class KafkaClaim implements Claim {
     try {
       await this.own.writer.commit(this.own.seat, share);
     } catch (error) {
+      for (const { topic } of share.records) host.connections.forget(topic); // one may be gone
       const isAnothers = this.refusal === null && codeOf(error) === "topic_changed";
       throw this.lost(isAnothers ? unavailable(`commit for ${this.group}`, error) : error);
     }

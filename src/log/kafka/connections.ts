@@ -103,6 +103,7 @@ export class Connections {
 
   /** As a broker says now, whatever was known. Throws `unknown_topic`. */
   async topicNow(topic: string): Promise<KnownTopic> {
+    this.forget(topic);
     let asked = this.asking.get(topic);
     if (asked === undefined) {
       asked = this.askForTopic(topic).finally(() => this.asking.delete(topic));

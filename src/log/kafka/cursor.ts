@@ -6,7 +6,7 @@
 
 import type { LogError, LogRecord } from "../event-log.ts";
 import type { FetchedBatches } from "./fetched-batches.ts";
-import { LOOK_FIRST_MS, READ_AHEAD_BYTES } from "./limits.ts";
+import { LOOK_FIRST_MS, OUTDATED_WITHIN_MS, READ_AHEAD_BYTES } from "./limits.ts";
 import { ReadAhead, type Taken } from "./read-ahead.ts";
 
 type Mode =
@@ -40,7 +40,7 @@ export class Cursor {
   /** The topic that it reads, and no other of that name; null until something was read. */
   topicId: string | null;
   /** Since when brokers say what ends it if it stays so; null while they do not. */
-  doubtedSinceMs: number | null = null;
+  private doubtedSinceMs: number | null = null;
   failure: LogError | null = null;
   /** Nothing seems to stand between an offset and an end: as an answer has said, and when. */
   private gap: { readonly at: bigint; readonly end: bigint; readonly toldMs: number } | null = null;
@@ -121,6 +121,21 @@ export class Cursor {
     if (!hasMoved) return;
     this.lookAgainMs = LOOK_FIRST_MS;
     this.onChange();
+  }
+
+  /** What was said would end it. Whether that is sure: brokers have said it for long enough. */
+  doubt(): boolean {
+    this.doubtedSinceMs ??= performance.now();
+    return performance.now() - this.doubtedSinceMs > OUTDATED_WITHIN_MS;
+  }
+
+  /** Nobody says so any more, or nothing at all. */
+  believe(): void {
+    this.doubtedSinceMs = null;
+  }
+
+  get isDoubted(): boolean {
+    return this.doubtedSinceMs !== null;
   }
 
   fail(error: LogError): void {

@@ -8,6 +8,7 @@
  * the leader refuses to go on with.
  */
 
+import { LogError } from "../event-log.ts";
 import { type Connections, unknownPartition } from "./connections.ts";
 import type { Cursor } from "./cursor.ts";
 import { fetch, type FetchResult } from "./fetch-request.ts";
@@ -16,7 +17,6 @@ import { committedBatches } from "./fetched-batches.ts";
 import {
   FETCH_BYTES,
   FETCH_PARTITION_BYTES,
-  OUTDATED_WITHIN_MS,
   RETRY_FIRST_MS,
   RETRY_LAST_MS,
 } from "./limits.ts";
@@ -122,8 +122,13 @@ export class FetchLoop {
       this.problem = null;
     } catch (error) {
       if (this.isStopped) return;
-      if (!isPassing(error)) return failAll(cursors, error);
-      for (const { place } of cursors) this.connections.forget(place.topic);
+      // What the first one's topic has come to is found out for each by itself.
+      const isOfTopic = error instanceof LogError && error.code !== "closed";
+      if (!isOfTopic && !isPassing(error)) return failAll(cursors, error);
+      for (const cursor of cursors) {
+        cursor.believe();
+        this.connections.forget(cursor.place.topic);
+      }
       this.problem = `the brokers cannot be read: ${messageOf(error)}`;
       await this.pause();
     }
@@ -149,7 +154,7 @@ export class FetchLoop {
       case ErrorCode.none:
         break;
       case ErrorCode.offsetOutOfRange:
-        if (isSure(cursor)) cursor.fail(fetchRefused(cursor.place, from, result));
+        if (cursor.doubt()) cursor.fail(fetchRefused(cursor.place, from, result));
         else this.connections.forget(topic); // it may have hung, and another lead by now
         return cursor.failure !== null;
       case ErrorCode.corruptMessage:
@@ -161,7 +166,7 @@ export class FetchLoop {
         return false;
     }
     cursor.topicId ??= result.topicId;
-    cursor.doubtedSinceMs = null;
+    cursor.believe();
     const bytes = Buffer.from(result.records); // of its own: the answer holds other partitions'
     const { batches, nextOffset, failure } = committedBatches(bytes, {
       topic,
@@ -181,8 +186,7 @@ export class FetchLoop {
     const { topic, partition } = cursor.place;
     cursor.isAsked = true;
     try {
-      if (this.connections.known(topic) !== null) this.connections.forget(topic);
-      const found = await this.connections.topic(topic);
+      const found = await this.connections.topicNow(topic);
       if (cursor.topicId !== null && found.id !== cursor.topicId) return await this.doubt(cursor);
       const leader = found.leaders[partition];
       if (leader === undefined) throw unknownPartition(topic, partition);
@@ -200,18 +204,12 @@ export class FetchLoop {
 
   /** A broker that is late may still have the name's former topic: its word alone is not enough. */
   private async doubt(cursor: Cursor): Promise<void> {
-    if (isSure(cursor)) cursor.fail(madeAnew(cursor.place, cursor.nextOffset));
+    if (cursor.doubt()) cursor.fail(madeAnew(cursor.place, cursor.nextOffset));
     else await this.pause();
   }
 }
 
 const UNKNOWN_LEADER = -1;
-
-/** Whether brokers have said what ends the cursor for so long that none says it of the past. */
-function isSure(cursor: Cursor): boolean {
-  cursor.doubtedSinceMs ??= performance.now();
-  return performance.now() - cursor.doubtedSinceMs > OUTDATED_WITHIN_MS;
-}
 
 function keyOf(asked: { readonly topicId: string; readonly partition: number }): string {
   return `${asked.partition}/${asked.topicId}`;

@@ -9,7 +9,7 @@ import type { Place } from "./cursor.ts";
 import type { FetchResult } from "./fetch-request.ts";
 import { ErrorCode } from "./wire.ts";
 
-/** Of an answer that names the position, and that no other broker would give otherwise. */
+/** Of an answer that names the position. */
 export function fetchRefused(place: Place, from: bigint, result: FetchResult): LogError {
   const { topic, partition } = place;
   const where = `offset ${from} of ${topic} partition ${partition}`;

@@ -7,8 +7,9 @@
  */
 
 import type Broker from "kafkajs/src/broker/index.js";
+import { passing } from "./brokers.ts";
 import { type FlexibleReader, FlexibleWriter } from "./flexible-bytes.ts";
-import { FETCH, send } from "./wire.ts";
+import { ErrorCode, FETCH, send } from "./wire.ts";
 
 const CONSUMER = -1;
 const READ_COMMITTED = 1;
@@ -48,8 +49,12 @@ export function fetch(broker: Broker, options: FetchOptions): Promise<readonly F
   return send(broker, { ...FETCH, body: encodeFetch(options) }, (answer) => {
     answer.skipTags();
     answer.int32(); // throttle time
-    answer.int16(); // sessions are not used
-    answer.int32();
+    const errorCode = answer.int16();
+    if (errorCode !== ErrorCode.none) {
+      // No partition is named then: the leaders are asked for anew.
+      throw passing("NETWORK_EXCEPTION", `the broker refuses a whole fetch: error ${errorCode}`);
+    }
+    answer.int32(); // no session
     const byTopic = answer.compactArray(() => {
       const topicId = answer.uuid();
       const results = answer.compactArray(() => readFetched(answer, topicId));

@@ -65,9 +65,11 @@ export class Fetcher {
     return cursor;
   }
 
-  /** Why the fetches that wait fail now; null when they do not. */
+  /** Why fetches that somebody needs fail now; null when they do not. */
   get problem(): string | null {
-    return this.loops.tailing.problem;
+    const { behind, tailing } = this.loops;
+    const isAnyBehind = [...this.cursors].some(({ mode }) => mode === "behind");
+    return tailing.problem ?? (isAnyBehind ? behind.problem : null);
   }
 
   close(): void {

@@ -11,9 +11,10 @@ import { openClaim } from "./claim-opening.ts";
 import type { Connections } from "./connections.ts";
 import { RELEASE_WITHIN_MS, STAND_IN_LOOKS_EVERY_MS } from "./limits.ts";
 import { Membership } from "./membership.ts";
-import { atMost, pause } from "./retry.ts";
+import { atMost, pause, unavailable } from "./retry.ts";
 
 const logger = getLogger(["log", "kafka"]);
+const SERVED = new Error("a member has come to serve the group");
 
 export interface GroupJoinOptions extends JoinOptions {
   readonly host: ClaimHost;
@@ -107,7 +108,9 @@ async function claimAll(
     try {
       const claim = await openClaim(options.host, placeOf(options, partition), {
         signal,
-        confirm: async () => {}, // no member serves the group
+        confirm: async () => {
+          if (await options.isServed()) throw unavailable(`stand in for ${options.group}`, SERVED);
+        },
         released: () => held.delete(partition),
         fenced: () => {}, // a member has come, or another stand-in
       });

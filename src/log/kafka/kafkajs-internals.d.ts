@@ -150,13 +150,6 @@ declare module "kafkajs/src/broker/index.js" {
         }[];
       }[];
     }>;
-    alterConfigs(options: {
-      readonly resources: readonly {
-        readonly type: number;
-        readonly name: string;
-        readonly configEntries: readonly { readonly name: string; readonly value: string }[];
-      }[];
-    }): Promise<unknown>;
     describeGroups(options: { readonly groupIds: readonly string[] }): Promise<{
       readonly groups: readonly {
         readonly state: string;

@@ -55,13 +55,14 @@ export function decodeStored(record: LogRecord): StoredProgress {
   }
 }
 
-/** As of now; null where the group never ran. */
+/** As of now, or as it was before an offset; null where the group never ran. */
 export async function newestProgress(
   connections: Connections,
   fetcher: Fetcher,
-  place: { readonly topic: string; readonly partition: number },
+  place: { readonly topic: string; readonly partition: number; readonly before?: bigint },
 ): Promise<StoredProgress | null> {
-  const newest = await newestRecord(fetcher, place, await stableBounds(connections, place));
+  const { start, end } = await stableBounds(connections, place);
+  const newest = await newestRecord(fetcher, place, { start, end: place.before ?? end });
   return newest === null ? null : decodeStored(newest);
 }
 

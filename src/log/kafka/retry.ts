@@ -76,7 +76,6 @@ const PASSING = new Set([
   "KafkaJSGroupCoordinatorNotFound",
   "KafkaJSNoBrokerAvailableError",
   "LEADER_NOT_AVAILABLE",
-  "UNKNOWN_TOPIC_OR_PARTITION", // to a broker that has not heard of a new one
   "NOT_LEADER_FOR_PARTITION",
   "REQUEST_TIMED_OUT",
   "NETWORK_EXCEPTION",

@@ -190,8 +190,10 @@ export class Topics {
   ): Promise<ReadonlyMap<string, Record<string, string>>> {
     if (names.length === 0) return new Map();
     const broker = await this.connections.any();
-    const { resources } = await broker.describeConfigs({
-      resources: names.map((name) => ({ type: TOPIC_RESOURCE, name })),
+    const asked = { resources: names.map((name) => ({ type: TOPIC_RESOURCE, name })) };
+    const { resources } = await broker.describeConfigs(asked).catch((error: unknown) => {
+      if (typeOf(error) !== "UNKNOWN_TOPIC_OR_PARTITION") throw error;
+      throw notYet(messageOf(error)); // another broker has told of it
     });
     return new Map(
       resources.map(({ resourceName, configEntries }) => [

@@ -119,12 +119,14 @@ export class Transactions {
         } catch (error) {
           const type = typeOf(error);
           if (!NOT_ENDED.has(type)) mayBeDone = true;
-          throw ANSWERS.has(type) ? error : this.unknown(error);
+          throw ANSWERS.has(type) ? error : unavailable(`end ${transactionalId}`, error);
         }
       });
     } catch (error) {
       // A coordinator that moves may have written it down, and "fenced" come from a successor.
-      throw mayBeDone ? this.unknown(error) : error;
+      if (!mayBeDone) throw error;
+      const message = `the broker did not say whether ${transactionalId} has committed`;
+      throw new LogError("outcome_unknown", message, { cause: error });
     }
   }
 
@@ -188,13 +190,6 @@ export class Transactions {
     } catch (error) {
       throw FENCED.has(typeOf(error)) ? this.fenced(error) : error;
     }
-  }
-
-  private unknown(cause: unknown): LogError {
-    if (cause instanceof LogError && cause.code === "outcome_unknown") return cause;
-    const { transactionalId } = this.options;
-    const message = `the broker did not say whether ${transactionalId} has committed`;
-    return new LogError("outcome_unknown", message, { cause });
   }
 
   private fenced(cause: unknown): LogError {

@@ -35,6 +35,12 @@ export class GroupsHere implements AsyncDisposable {
     return this.app.deposits.emit({ key: wallet, message });
   }
 
+  /** Appended, as by another program; each group refuses it. */
+  async undecodable(partition: number): Promise<void> {
+    const value = Buffer.from("junk");
+    await this.app.log.append([{ topic: "deposit", partition, key: Buffer.from("x"), value }]);
+  }
+
   /** Resolves once everything in the log is done. */
   async settled(): Promise<void> {
     const pending = await settleEverything(this.app, SETTLES_WITHIN_MS);

@@ -91,6 +91,25 @@ describe("refuses, and says which topic, where and what to do, when", () => {
     });
   }, TEST_MS);
 
+  kafkaTest("an output is deleted: only the partition that writes to it stands still", async () => {
+    await using there = await doneWith(1);
+    await there.runs(async (groups) => {
+      const other = Array.from({ length: 20 }, (_, n) => `wallet-${n}`).find(
+        (wallet) => partitionOf(Buffer.from(wallet), PARTITIONS) !== AT,
+      ) as string;
+      await groups.undecodable(AT); // so that the topic is known
+      await groups.settled();
+      await there.deleteTopic("balance-dead-letters");
+      await groups.undecodable(AT);
+      expect(await groups.whyStopped("balance", AT)).toContain("balance-dead-letters");
+      await groups.deposit(other, 5n);
+      await until(
+        () => groups.balance(other) === 5n,
+        () => "the other partition stands still, too",
+      );
+    });
+  }, TEST_MS);
+
   kafkaTest("a stream is deleted while it is read", async () => {
     await using there = await doneWith(2);
     await there.runs(async (groups) => {

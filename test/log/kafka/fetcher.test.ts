@@ -20,6 +20,8 @@ interface Asked {
 
 interface Answer {
   readonly errorCode?: number;
+  /** Of the whole answer, which then names no partition. */
+  readonly wholeErrorCode?: number;
   readonly bytes?: Buffer;
   readonly start?: number;
   /** The last stable offset. */
@@ -62,7 +64,35 @@ test("a leader that hung and was replaced does not end who reads behind its end"
   });
   const cursor = fetcher.open(placeOf(0), 1n);
   expect(await taken(cursor, 1)).toEqual(["b"]);
-  expect(cursor.doubtedSinceMs).toBeNull();
+  expect(cursor.isDoubted).toBe(false);
+});
+
+test("two such words with nothing but errors between them do not end him either", async () => {
+  const seen: boolean[] = [];
+  const { fetcher } = brokersOf(({ offset }) => {
+    seen.push(cursor.isDoubted);
+    if (seen.length === 1) return { errorCode: ErrorCode.offsetOutOfRange, end: 1 };
+    if (seen.length === 2) throw Object.assign(new Error("cut"), { type: "NETWORK_EXCEPTION" });
+    return holding(["a", "b"], offset);
+  });
+  const cursor: Cursor = fetcher.open(placeOf(0), 1n);
+  expect(await taken(cursor, 1)).toEqual(["b"]);
+  expect(seen).toEqual([false, true, false]);
+});
+
+test("a refusal of a whole fetch is told, and the brokers are asked for anew", async () => {
+  const broker = { isRefusing: false, values: ["a"] };
+  const { fetcher } = brokersOf(({ offset }) =>
+    broker.isRefusing ? { wholeErrorCode: -1, end: 0 } : holding(broker.values, offset),
+  );
+  const cursor = fetcher.open(placeOf(0), 0n);
+  expect(await taken(cursor, 1)).toEqual(["a"]);
+  broker.isRefusing = true;
+  await until(cursor, () => fetcher.problem !== null);
+  expect(fetcher.problem).toContain("the broker refuses a whole fetch: error -1");
+  Object.assign(broker, { isRefusing: false, values: ["a", "b"] });
+  expect(await taken(cursor, 1)).toEqual(["b"]);
+  await until(cursor, () => fetcher.problem === null);
 });
 
 test("a record that a broker counts before it shows it is not passed over", async () => {
@@ -142,11 +172,11 @@ test("a broker that is late with a topic's id ends nobody who reads it", async (
   const cursor = fetcher.open(placeOf(0), 0n);
   expect(await taken(cursor, 2)).toEqual(["a", "b"]);
   cluster.topicId = OTHER_ID; // as the late one has it
-  await until(cursor, () => cursor.doubtedSinceMs !== null);
+  await until(cursor, () => cursor.isDoubted);
   cluster.topicId = ID;
   values.push("c");
   expect(await taken(cursor, 1)).toEqual(["c"]);
-  expect(cursor.doubtedSinceMs).toBeNull();
+  expect(cursor.isDoubted).toBe(false);
 });
 
 test("what stands before a damaged batch is read first", async () => {
@@ -243,7 +273,7 @@ function brokersOf(
     return {
       known: () => known,
       forget: () => (known = null),
-      topic: find,
+      topicNow: find,
       leader: async () => brokerOf((await find()).leaders[0] as number, answer),
     } as unknown as Connections;
   };
@@ -298,8 +328,10 @@ function readFetch(bytes: Buffer) {
 function writeFetched(
   answers: readonly (Answer & { readonly topicId: string; readonly partition: number })[],
 ): Buffer {
-  const writer = new FlexibleWriter().noTags().int32(0).int16(0).int32(0);
-  writer.compactArray([...Map.groupBy(answers, ({ topicId }) => topicId)], ([topicId, each]) => {
+  const wholeErrorCode = answers.find((each) => each.wholeErrorCode)?.wholeErrorCode ?? 0;
+  const writer = new FlexibleWriter().noTags().int32(0).int16(wholeErrorCode).int32(0);
+  const named = wholeErrorCode === 0 ? answers : [];
+  writer.compactArray([...Map.groupBy(named, ({ topicId }) => topicId)], ([topicId, each]) => {
     writer.uuid(topicId);
     writer.compactArray(each, (answer) => writeAnswer(writer, answer)).noTags();
   });
