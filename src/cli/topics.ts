@@ -5,7 +5,6 @@
  */
 
 import { createInterface } from "node:readline/promises";
-import { Argument } from "commander";
 import type { ClusterTopics, TopicPlan } from "../administration/cluster-topics.ts";
 import type { ReportedTopic } from "../administration/topic-report.ts";
 import { CREATION_SETTINGS, newCommand, type Run, runWith } from "./command.ts";
@@ -35,7 +34,7 @@ type TopicsRun = Run<(typeof CREATION_SETTINGS)[number]>;
 
 export function topicsCommand() {
   return newCommand(OPTIONS)
-    .addArgument(new Argument("[action]", "brings the cluster's topics in line").choices(["sync"]))
+    .argument("[action]", "sync: bring the cluster's topics in line", knownAction)
     .option("--dry-run", "with sync: show what would be done")
     .option("--delete-unknown", "with sync: remove topics of --prefix that are not declared")
     .option("--yes", "with --delete-unknown: do not ask")
@@ -51,6 +50,12 @@ export function topicsCommand() {
         );
       }),
     );
+}
+
+/** Throws UsageError. */
+function knownAction(action: string): string {
+  if (action === "sync") return action;
+  throw new UsageError(`topics knows sync, not ${action}; did you mean \`topics sync\`?`);
 }
 
 /** Throws UsageError. */
