@@ -56,6 +56,7 @@ export function proveFlagger(
   found: FoundRows,
   at: WalletPlace,
 ): boolean {
+  if (arrivals.length === 0 && found.size === 0) return false; // as most wallets
   const { counted, idRows } = countOnce(arrivals, fingerprintOf, at);
   const fold = new FlagFold();
   for (const { offset, message } of counted) {
