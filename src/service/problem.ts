@@ -12,6 +12,7 @@ import { DepositError, type DepositErrorCode } from "../deposits/deposit-error.t
 import { LogError } from "../log/event-log.ts";
 import { MoneyError, type MoneyErrorCode } from "../money.ts";
 import { StreamError } from "../stream/stream-error.ts";
+import { Refusals } from "./refusals.ts";
 
 /** What only HTTP can get wrong. */
 export type ServiceErrorCode =
@@ -80,6 +81,8 @@ const STATUS: Readonly<Record<ProblemCode, number>> = {
 const RETRY_AFTER_S = "1";
 
 const logger = getLogger(["depositaja", "service"]);
+/** Of all services of the process: they answer for one log. */
+export const refusals = new Refusals();
 
 export interface Problem {
   readonly status: number;
@@ -103,7 +106,7 @@ export function problemResponse(
 ): Response {
   const problem = problemOf(error);
   const { status, code, message } = problem;
-  if (status === 503) logger.warn("refused with {code}: {message}", { code, message });
+  if (status === 503) refusals.tell(code, message);
   return responseTo(problem, path, headers);
 }
 

@@ -1,10 +1,12 @@
 /** What the service logs, for tests that say what it tells of and how often. */
 
 import { configureSync, resetSync } from "@logtape/logtape";
+import { refusals } from "../../src/service/problem.ts";
 
 /** Each line from now on, with its level; `using` ends it. */
 export function linesOfTheLog(): { readonly lines: string[] } & Disposable {
   const lines: string[] = [];
+  refusals.forget(); // those of other tests
   configureSync({
     reset: true,
     sinks: { lines: ({ level, message }) => lines.push(`${level} ${message.join("")}`) },
