@@ -176,18 +176,18 @@ function failure(error: Error, written: string | null): string {
 class WaitNotice {
   private readonly startMs = performance.now();
   private lastMs = Number.NEGATIVE_INFINITY;
+  private lastText = "";
   private isLineOpen = false;
 
-  say({ pending, nextOffset, leftRecords }: Wait): void {
+  say(wait: Wait): void {
     const nowMs = performance.now();
     const isTerminal = process.stderr.isTTY === true;
     const everyMs = isTerminal ? TERMINAL_EVERY_MS : LINES_EVERY_MS;
     if (nowMs - this.startMs < SILENT_MS || nowMs - this.lastMs < everyMs) return;
     this.lastMs = nowMs;
-    const text =
-      `processing: ${leftRecords.toLocaleString("en")} records to go ` +
-      `(${pending.group} partition ${pending.partition} at ${nextOffset ?? 0n} of ` +
-      `${pending.offset + 1n} in ${pending.topic})`;
+    const text = waitText(wait);
+    if (text === this.lastText) return;
+    this.lastText = text;
     if (!isTerminal) return note(text);
     process.stderr.write(`\r\x1b[2K${text}`);
     this.isLineOpen = true;
@@ -196,7 +196,18 @@ class WaitNotice {
   clear(): void {
     if (this.isLineOpen) process.stderr.write("\r\x1b[2K");
     this.isLineOpen = false;
+    this.lastText = "";
   }
+}
+
+export function waitText({ pending, nextOffset, leftRecords, isWithoutOwner }: Wait): string {
+  const { group, partition, topic, offset } = pending;
+  const left = `${leftRecords.toLocaleString("en")} record${leftRecords === 1n ? "" : "s"} to go`;
+  const nobody = isWithoutOwner ? `; nobody runs ${group} there: start \`process\`` : "";
+  return (
+    `processing: ${left} (${group} partition ${partition} at ${nextOffset ?? 0n} of ` +
+    `${offset + 1n} in ${topic}${nobody})`
+  );
 }
 
 /** Where the log is, and what opening made. */

@@ -3,7 +3,7 @@
  * missing when that takes too long.
  */
 
-import { type EventLog, LogError } from "../log/event-log.ts";
+import { type EventLog, LogError, type Owner } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
 import {
   type Pending,
@@ -19,6 +19,8 @@ import { STOPPED, unlessStopped } from "./unless-stopped.ts";
 
 /** Longer than partitions take to move to another member. */
 const GIVE_UP_MS = 10_000;
+/** How often it is asked who runs what is waited for: each time is a request to the cluster. */
+const OWNERS_EVERY_MS = 1_000;
 
 export interface SettledWaitOptions {
   readonly log: EventLog;
@@ -49,6 +51,7 @@ export class SettledWait {
     const settling = new Settling(topology, positions);
     let seen = "";
     let sinceMs = monotonicMs();
+    const owned = new OwnedAsOf(this.options);
     for (;;) {
       if (signal.aborted) throw new StreamError("not_settled", "interrupted");
       const pending = await settledWithin(WATCH_EVERY_MS, { ...this.options, settling });
@@ -65,7 +68,8 @@ export class SettledWait {
         sinceMs = monotonicMs();
       }
       if (monotonicMs() - sinceMs >= GIVE_UP_MS) throw await this.unsettled(pending, next);
-      onWait(describe(positions, pending, { topology, progressOf }));
+      const isWithoutOwner = owned.isWithoutOwner(pending);
+      onWait({ ...describe(positions, pending, { topology, progressOf }), isWithoutOwner });
     }
   }
 
@@ -102,6 +106,32 @@ export class SettledWait {
     const owner = owners.find((each) => each.partition === partition)?.owner ?? null;
     if (owner === null) return `${group} has no owner for it: start \`process\``;
     return `${owner} runs it, look at its messages`;
+  }
+}
+
+/** Whether somebody runs what is waited for: asked now and then, and never waited for. */
+class OwnedAsOf {
+  private askedMs = Number.NEGATIVE_INFINITY;
+  private asked = "";
+  private last = false;
+
+  constructor(private readonly options: Pick<SettledWaitOptions, "log" | "monotonicMs">) {}
+
+  isWithoutOwner({ group, partition }: Pending): boolean {
+    const nowMs = this.options.monotonicMs();
+    const place = `${group} ${partition}`;
+    if (place !== this.asked) this.last = false;
+    if (place === this.asked && nowMs - this.askedMs < OWNERS_EVERY_MS) return this.last;
+    this.asked = place;
+    this.askedMs = nowMs;
+    const isOwned = ({ partition: of, owner }: Owner) => of === partition && owner !== null;
+    this.options.log.owners(group).then(
+      (owners) => {
+        if (place === this.asked) this.last = !owners.some(isOwned);
+      },
+      () => {}, // the wait itself asks, too, and says what fails
+    );
+    return this.last;
   }
 }
 

@@ -32,8 +32,10 @@ export interface Wait {
   readonly pending: Pending;
   /** The next offset that its group will take; null when it never ran there. */
   readonly nextOffset: bigint | null;
-  /** Known to be left, over all positions and the groups that read them. */
+  /** Known to be left, over all positions and the groups that read them; at least 1. */
   readonly leftRecords: bigint;
+  /** Nobody runs the group there, as far as is known. */
+  readonly isWithoutOwner: boolean;
 }
 
 export interface StandInOptions {
@@ -91,7 +93,8 @@ export class StandIn {
       if (pending === null) return;
       this.wanted.add(pending.partition); // a group may write to other partitions than it reads
       await watch.look(pending);
-      options.onWait(describe(positions, pending, options));
+      const wait = describe(positions, pending, options);
+      options.onWait({ ...wait, isWithoutOwner: false }); // what nobody runs is run here
     }
   }
 
@@ -153,7 +156,7 @@ export function describe(
   positions: readonly StreamPosition[],
   pending: Pending,
   { topology, progressOf }: Pick<StandInOptions, "topology" | "progressOf">,
-): Wait {
+): Omit<Wait, "isWithoutOwner"> {
   let leftRecords = 0n;
   for (const position of positions) {
     for (const { name } of consumersOf(topology, position.topic)) {
@@ -161,7 +164,10 @@ export function describe(
       if (next <= position.offset) leftRecords += position.offset + 1n - next;
     }
   }
-  return { pending, nextOffset: nextOffset(progressOf, pending), leftRecords };
+  const next = nextOffset(progressOf, pending);
+  // What they caused is waited for, too, when they are done.
+  const own = pending.offset + 1n - (next ?? 0n);
+  return { pending, nextOffset: next, leftRecords: own > leftRecords ? own : leftRecords };
 }
 
 function committedRecords(processors: readonly Processor[]): bigint {

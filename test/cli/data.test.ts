@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import type { App } from "../../src/app.ts";
-import { withStandIn } from "../../src/cli/data.ts";
+import { waitText, withStandIn } from "../../src/cli/data.ts";
 import { LogError } from "../../src/log/event-log.ts";
 import { StreamError } from "../../src/stream/stream-error.ts";
 
@@ -31,4 +31,14 @@ test.each([
 test("a fault of the program is passed on as it is", async () => {
   const fault = new TypeError("x is not a function");
   expect(await settling(fault, "deposit 3-17")).toBe(fault);
+});
+
+test("a wait names what is to go, never none, and who is missing", () => {
+  const pending = { group: "balance", partition: 6, topic: "deposit", offset: 186n };
+  const wait = { pending, nextOffset: 185n, leftRecords: 4_000n, isWithoutOwner: false };
+  const place = "balance partition 6 at 185 of 187 in deposit";
+  expect(waitText(wait)).toBe(`processing: 4,000 records to go (${place})`);
+  expect(waitText({ ...wait, leftRecords: 1n, isWithoutOwner: true })).toBe(
+    `processing: 1 record to go (${place}; nobody runs balance there: start \`process\`)`,
+  );
 });

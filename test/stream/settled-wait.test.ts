@@ -5,6 +5,7 @@ import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import { LogError, type Progress } from "../../src/log/event-log.ts";
 import { createEmitter } from "../../src/stream/emitter.ts";
 import { SettledWait } from "../../src/stream/settled-wait.ts";
+import type { Wait } from "../../src/stream/stand-in.ts";
 import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
 import { keyIn, numbers, tallyGroup } from "./tally.ts";
 
@@ -22,7 +23,7 @@ async function start() {
   const progress: (Progress | null)[] = [null, null];
   const followed: number[] = [];
   const interrupt = new AbortController();
-  let waits = 0;
+  const waits: Wait[] = [];
   const wait = new SettledWait({
     log,
     topology,
@@ -33,13 +34,11 @@ async function start() {
     },
     monotonicMs: () => clock.ms,
     signal: interrupt.signal,
-    onWait: () => {
-      waits += 1;
-    },
+    onWait: (each) => waits.push(each),
     follow: (partition) => followed.push(partition),
   });
   const settle = () => wait.settle([{ topic: numbers.topic, ...position }]);
-  return { log, clock, progress, followed, interrupt, settle, waits: () => waits };
+  return { log, clock, progress, followed, interrupt, settle, waits };
 }
 
 test("follows what it waits for, and ends when it is settled", async () => {
@@ -65,7 +64,35 @@ test("gives up after 10 s without a move, naming position, group and who is miss
       "no owner for it: start `process`",
   );
   expect(clock.ms).toBeLessThan(11_000);
-  expect(waits()).toBeGreaterThan(90);
+  expect(waits.length).toBeGreaterThan(90);
+  expect(waits.at(-1)).toMatchObject({ leftRecords: 1n, isWithoutOwner: true });
+  await log.close();
+});
+
+test("tells at once that nobody runs what is waited for, and when somebody does", async () => {
+  const { log, clock, progress, settle, waits } = await start();
+  let owner: string | null = null;
+  let asked = 0;
+  log.owners = async () => {
+    asked += 1;
+    return [{ partition: 1, owner }];
+  };
+  const settling = settle();
+  const passed = async (ms: number) => {
+    while (clock.ms < ms) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await passed(900);
+  expect(waits.at(-1)?.isWithoutOwner).toBe(true);
+  expect(asked).toBe(1);
+  owner = "somebody";
+  await passed(2_500);
+  expect(waits.at(-1)?.isWithoutOwner).toBe(false);
+  progress[1] = {
+    inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }],
+    ...{ outputs: [], changelogOffset: null },
+  };
+  log.notify();
+  await settling;
   await log.close();
 });
 
