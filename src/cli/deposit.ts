@@ -4,10 +4,12 @@
  *   arguments ──> submission ──> deposit ──settled──> what it was answered
  */
 
+import type { App } from "../app.ts";
 import { formatDecimal, parseAmount } from "../money.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
-import { withData, withStandIn } from "./data.ts";
+import { type Settler, withData, withStandIn } from "./data.ts";
 import { print, printJson } from "./output.ts";
+import { CommandError } from "./usage-error.ts";
 
 const OPTIONS = {
   name: "deposit",
@@ -44,9 +46,11 @@ export function depositCommand() {
               // Its answer waits for the collector, which must have come to its place by then.
               const partition = app.wallets.partitionOf(walletId);
               join(partition);
-              await settle(await app.ends(partition), null);
+              await settleBefore(app, partition, settle);
             }
-            const answer = await app.submissions.submit({ walletId, amountMinor, key, ...at });
+            const answer = await app.submissions
+              .submit({ walletId, amountMinor, key, ...at })
+              .catch((error: unknown) => sayWhoIsMissing(app, walletId, error));
             const { partition, offset } = answer.position;
             const place = { topic: "deposit", partition, offset };
             await settle([place], `deposit ${partition}-${offset}`);
@@ -65,4 +69,31 @@ export function depositCommand() {
         }),
       ),
     );
+}
+
+/** What stood there before. Throws CommandError: the message is about another deposit then. */
+async function settleBefore(app: App, partition: number, settle: Settler["settle"]): Promise<void> {
+  try {
+    await settle(await app.ends(partition), null);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    throw new CommandError(
+      `nothing was written: ${error.message}; then send the deposit again with the same --id, it ` +
+        "is counted once",
+      { cause: error },
+    );
+  }
+}
+
+/** Throws the error, with what to do when it is undecided because nobody runs the collector. */
+async function sayWhoIsMissing(app: App, walletId: string, error: unknown): Promise<never> {
+  if ((error as { code?: unknown }).code !== "undecided") throw error;
+  const partition = app.wallets.partitionOf(walletId);
+  const owners = await app.log.owners("balance").catch(() => null);
+  const owner = owners?.find((each) => each.partition === partition)?.owner ?? null;
+  if (owners === null || owner !== null) throw error;
+  const { message } = error as Error;
+  throw new CommandError(`${message}; nobody runs the collector: start \`process\` first`, {
+    cause: error,
+  });
 }
