@@ -36,7 +36,11 @@ export const DATA_SETTINGS = ["data", "logLevel"] as const;
 export const CREATION_SETTINGS = [...DATA_SETTINGS, "partitions", "decimals"] as const;
 
 const OPTIONS: { readonly [Name in SettingName]: () => Option } = {
-  data: () => new Option("--data <folder>", `the data folder (default: ${DEFAULT_DATA})`),
+  data: () =>
+    new Option(
+      "--data <folder>",
+      `the data folder (default: ${DEFAULT_DATA}); with --brokers only local copies lie there`,
+    ),
   host: () => new Option("--host <address>", `address to listen on (default: ${DEFAULT_HOST})`),
   port: () =>
     new Option("--port <number>", `port to listen on, 0 for any free (default: ${DEFAULT_PORT})`),
@@ -62,6 +66,8 @@ export interface CommandOptions<Name extends SettingName> {
   readonly examples: readonly string[];
   /** Further lines of `--help`. */
   readonly remarks?: string;
+  /** One that names its brokers otherwise: `--brokers` is taken, and not offered. */
+  readonly hidesBrokers?: boolean;
   /** One that serves logs what it does; others only what goes wrong. */
   readonly isService?: boolean;
 }
@@ -71,7 +77,10 @@ export function newCommand<Name extends SettingName>(options: CommandOptions<Nam
   const command = newPlainCommand(options);
   for (const name of options.settings) command.addOption(OPTIONS[name]());
   command.option("--config <file>", "settings file (default: ./config.env if there is one)");
-  for (const option of kafkaOptions()) command.addOption(option);
+  for (const option of kafkaOptions()) {
+    const hidden = options.hidesBrokers === true && option.long === "--brokers";
+    command.addOption(hidden ? option.hideHelp() : option);
+  }
   return command;
 }
 

@@ -22,11 +22,12 @@ const OPTIONS = {
     "migrate --from ./depositaja-data --give-up",
   ],
   remarks:
-    "The target must be empty. The folder is sealed first: from then on it takes nothing. Each\n" +
-    "deposit keeps its position, its id and its answer; operators' records come along, and what\n" +
-    "processors have made is made again by `process` on the cluster. If it is interrupted, run\n" +
-    "it again: it goes on where it ended. Until all is there, --give-up takes the folder back\n" +
-    "into use.",
+    "Stop what runs on the folder first; the target must be empty. The folder is sealed before\n" +
+    "anything is copied: from then on it takes nothing. Each deposit keeps its position, its id\n" +
+    "and its answer; operators' records come along, and what processors have made is made again\n" +
+    "by `process` on the cluster. If it is interrupted, run it again: it goes on where it\n" +
+    "ended. Until all is there, --give-up takes the folder back into use.",
+  hidesBrokers: true,
 } as const;
 
 /** Between two words on how far it is. */

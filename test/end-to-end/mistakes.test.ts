@@ -118,7 +118,7 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["a.csv", "--data", "b.csv/x"], 1, "b.csv/x cannot be used for a log"],
   ],
   topics: [
-    [["snyc"], 2, "Allowed choices are sync"],
+    [["snyc"], 2, "error: topics knows sync, not snyc; did you mean `topics sync`?"],
     [["sync"], 2, "sync is for a Kafka cluster: name it with --brokers"],
     [["--delete-unknown"], 2, "--delete-unknown goes with sync"],
     [["sync", "--brokers", NO_BROKER, "--delete-unknown"], 2, "--delete-unknown needs a --prefix"],
@@ -162,6 +162,13 @@ describe("wrong usage is told what to do, with exit code 1 or 2", () => {
       expect(help).toMatchObject({ code: 0, err: "" });
       expect(help.out).toMatch(new RegExp(`Example:\\n  .*${command}`));
     }
+    const words = async (...args: string[]) =>
+      (await run(options, ...args)).out.split(/\s+/).join(" ");
+    expect(await words("check", "--help")).toContain("with --brokers only local copies lie there");
+    const migration = await words("migrate", "--help");
+    expect(migration).toContain("--to-brokers <list>");
+    expect(migration).not.toContain(" --brokers <list>");
+    expect(migration).toContain("Stop what runs on the folder first");
     expect((await run(options, "--version")).out).toMatch(/^\d+\.\d+\.\d+\n$/);
   }, TEST_MS);
 });
