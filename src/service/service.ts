@@ -10,6 +10,7 @@
 
 import type { Context } from "hono";
 import type { Submissions } from "../deposits/submission.ts";
+import { LogError } from "../log/event-log.ts";
 import { formatNumber, parseAmount } from "../money.ts";
 import { formatPosition } from "../stream/position.ts";
 import { parseDepositBody, readBody } from "./deposit-body.ts";
@@ -37,7 +38,9 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     const amountMinor = parseAmount(amountText, parts.decimals);
     const key = idempotencyKey(c.req.raw.headers);
     const keyName = "Idempotency-Key";
-    const { position } = await parts.submissions.submit({ walletId, amountMinor, key, keyName });
+    const { position } = await parts.submissions
+      .submit({ walletId, amountMinor, key, keyName })
+      .catch(sayUnwritten);
     // It is counted: the next check must say so.
     if (key !== null) answers.lookAgain(position.partition);
     return { walletId, amountMinor, place: formatPosition(position) };
@@ -124,6 +127,13 @@ function plainCheck({ method, url }: Request): string | null {
   if (!url.startsWith(CHECK, start)) return null;
   const segment = url.slice(start + CHECK.length);
   return segment === "" || /[/?]/.test(segment) ? null : segment;
+}
+
+/** As an append rejects: the client need not fear to count it twice. */
+function sayUnwritten(error: unknown): never {
+  if (!(error instanceof LogError) || error.code !== "unavailable") throw error;
+  const message = `${error.message}; nothing was written: the deposit can safely be sent again`;
+  throw new LogError("unavailable", message, { cause: error });
 }
 
 function json(text: string): Response {

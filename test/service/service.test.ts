@@ -202,22 +202,25 @@ describe("HEAD", () => {
 });
 
 describe("a log that does not take a deposit", () => {
-  const cases: readonly [LogErrorCode, number, string][] = [
-    ["busy", 503, "busy"],
-    ["unavailable", 503, "log_unavailable"],
-    ["closed", 503, "log_unavailable"],
-    ["outcome_unknown", 503, "outcome_unknown"],
+  const unwritten = "; nothing was written: the deposit can safely be sent again";
+  const cases: readonly [LogErrorCode, number, string, string][] = [
+    ["busy", 503, "busy", ""],
+    ["unavailable", 503, "log_unavailable", unwritten],
+    ["closed", 503, "log_unavailable", ""],
+    ["outcome_unknown", 503, "outcome_unknown", ""],
   ];
-  test.each(cases)("for %s answers %i %s and the log's word", async (logCode, status, code) => {
+  test.each(cases)("for %s answers %i %s and the log's word", async (...each) => {
+    const [logCode, status, code, more] = each;
+    const error = `pid 123 has held the lock${more}`;
     const { app } = await serve({ processors: [] });
     const submit = () => Promise.reject(new LogError(logCode, "pid 123 has held the lock"));
     const service = failing(app, submit);
     const answer = await ask(service, "POST /deposit", depositBody("alice", "1"));
     expect(answer.status).toBe(status);
-    expect(answer.json).toEqual({ error: "pid 123 has held the lock", code });
+    expect(answer.json).toEqual({ error, code });
     expect(answer.headers.get("retry-after")).toBe("1");
     const api = await ask(service, "POST /api/deposit", depositBody("alice", "1"));
-    expect(api.json).toEqual({ error: "pid 123 has held the lock", code: status });
+    expect(api.json).toEqual({ error, code: status });
   });
 
   test("for what nobody foresaw answers 500 and tells nothing of it", async () => {
