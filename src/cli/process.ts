@@ -6,10 +6,11 @@
 
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
 import { openUnlessStopped, stoppedLine } from "./data.ts";
+import { watchLog } from "./log-watch.ts";
 import { note } from "./output.ts";
 import { announce, announceData, stopLine } from "./serving.ts";
 import { stopProcessors } from "./stop-processors.ts";
-import { whenAborted } from "./stopping.ts";
+import { delay, whenAborted } from "./stopping.ts";
 import { UsageError } from "./usage-error.ts";
 
 const OPTIONS = {
@@ -54,6 +55,12 @@ export function processCommand() {
           const place = { host: HEALTH_HOST, port: health ?? 0, portOption: "--health" };
           const server = service?.listen(place) ?? null;
           const processors = app.startProcessors(wanted);
+          const watching = new AbortController();
+          // With health it is told of as "not ready".
+          if (server === null) {
+            const problem = () => app.log.problem;
+            void watchLog({ problem, delay, signal: watching.signal });
+          }
           announce([
             `processing  ${listOf(wanted)}`,
             ...(server === null ? [] : [`health      ${server.url}/readyz`]),
@@ -63,6 +70,7 @@ export function processCommand() {
             const ended = Promise.all(processors.map(({ done }) => done));
             await Promise.race([whenAborted(stopping), ended]);
           } finally {
+            watching.abort();
             await server?.stop();
             await stopProcessors(processors);
           }

@@ -84,7 +84,10 @@ testBroker("a broker killed under load and started again: all goes on within 10 
   const refused = await fetch(`${server.url}/deposit`, { method: "POST", body });
   // It stands nowhere: the verdict finds none that the witness was not asked for.
   expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
-  expect(await refused.json()).toMatchObject({ code: "log_unavailable" });
+  expect(await refused.json()).toMatchObject({
+    error: expect.stringContaining("; nothing was written: the deposit can safely be sent again"),
+    code: "log_unavailable",
+  });
   await away;
   await cluster?.restart();
   const backMs = performance.now();
@@ -93,6 +96,9 @@ testBroker("a broker killed under load and started again: all goes on within 10 
   expect(performance.now() - backMs).toBeLessThan(RECOVERS_WITHIN_MS);
   await load.stop();
   expect(await deployment.faults(), processor.err.slice(-2_000)).toEqual([]);
+  const told = () => processor.err.match(/cannot reach the log|the log is reached again/g);
+  await until(() => told()?.length === 2, () => processor.err);
+  expect(told()).toEqual(["cannot reach the log", "the log is reached again"]);
 }, TEST_MS);
 
 testBroker("`up` whose processors still reach for the cluster stops when told", async () => {
