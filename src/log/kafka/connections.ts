@@ -103,7 +103,6 @@ export class Connections {
 
   /** As a broker says now, whatever was known. Throws `unknown_topic`. */
   async topicNow(topic: string): Promise<KnownTopic> {
-    this.forget(topic);
     let asked = this.asking.get(topic);
     if (asked === undefined) {
       asked = this.askForTopic(topic).finally(() => this.asking.delete(topic));
@@ -165,7 +164,10 @@ export class Connections {
         return found;
       }
       const isUnknown = found?.errorCode === ErrorCode.unknownTopicOrPartition;
-      if (isUnknown && performance.now() > endMs) throw unknownTopic(topic);
+      if (isUnknown && performance.now() > endMs) {
+        this.forget(topic);
+        throw unknownTopic(topic);
+      }
       if (!isUnknown) throw passing("LEADER_NOT_AVAILABLE", `${topic} has no leaders now`);
       await pause(UNKNOWN_TOPIC_PAUSE_MS);
     }
