@@ -35,6 +35,19 @@ export async function namedGroup(name: string): Promise<NamedGroup> {
   return group as NamedGroup; // another name has thrown
 }
 
+/** Throws UsageError: one of the two was left out of what was typed. */
+export function requireRecords(command: string, processor: string, records: readonly string[]) {
+  if (records.length > 0) return;
+  const isRecord = /\d-\d/.test(processor);
+  const whole = isRecord ? `<processor> ${processor}` : `${processor} <record>`;
+  const missing = isRecord
+    ? "name the processor that refused it, too, before the record"
+    : "name the record that was refused, too";
+  throw new UsageError(
+    `${missing}: \`dead-letters ${command} ${whole}\`, as \`dead-letters list\` prints them`,
+  );
+}
+
 /** Each once. Throws UsageError for what is no name, CommandError where nothing was refused. */
 export async function namedLetters(
   app: App,

@@ -8,7 +8,7 @@
 import type { App } from "../app.ts";
 import type { Settler } from "./data.ts";
 import type { Letter, NamedGroup } from "./dead-letter-names.ts";
-import { plainText } from "./dead-letter-text.ts";
+import { detailText, plainText } from "./dead-letter-text.ts";
 import { note, print, printJson } from "./output.ts";
 import { CommandError } from "./usage-error.ts";
 
@@ -61,7 +61,7 @@ export async function replayLetters(operation: ReplayOperation): Promise<void> {
     const verdicts = await app.deadLetters.verdicts(group.name, written);
     verdicts.forEach((verdict, i) => {
       const { letter, at } = written[i] as (typeof written)[number];
-      outcomes.push(outcomeOf(verdict, group, { letter, as: formatPlace(at) }));
+      outcomes.push(outcomeOf(verdict, operation, { letter, as: formatPlace(at) }));
     });
   }
   tell(outcomes, group, isJson);
@@ -87,7 +87,8 @@ async function write(
     const text = `${name} was counted by ${group.title} already, as ${as}: it is not sent again`;
     return { letter, outcome: "counted_before", as, text };
   }
-  const text = `${name} is not replayed: ${plainText(plan.why)}${adviceFor(plan)}`;
+  const why = detailText({ topic: letter.topic, detail: plan.why }, app.decimals);
+  const text = `${name} is not replayed: ${why}${adviceFor(plan)}`;
   return { letter, outcome: "not_replayed", as: null, text };
 }
 
@@ -100,7 +101,7 @@ function adviceFor({ problem }: Refusal): string {
 
 function outcomeOf(
   verdict: Verdict,
-  group: NamedGroup,
+  { group, app }: Pick<ReplayOperation, "group" | "app">,
   { letter, as }: { readonly letter: Letter; readonly as: string },
 ): Outcome {
   const start = `${plainText(letter.name)} is replayed as ${as}`;
@@ -112,8 +113,8 @@ function outcomeOf(
     const text = `${start}, and passed by: its id was counted as ${first}`;
     return { letter, outcome: "counted_before", as: first, text };
   }
-  const { reason, detail, name } = verdict.letter;
-  const why = `${plainText(reason)}, ${plainText(detail)}`;
+  const { reason, name } = verdict.letter;
+  const why = `${plainText(reason)}, ${detailText(verdict.letter, app.decimals)}`;
   const text = `${start}, and refused again: ${why}; it is the letter ${plainText(name)} now`;
   return { letter, outcome: "refused_again", as, text };
 }

@@ -5,25 +5,42 @@
  */
 
 import type { App } from "../app.ts";
+import { formatDecimal } from "../money.ts";
 import { type BytesJson, letterJson, shownJson } from "./dead-letter-json.ts";
 import type { Letter, NamedGroup } from "./dead-letter-names.ts";
 import { localText, utcText } from "./time-text.ts";
 
-/** The longest reason, so that what follows stands in one column. */
-const REASON_WIDTH = "wrong_partition".length;
+/** What a list's columns hold. */
+export const LETTER_HEAD = ["processor", "record", "reason", "refused at", "key", "why"] as const;
 
-export function letterLine(group: NamedGroup, letter: Letter): string {
+/** One of a list. */
+export function letterRow(group: NamedGroup, letter: Letter, decimals: number): readonly string[] {
   const { key } = letterJson(group, letter);
-  const line = [
+  const last = letter.marks.at(-1);
+  const why = detailText(letter, decimals);
+  return [
     group.processor,
     plainText(letter.name),
-    plainText(letter.reason).padEnd(REASON_WIDTH),
+    plainText(letter.reason),
     utcText(letter.refusedAtMs),
     key === null ? "-" : plainText(key),
-    plainText(letter.detail),
-  ].join("  ");
-  const last = letter.marks.at(-1);
-  return last === undefined ? line : `${line}  [${markText(last)}]`;
+    last === undefined ? why : `${why}  [${markText(last)}]`,
+  ];
+}
+
+/** Of a conflict of ids, with what each was counted with. */
+const CONFLICT =
+  /^(id ".*" was counted at \d+-\d+ with )(\d+)(; (?:\d+-\d+|this record) has )(\d+)$/s;
+
+/** The engine knows no money: a deposit's amounts stand in minor units in what it writes. */
+export function detailText(
+  { topic, detail }: Pick<Letter, "topic" | "detail">,
+  decimals: number,
+): string {
+  const exact = (minor: string) => formatDecimal(BigInt(minor), decimals);
+  const [, before, known, between, own] = (topic === "deposit" && CONFLICT.exec(detail)) || [];
+  if (known === undefined || own === undefined) return plainText(detail);
+  return plainText(`${before}${exact(known)}${between}${exact(own)}`);
 }
 
 export function shownLines(app: App, group: NamedGroup, letter: Letter): string[] {
@@ -32,7 +49,7 @@ export function shownLines(app: App, group: NamedGroup, letter: Letter): string[
   const lines = [
     `record   ${plainText(topic)}, partition ${partition}, offset ${offset}`,
     `refused  by ${group.title}: ${plainText(letter.reason)}`,
-    `why      ${plainText(letter.detail)}`,
+    `why      ${detailText(letter, app.decimals)}`,
     `time     ${timesText(letter.refusedAtMs)}`,
   ];
   if (content !== null) {

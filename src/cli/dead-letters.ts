@@ -6,16 +6,20 @@
  * A letter is named by the record that was refused, such as `deposit:3-17`.
  */
 
+import { resolve } from "node:path";
 import { Command } from "commander";
 import type { App } from "../app.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
 import { withData, withStandIn } from "./data.ts";
 import { letterJson, shownJson } from "./dead-letter-json.ts";
+import { LetterPages } from "./dead-letter-pages.ts";
 import { replayLetters } from "./dead-letter-replay.ts";
 import { dropLetters } from "./dead-letter-drop.ts";
-import { letterLine, shownLines } from "./dead-letter-text.ts";
-import { namedGroup, namedGroups, namedLetters } from "./dead-letter-names.ts";
+import { shownLines } from "./dead-letter-text.ts";
+import { namedGroup, namedGroups, namedLetters, requireRecords } from "./dead-letter-names.ts";
 import { print, printJson } from "./output.ts";
+import { dataOption } from "./serving.ts";
+import { DEFAULT_DATA } from "./settings.ts";
 import { startedAs } from "./started-as.ts";
 import { systemUser } from "./system-user.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
@@ -68,6 +72,7 @@ export function deadLettersCommand(): Command {
   return new Command("dead-letters")
     .description("List, show, replay and drop what the processors refused.")
     .helpCommand("help [command]", "how to use a command")
+    .showHelpAfterError("say what to do first: dead-letters list, show, replay or drop")
     .addHelpText("after", () => `\nExample:\n  ${startedAs()} dead-letters list`)
     .addCommand(listCommand())
     .addCommand(showCommand())
@@ -85,16 +90,17 @@ function listCommand(): Command {
         withData(settings, async (app) => {
           const groups = await namedGroups(names);
           const left = await settledUpToNow(app, stopping);
-          let count = 0;
+          const pages = new LetterPages(app.decimals);
           for (const group of groups) {
             for await (const letter of app.deadLetters.list(group.name)) {
               if (flags.all !== true && letter.marks.length > 0) continue;
-              count += 1;
               if (flags.json) printJson(letterJson(group, letter));
-              else print(letterLine(group, letter));
+              else pages.add(group, letter);
             }
           }
-          if (!flags.json && count === 0) print("there are no dead letters");
+          if (!flags.json) {
+            pages.end(dataOption({ ...settings, defaultData: resolve(DEFAULT_DATA) }));
+          }
           if (left !== null) throw left;
         }),
       ),
@@ -115,32 +121,37 @@ async function settledUpToNow(app: App, stopping: AbortSignal): Promise<CommandE
 
 function showCommand(): Command {
   return newCommand(SHOW)
+    .usage("[options] <processor> <record>")
     .argument("<processor>", "which refused it, by either name")
-    .argument("<record>", NAME_HELP)
+    .argument("[record]", NAME_HELP)
     .option("--json", "print JSON")
-    .action((processor: string, name: string, flags: Flags) =>
-      runWith(SHOW, flags, ({ settings }) =>
+    .action((processor: string, name: string | undefined, flags: Flags) => {
+      const names = name === undefined ? [] : [name];
+      requireRecords("show", processor, names);
+      return runWith(SHOW, flags, ({ settings }) =>
         withData(settings, async (app) => {
           const group = await namedGroup(processor);
-          for (const letter of await namedLetters(app, group, [name])) {
+          for (const letter of await namedLetters(app, group, names)) {
             if (flags.json) printJson(shownJson(app, group, letter));
             else print(shownLines(app, group, letter).join("\n"));
           }
         }),
-      ),
-    );
+      );
+    });
 }
 
 function replayCommand(): Command {
   return newCommand(REPLAY)
+    .usage("[options] <processor> <records...>")
     .argument("<processor>", "which is to take it, by either name")
-    .argument("<records...>", NAME_HELP)
+    .argument("[records...]", NAME_HELP)
     .option("--new-id", "take a record of an id_conflict as one of its own")
     .option("--reason <text>", "why")
     .option("--by <name>", "who does it (default: the system's user)")
     .option("--json", "print JSON, one object a line")
-    .action((processor: string, names: string[], flags: Flags) =>
-      runWith(REPLAY, flags, ({ settings, stopping }) =>
+    .action((processor: string, names: string[], flags: Flags) => {
+      requireRecords("replay", processor, names);
+      return runWith(REPLAY, flags, ({ settings, stopping }) =>
         withData(settings, async (app) => {
           const group = await namedGroup(processor);
           const operator = operatorOf(app, flags);
@@ -150,19 +161,21 @@ function replayCommand(): Command {
             replayLetters({ app, settler, group, letters, operator, newId, isJson }),
           );
         }),
-      ),
-    );
+      );
+    });
 }
 
 function dropCommand(): Command {
   return newCommand(DROP)
+    .usage("[options] <processor> <records...>")
     .argument("<processor>", "which refused it, by either name")
-    .argument("<records...>", NAME_HELP)
+    .argument("[records...]", NAME_HELP)
     .requiredOption("--reason <text>", "why it needs no more attention")
     .option("--by <name>", "who does it (default: the system's user)")
     .option("--json", "print JSON, one object a line")
-    .action((processor: string, names: string[], flags: Flags) =>
-      runWith(DROP, flags, ({ settings }) =>
+    .action((processor: string, names: string[], flags: Flags) => {
+      requireRecords("drop", processor, names);
+      return runWith(DROP, flags, ({ settings }) =>
         withData(settings, async (app) => {
           const group = await namedGroup(processor);
           const operator = operatorOf(app, flags);
@@ -170,8 +183,8 @@ function dropCommand(): Command {
           const letters = await namedLetters(app, group, names);
           await dropLetters({ app, group, letters, operator, isJson: flags.json === true });
         }),
-      ),
-    );
+      );
+    });
 }
 
 /** Throws UsageError. */

@@ -98,10 +98,25 @@ describe("dead-letters list", () => {
   test("prints a line each, of one processor by either name", async () => {
     const [one, other] = [await command("list", "collector"), await command("list", "balance")];
     expect(one).toMatchObject({ code: 0, out: other.out });
-    expect(one.out.split("\n")).toHaveLength(6);
+    const [head = "", ...rows] = one.out.split("\n").slice(0, 6);
+    expect(head).toMatch(/^processor {2}record +reason +refused at +key +why$/);
+    const columns = ["record", "reason", "refused at", "key", "why"].map((each) =>
+      head.indexOf(each),
+    );
+    for (const row of rows) {
+      for (const column of columns) expect(row.slice(column - 2, column + 1)).toMatch(/^ {2}\S$/);
+    }
     const start = `collector  deposit:${written["zero"]}  invalid_record  `;
-    const line = one.out.split("\n").find((each) => each.startsWith(start));
-    expect(line).toMatch(/ \d{4}-\d\d-\d\dT\S+Z {2}zero {2}amount must be more than 0$/);
+    const line = rows.find((each) => each.startsWith(start));
+    expect(line).toMatch(/ \d{4}-\d\d-\d\dT\S+Z {2}zero +amount must be more than 0$/);
+    const conflict = rows.find((each) => each.includes("id_conflict"));
+    expect(conflict).toMatch(/id "x" was counted at \d-\d+ with 1\.00; \d-\d+ has 2\.00$/);
+    const [first] = rows.map((row) => row.split(/ +/).slice(0, 2).join(" "));
+    expect(one.out.split("\n").slice(6)).toEqual([
+      "",
+      expect.stringMatching(new RegExp(`^all of one: .*dead-letters show ${first}$`)),
+      "",
+    ]);
     expect(await command("list", "flagger")).toMatchObject({
       code: 0,
       out: "there are no dead letters\n",
@@ -186,7 +201,7 @@ describe("dead-letters replay", () => {
     const two = await command("replay", "collector", ...records);
     expect(two).toMatchObject({ code: 1, out: "" });
     expect(two.err).toContain("is not replayed: amount must be more than 0; it would be refused");
-    expect(two.err).toContain('id "x" was counted at');
+    expect(two.err).toMatch(/id "x" was counted at \d-\d+ with 1\.00; this record has 2\.00;/);
     expect(two.err).toContain("with --new-id it is taken as a record of its own");
     expect(two.err).toContain("2 of 2 letters were not taken");
     expect(await balance("twice")).toMatchObject({ balance: "1.00" });
@@ -240,7 +255,10 @@ describe("wrong usage is told what to do", () => {
     [["show", "collector", "17"], 2, '"17" names no record: give partition and offset, such as'],
     [["show", "collector", "9-0"], 2, '"9-0" names no record'],
     [["show", "flagger", "0-0"], 1, "flagger has no dead letter of 0-0: look with `dead-letters"],
-    [["replay", "collector"], 2, "missing required argument 'records'"],
+    [["replay", "collector"], 2, "name the record that was refused, too: `dead-letters replay co"],
+    [["show"], 2, "missing required argument 'processor'"],
+    [["show", "deposit:5-189"], 2, "name the processor that refused it, too, before the record"],
+    [["--brokers", "k:9092"], 2, "say what to do first: dead-letters list, show, replay or drop"],
     [["replay", "collector", "0-9", "--by", ""], 2, "the name of who does it must not be empty"],
     [["drop", "collector", "0-0"], 2, "required option '--reason <text>' not specified"],
     [["drop", "collector", "0-0", "--reason", ""], 2, "--reason must say why"],
