@@ -32,12 +32,8 @@ export async function missingForBroker(): Promise<string | null> {
 
 /** The jars, colon-separated. Resolved by Maven the first time (43 MB), then read from a file. */
 export async function brokerClassPath(): Promise<string> {
-  const pom = await readFile(POM);
-  const key = createHash("sha256").update(pom).digest("hex").slice(0, 16);
-  const cached = join(CACHE, `class-path-${key}`);
-  const known = await readFile(cached, "utf8").catch(() => "");
-  // The local repository may have been emptied since.
-  if (known !== "" && known.split(":").every((jar) => existsSync(jar))) return known;
+  const { cached, classPath: known } = await knownClassPath();
+  if (known !== null) return known;
   await mkdir(CACHE, { recursive: true });
   const fresh = `${cached}.${process.pid}`;
   const maven = Bun.spawn(
@@ -56,6 +52,20 @@ export async function brokerClassPath(): Promise<string> {
   await writeFile(fresh, classPath);
   await rename(fresh, cached); // whole or not at all: another process may read it now
   return classPath;
+}
+
+/** Whether no jar is to be fetched any more. */
+export async function hasJars(): Promise<boolean> {
+  return (await knownClassPath()).classPath !== null;
+}
+
+async function knownClassPath(): Promise<{ cached: string; classPath: string | null }> {
+  const key = createHash("sha256").update(await readFile(POM)).digest("hex").slice(0, 16);
+  const cached = join(CACHE, `class-path-${key}`);
+  const known = await readFile(cached, "utf8").catch(() => "");
+  // The local repository may have been emptied since.
+  const isWhole = known !== "" && known.split(":").every((jar) => existsSync(jar));
+  return { cached, classPath: isWhole ? known : null };
 }
 
 async function javaVersion(): Promise<number | null> {

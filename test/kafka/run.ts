@@ -7,10 +7,16 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { missingForBroker } from "./java.ts";
+import { hasJars, missingForBroker } from "./java.ts";
 import { JVM_FOR_LOAD, KafkaCluster } from "./kafka-cluster.ts";
 
-const USAGE = "bun run kafka [--port 9092] [--data ./kafka-data]";
+const USAGE = "usage: bun run kafka [--port 9092] [--data ./kafka-data]";
+const HELP = `${USAGE}
+
+A Kafka broker on 127.0.0.1 for trying things out, until Ctrl-C. It needs Java 17 and Maven, and
+keeps what it is given in the data folder.`;
+const FAILED = 1;
+const WRONG_USAGE = 2;
 const HIGHEST_PORT = 65_535;
 
 await main();
@@ -21,8 +27,11 @@ async function main(): Promise<void> {
   if (missing !== null) fail(missing);
   if (!isFree(port)) fail(`port ${port} of 127.0.0.1 is taken: choose another with --port`);
   const isNew = !existsSync(join(folder, "data-1"));
-  console.log(`starting a Kafka broker; the first time its jars are fetched (43 MB)`);
-  const cluster = await KafkaCluster.start({ folder, port, jvm: JVM_FOR_LOAD }).catch(fail);
+  if (!(await hasJars())) console.log("fetching the broker's jars (43 MB), this once");
+  console.log("starting a Kafka broker, which takes some seconds ...");
+  const cluster = await KafkaCluster.start({ folder, port, jvm: JVM_FOR_LOAD }).catch(
+    (error: unknown) => fail(error),
+  );
   console.log(`serving  127.0.0.1:${port} (one broker, no password, this machine only)`);
   console.log(`data     ${folder} (${isNew ? "new" : "as it was"})`);
   console.log(`log      ${join(folder, "broker-1.log")}`);
@@ -44,15 +53,20 @@ function readOptions(): { readonly port: number; readonly folder: string } {
       options: {
         port: { type: "string", default: "9092" },
         data: { type: "string", default: "./kafka-data" },
+        help: { type: "boolean", short: "h", default: false },
       },
     });
+    if (values.help) {
+      console.log(HELP);
+      process.exit(0);
+    }
     const port = Number(values.port);
     if (!Number.isInteger(port) || port < 1 || port > HIGHEST_PORT) {
       throw new Error(`--port ${values.port} is not a port`);
     }
     return { port, folder: resolve(values.data) };
   } catch (error) {
-    return fail(`${(error as Error).message}\nusage: ${USAGE}`);
+    return fail(`${(error as Error).message}\n${USAGE}`, WRONG_USAGE);
   }
 }
 
@@ -65,7 +79,7 @@ function isFree(port: number): boolean {
   }
 }
 
-function fail(reason: unknown): never {
+function fail(reason: unknown, code = FAILED): never {
   console.error(`kafka: ${reason instanceof Error ? reason.message : String(reason)}`);
-  process.exit(1);
+  process.exit(code);
 }
