@@ -7,7 +7,7 @@ export type AdministrationErrorCode =
   | "settings_mismatch"
   /** The target holds something that does not come from the source. */
   | "not_empty"
-  /** Somebody processes the target. */
+  /** Somebody has the source open, processes the target, or moves the same log. */
   | "in_use"
   /** The source was moved to another place before. */
   | "moved_elsewhere"

@@ -125,12 +125,15 @@ class Migration {
     }
     await source.ensureTopics(topicSpecs(topology, { partitions, keepsChangelogs: false }));
     if (state === null) {
-      await this.checkUnused();
       await target.ensureTopics(topicSpecs(topology, { partitions, keepsChangelogs: true }));
       await this.checkEmpty();
+      await this.checkUnused();
+      await this.checkLeft();
       await beginMove(target, source.incarnation); // from here on nobody starts on it
     } else if (state.from !== source.incarnation) {
       throw notEmpty("a part of another log was moved there");
+    } else {
+      await this.checkLeft();
     }
     await this.checkUnused();
     if (source.seal?.isDone !== true) await this.seal(false);
@@ -172,6 +175,20 @@ class Migration {
           "again",
       );
     }
+  }
+
+  /** Whoever runs on the folder could take nothing any more, from one moment to the next. */
+  private async checkLeft(): Promise<void> {
+    if (this.source.seal !== null) return; // it was sealed before
+    const pids = await this.source.otherUsers();
+    if (pids.length === 0) return;
+    const { folder } = this.options;
+    const who = pids.length === 1 ? `process ${pids[0]} has` : `processes ${pids.join(", ")} have`;
+    throw new AdministrationError(
+      "in_use",
+      `${who} the log in ${folder} open: stop what runs on it first, and start again. Nothing ` +
+        "was moved or sealed",
+    );
   }
 
   private seal(isDone: boolean): Promise<void> {

@@ -141,21 +141,25 @@ kafkaTest("every wallet answers the same afterwards, though it was killed half-w
     }
   }
 
-  const source = openEmbeddedLog({ folder, nowMs: Date.now });
+  let source = openEmbeddedLog({ folder, nowMs: Date.now });
   const deposits = (await partitionsOf(source, "deposit")).map((records) => records.map(sameOf));
   const count = deposits.flat().length;
   const flagRecords = (await partitionsOf(source, "flag_wallet")).flat().length;
+  await source.close(); // nobody may have it open when it is sealed
   const marksFrom = count + flagRecords;
   // During the deposits, at their end, and among the operators' records and marks, requests under
   // way.
   for (const records of [count / 3, count, count + 30, marksFrom + 1, marksFrom + 20]) {
     await killedAt(folder, prefix, Math.floor(records));
+    source = openEmbeddedLog({ folder, nowMs: Date.now });
     expect(await errorOf(openTarget(prefix, false))).toMatchObject({ code: "moved" });
     expect(await errorOf(source.append([NOTHING]))).toMatchObject({ code: "moved" });
+    await source.close();
   }
   const { wasDone } = await move(folder, prefix);
   expect(wasDone).toBe(false);
 
+  source = openEmbeddedLog({ folder, nowMs: Date.now });
   const target = await openTarget(prefix, false);
   const copied = await partitionsOf(target, "deposit");
   expect(copied.map((records) => records.map(sameOf))).toEqual(deposits);
@@ -353,6 +357,14 @@ kafkaTest("a target that is not empty is refused, and the folder stays open", as
   const error = await errorOf(move(folder, prefix));
   expect(error).toMatchObject({ name: "AdministrationError", code: "not_empty" });
   expect(error.message).toMatch(/must be empty, and topic deposit partition \d has been written/);
+  // Whoever runs there is not asked to stop in vain.
+  const kafka = await kafkaOf(prefix);
+  const used = { folder: join(root, "used"), kafka, create: false };
+  await withRunningApp(used, async ({ log }) => {
+    const isOwned = async () => (await log.owners("balance")).some(({ owner }) => owner !== null);
+    await until("an owner", isOwned);
+    expect(await errorOf(move(folder, prefix))).toMatchObject({ code: "not_empty" });
+  });
   const source = openEmbeddedLog({ folder, nowMs: Date.now });
   expect(source.seal).toBeNull();
   await source.close();

@@ -82,6 +82,29 @@ kafkaTest("a log moves to a cluster with what its wallets answer, and stays ther
   expect(await Promise.all(purposes)).toEqual(["process", "command"]);
 }, TEST_MS);
 
+kafkaTest("a folder is not sealed under what runs on it, which is named", async () => {
+  const data = ["--data", "served"];
+  const prefix = freshPrefix();
+  await using server = new Running(options, "serve", "--port", "0", ...data);
+  const url = await server.serves();
+  const brokers = await testBrokers();
+  const move = ["migrate", "--from", "served", "--to-brokers", brokers, "--prefix", prefix];
+  const refused = await run(options, ...move);
+  const served = join(folder.path, "served");
+  expect(refused).toEqual({
+    code: 1,
+    out: "",
+    err:
+      `error: process ${server.pid} has the log in ${served} open: stop what runs on it first, ` +
+      "and start again. Nothing was moved or sealed\n",
+  });
+  const body = JSON.stringify({ wallet_id: "alice", amount: 1 });
+  expect((await fetch(`${url}/deposit`, { method: "POST", body })).status).toBe(200);
+  await server.stop();
+  const moved = await run(options, ...move);
+  expect(moved).toMatchObject({ code: 0, out: expect.stringContaining("1 deposits moved to") });
+}, TEST_MS);
+
 test("a move that was begun is given up, one that is done is not", async () => {
   const data = ["--data", "begun"];
   await Bun.write(join(folder.path, "two.csv"), HISTORY);

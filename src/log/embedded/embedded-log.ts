@@ -22,8 +22,10 @@ import {
 import type { PartitionRef } from "./catalog.ts";
 import { joinGroup } from "./group-join.ts";
 import { LogFile, type LogFileOptions } from "./log-file.ts";
+import { otherUsers } from "./other-users.ts";
 import { readPartition } from "./partition-reading.ts";
 import { recordBytes } from "./record-rows.ts";
+import { logPath } from "./schema.ts";
 import { type Seal, sealedError } from "./seal.ts";
 
 export interface EmbeddedLogOptions extends LogFileOptions {
@@ -171,6 +173,16 @@ export class EmbeddedLog implements EventLog {
       this.file.seals.remove();
       this.file.sealInForce = null;
       return seal;
+    });
+  }
+
+  /** Pids of the other processes that have the log open, as far as they can be known here. */
+  otherUsers(): Promise<readonly number[]> {
+    this.file.assertOpen();
+    return otherUsers({
+      path: logPath(this.options.folder),
+      members: () => this.file.membership.members(),
+      monotonicMs: () => performance.now(),
     });
   }
 

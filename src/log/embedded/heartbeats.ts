@@ -12,7 +12,7 @@ import type { MemberRow } from "./member-rows.ts";
 /** How often a member shows that it lives: one small fsync each. */
 const HEARTBEAT_MS = 1_000;
 /** Standing still for so long is a hang: three missed heartbeats. */
-const HANG_MS = 3_000;
+export const HANG_MS = 3_000;
 
 export class Heartbeats {
   private readonly seen = new Map<string, { counter: number; sinceMs: number }>();

@@ -101,6 +101,11 @@ export class Membership {
       });
   }
 
+  /** As they are written down, the dead and this one included. */
+  members(): readonly MemberRow[] {
+    return this.rows.read().members;
+  }
+
   /** Inside the transaction of a commit: does the claim still hold? */
   isCurrent(group: string, partition: number, epoch: number): boolean {
     const claim = this.rows.claim(group, partition);
