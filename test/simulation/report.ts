@@ -13,7 +13,7 @@ export function failureText(failed: Result, shrunk: Result): string {
     `  again: bun run simulate --seed ${plan.seed}`,
     `shrunk to ${sizeText(shrunk.plan)}, step ${shrunk.steps}: ${shrunk.violation?.message}`,
     ...shrunk.trace.slice(-SHOWN_STEPS).map((line) => `  ${line}`),
-    "to keep it, put this plan into test/simulation/regressions.ts:",
+    "to keep it, put this plan into test/simulation/regressions.json:",
     JSON.stringify(shrunk.plan),
   ].join("\n");
 }

@@ -61,10 +61,16 @@ function withoutParts(
     for (let from = 0; from < plan()[name].length; ) {
       const current = plan();
       const rest = [...current[name].slice(0, from), ...current[name].slice(from + size)];
-      const isTooFew = name === "processes" && rest.length === 0;
-      if (isTooFew || !tryPlan({ ...current, [name]: rest })) from += size;
+      const smaller = { ...current, [name]: rest };
+      if (!canSettle(smaller) || !tryPlan(smaller)) from += size;
     }
   }
+}
+
+/** Somebody serves, and each group has somebody who runs it. */
+function canSettle({ processes }: Plan): boolean {
+  const groups = new Set(processes.flatMap((each) => each.groups));
+  return groups.size === 3 && processes.some(({ serves }) => serves);
 }
 
 /** Each in one way. */
