@@ -19,7 +19,7 @@ import type { Deposit } from "./gen/depositaja/v1/deposit_pb.ts";
 import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
 import { openPlace, type Place, type PlacedLog, type PlaceOptions } from "./place.ts";
 import { type AccessOptions, createStartingService, type Service } from "./service/listening.ts";
-import { verify, type VerifyOptions, type VerifyResult } from "./proof/verify.ts";
+import { verify, type VerifyOptions, type VerifyResult } from "./proof/verify/verify.ts";
 import { createHealthService, createService } from "./service/service.ts";
 import { createDeadLetters, type DeadLetters } from "./stream/dead-letters.ts";
 import { createEmitter, type Emitter } from "./stream/emitter.ts";

@@ -5,7 +5,7 @@
  *   group's state, findings ──at a wallet──> differences that name table, wallet and position
  */
 
-import { formatPosition } from "../stream/position.ts";
+import { formatPosition } from "../../stream/position.ts";
 import type { Difference, DifferenceKind, Findings } from "./findings.ts";
 import type { ArrivalTopic } from "./scratch.ts";
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { Entry } from "../../src/proof/row-formats.ts";
-import { foldWindows } from "../../src/proof/window-fold.ts";
-import { oracleVerdicts } from "../detector/oracle.ts";
+import type { Entry } from "../../../src/proof/verify/row-formats.ts";
+import { foldWindows } from "../../../src/proof/verify/window-fold.ts";
+import { oracleVerdicts } from "../../detector/oracle.ts";
 
 /** Worked by hand from docs/semantics.md: 10,000.00 within (T - 120 s, T], in cents and seconds. */
 

@@ -12,8 +12,8 @@ import {
   type OperatorAction,
   OperatorAction_Kind,
   OperatorActionSchema,
-} from "../gen/depositaja/v1/flag_wallet_pb.ts";
-import { protobufCodec } from "../stream/codec.ts";
+} from "../../gen/depositaja/v1/flag_wallet_pb.ts";
+import { protobufCodec } from "../../stream/codec.ts";
 import { countOnce } from "./counting.ts";
 import type { WalletPlace } from "./place.ts";
 import { MAX_EVENTS } from "./published-rule.ts";

@@ -7,7 +7,7 @@
  * drop it. One that nobody has dealt with is a difference, for a record would be lost with it.
  */
 
-import { toLatin1 } from "../stream/row-key.ts";
+import { toLatin1 } from "../../stream/row-key.ts";
 import { ID_FORMAT } from "./row-formats.ts";
 import type { ExpectedRow } from "./rows.ts";
 import { differ, type WalletPlace } from "./place.ts";

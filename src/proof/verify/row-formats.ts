@@ -7,8 +7,8 @@
  * All are packed (stream/packing.ts): counts in sevens, texts after their length.
  */
 
-import { FlagEventSchema, OperatorActionSchema } from "../gen/depositaja/v1/flag_wallet_pb.ts";
-import { protobufCodec } from "../stream/codec.ts";
+import { FlagEventSchema, OperatorActionSchema } from "../../gen/depositaja/v1/flag_wallet_pb.ts";
+import { protobufCodec } from "../../stream/codec.ts";
 import {
   takeBigint,
   takeBytes,
@@ -18,8 +18,8 @@ import {
   takeText,
   type Unpacker,
   unpack,
-} from "../stream/packing.ts";
-import { ID_TAG, toLatin1 } from "../stream/row-key.ts";
+} from "../../stream/packing.ts";
+import { ID_TAG, toLatin1 } from "../../stream/row-key.ts";
 
 /** One kind of row of a table. */
 export interface RowFormat<V = unknown> {

@@ -4,10 +4,10 @@
  *   `<group>-dead-letters` ──letters, marks──> scratch ──by record──> taken or left
  */
 
-import type { LogRecord } from "../log/event-log.ts";
-import { recordChecksum } from "../log/record-checksum.ts";
-import { isDeadLetter, ownHeaders, readDeadLetter } from "../stream/dead-letter.ts";
-import { readMark } from "../stream/dead-letter-mark.ts";
+import type { LogRecord } from "../../log/event-log.ts";
+import { recordChecksum } from "../../log/record-checksum.ts";
+import { isDeadLetter, ownHeaders, readDeadLetter } from "../../stream/dead-letter.ts";
+import { readMark } from "../../stream/dead-letter-mark.ts";
 import type { RecordLetters } from "./counting.ts";
 import { differ, type GroupPlace, positionText } from "./place.ts";
 import type { FoundLetter, Scratch } from "./scratch.ts";

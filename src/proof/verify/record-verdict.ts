@@ -6,7 +6,7 @@
  */
 
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { type Deposit, DepositSchema } from "../gen/depositaja/v1/deposit_pb.ts";
+import { type Deposit, DepositSchema } from "../../gen/depositaja/v1/deposit_pb.ts";
 import {
   type FlagEvent,
   type FlagWallet,
@@ -14,15 +14,15 @@ import {
   type OperatorAction,
   OperatorAction_Kind,
   type WindowDeposit,
-} from "../gen/depositaja/v1/flag_wallet_pb.ts";
-import type { LogRecord } from "../log/event-log.ts";
-import { protobufCodec } from "../stream/codec.ts";
-import type { DeadLetterReason } from "../stream/dead-letter.ts";
-import { ID_HEADER } from "../stream/ids.ts";
-import { takeBigint, takeCount, unpack } from "../stream/packing.ts";
-import { partitionOf } from "../stream/partitioner.ts";
-import { parsePosition } from "../stream/position.ts";
-import { MAX_KEY_BYTES } from "../stream/row-key.ts";
+} from "../../gen/depositaja/v1/flag_wallet_pb.ts";
+import type { LogRecord } from "../../log/event-log.ts";
+import { protobufCodec } from "../../stream/codec.ts";
+import type { DeadLetterReason } from "../../stream/dead-letter.ts";
+import { ID_HEADER } from "../../stream/ids.ts";
+import { takeBigint, takeCount, unpack } from "../../stream/packing.ts";
+import { partitionOf } from "../../stream/partitioner.ts";
+import { parsePosition } from "../../stream/position.ts";
+import { MAX_KEY_BYTES } from "../../stream/row-key.ts";
 import {
   MAX_ACTOR_BYTES,
   MAX_AHEAD_MS,

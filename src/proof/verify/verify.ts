@@ -10,8 +10,8 @@
  * of one partition at a time; what is larger stands in SQLite's temporary file.
  */
 
-import { type EventLog, LogError } from "../log/event-log.ts";
-import { StreamError } from "../stream/stream-error.ts";
+import { type EventLog, LogError } from "../../log/event-log.ts";
+import { StreamError } from "../../stream/stream-error.ts";
 import { type Compared, type Difference, Findings } from "./findings.ts";
 import {
   GROUPS,

@@ -13,7 +13,7 @@ import {
   putCount,
   putSigned,
   putText,
-} from "../stream/packing.ts";
+} from "../../stream/packing.ts";
 import type { BalanceValue, BlockKey, Entry, WindowValue } from "./row-formats.ts";
 
 const FORMAT = 1;

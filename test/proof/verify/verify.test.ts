@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { flagWalletStream } from "../../src/flagger/flag-wallet.ts";
-import type { EventLog, LogRecord } from "../../src/log/event-log.ts";
-import { recordChecksum } from "../../src/log/record-checksum.ts";
-import type { Difference } from "../../src/proof/findings.ts";
-import { WINDOW_FORMAT } from "../../src/proof/row-formats.ts";
-import { splitRowKey } from "../../src/stream/row-key.ts";
-import type { StoredRow } from "../../src/stream/store.ts";
-import type { Tester } from "../../src/stream/tester.ts";
+import { flagWalletStream } from "../../../src/flagger/flag-wallet.ts";
+import type { EventLog, LogRecord } from "../../../src/log/event-log.ts";
+import { recordChecksum } from "../../../src/log/record-checksum.ts";
+import type { Difference } from "../../../src/proof/verify/findings.ts";
+import { WINDOW_FORMAT } from "../../../src/proof/verify/row-formats.ts";
+import { splitRowKey } from "../../../src/stream/row-key.ts";
+import type { StoredRow } from "../../../src/stream/store.ts";
+import type { Tester } from "../../../src/stream/tester.ts";
 import { type Hand, histories, PARTITIONS, played, tableOf, verified } from "./histories.ts";
 
 const NUM_RUNS = 25;

@@ -5,10 +5,10 @@
  *   tables as they stand, progress ──streams up to there──> by wallet ──> differences
  */
 
-import type { InputProgress, Progress } from "../log/event-log.ts";
-import { inputProgress } from "../log/input-progress.ts";
-import { keyPrefix } from "../stream/row-key.ts";
-import { StreamError } from "../stream/stream-error.ts";
+import type { InputProgress, Progress } from "../../log/event-log.ts";
+import { inputProgress } from "../../log/input-progress.ts";
+import { keyPrefix } from "../../stream/row-key.ts";
+import { StreamError } from "../../stream/stream-error.ts";
 import { proveBalance } from "./balance-proof.ts";
 import { nextPrefix, recordsByKey, Side } from "./by-wallet.ts";
 import { keepLetters, tellOfLeftLetters } from "./letters.ts";

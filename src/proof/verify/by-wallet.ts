@@ -5,7 +5,7 @@
  *   sources, each by stored key ──merge──> wallet, and what each source has of it
  */
 
-import { keyPrefix } from "../stream/row-key.ts";
+import { keyPrefix } from "../../stream/row-key.ts";
 
 /** What one source has of one key. */
 export interface Keyed<T> {

@@ -7,8 +7,8 @@
  */
 
 import { Database } from "bun:sqlite";
-import type { Progress } from "../log/event-log.ts";
-import type { StoredRow } from "../stream/store.ts";
+import type { Progress } from "../../log/event-log.ts";
+import type { StoredRow } from "../../stream/store.ts";
 import { goodRecords, type Reading } from "./reading.ts";
 import { attachScratch } from "./scratch.ts";
 

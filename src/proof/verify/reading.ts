@@ -4,7 +4,7 @@
  *   log.read ──damaged page──one by one──> good records, damage told of with its place
  */
 
-import { type EventLog, LogError, type LogRecord } from "../log/event-log.ts";
+import { type EventLog, LogError, type LogRecord } from "../../log/event-log.ts";
 import type { Findings } from "./findings.ts";
 import { positionText } from "./place.ts";
 

@@ -6,18 +6,18 @@
  */
 
 import fc from "fast-check";
-import { balanceGroup } from "../../src/collector/collector.ts";
-import { depositStream, newDeposit } from "../../src/deposits/deposit.ts";
-import { thresholdGroup } from "../../src/detector/detector.ts";
-import { flagWalletStream, newAction } from "../../src/flagger/flag-wallet.ts";
-import { flaggerGroup } from "../../src/flagger/flagger.ts";
-import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
-import type { EventLog, Headers } from "../../src/log/event-log.ts";
-import type { TableState } from "../../src/proof/tables.ts";
-import { verify, type VerifyResult } from "../../src/proof/verify.ts";
-import { FOR_GROUP_HEADER } from "../../src/stream/for-group.ts";
-import { partitionOf } from "../../src/stream/partitioner.ts";
-import { createTester, type Tester } from "../../src/stream/tester.ts";
+import { balanceGroup } from "../../../src/collector/collector.ts";
+import { depositStream, newDeposit } from "../../../src/deposits/deposit.ts";
+import { thresholdGroup } from "../../../src/detector/detector.ts";
+import { flagWalletStream, newAction } from "../../../src/flagger/flag-wallet.ts";
+import { flaggerGroup } from "../../../src/flagger/flagger.ts";
+import { openEmbeddedLog } from "../../../src/log/embedded/embedded-log.ts";
+import type { EventLog, Headers } from "../../../src/log/event-log.ts";
+import type { TableState } from "../../../src/proof/verify/tables.ts";
+import { verify, type VerifyResult } from "../../../src/proof/verify/verify.ts";
+import { FOR_GROUP_HEADER } from "../../../src/stream/for-group.ts";
+import { partitionOf } from "../../../src/stream/partitioner.ts";
+import { createTester, type Tester } from "../../../src/stream/tester.ts";
 
 export const PARTITIONS = 2;
 export const BASE_MS = 1_790_000_000_000;

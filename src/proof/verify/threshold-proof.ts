@@ -5,8 +5,8 @@
  *   counted deposits ──fold──> rows, events ──against──> table, `flag_wallet`
  */
 
-import type { FlagEvent, WindowDeposit } from "../gen/depositaja/v1/flag_wallet_pb.ts";
-import { formatPosition, parsePosition } from "../stream/position.ts";
+import type { FlagEvent, WindowDeposit } from "../../gen/depositaja/v1/flag_wallet_pb.ts";
+import { formatPosition, parsePosition } from "../../stream/position.ts";
 import { expectedWindowRows } from "./block-rows.ts";
 import { countOnce } from "./counting.ts";
 import { inWords, textOf } from "./findings.ts";

@@ -5,8 +5,8 @@
  *   records ──verdict──> scratch, or its dead letter ──> what the groups have not done yet
  */
 
-import type { InputProgress, LogRecord } from "../log/event-log.ts";
-import { isFor } from "../stream/for-group.ts";
+import type { InputProgress, LogRecord } from "../../log/event-log.ts";
+import { isFor } from "../../stream/for-group.ts";
 import { checkRefused, lettersOf } from "./letters.ts";
 import { differ, type GroupPlace } from "./place.ts";
 import { goodRecords, type Range, type Reading } from "./reading.ts";

@@ -4,8 +4,8 @@
  *   found rows by tag and sub-key ──decoded, compared──> expected ones ──> differences
  */
 
-import { toLatin1 } from "../stream/row-key.ts";
-import type { StoredRow } from "../stream/store.ts";
+import { toLatin1 } from "../../stream/row-key.ts";
+import type { StoredRow } from "../../stream/store.ts";
 import type { Keyed } from "./by-wallet.ts";
 import { inWords, textOf } from "./findings.ts";
 import { differ, type WalletPlace } from "./place.ts";
