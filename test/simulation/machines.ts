@@ -81,7 +81,8 @@ export class Machines {
   start(index: number): void {
     const machine = this.machine(index);
     if (machine.process !== null) return;
-    if (this.options.embedded?.isLocked === true) return this.startLater(index); // a start would sleep
+    // A start would wait for the lock in its sleep, which is real.
+    if (this.options.embedded?.isLocked === true) return this.startLater(index);
     machine.starts += 1;
     const { scheduler, topology, openLog, onFailure, plan } = this.options;
     const { partitions, limits } = plan;
@@ -113,8 +114,9 @@ export class Machines {
   /** Now; or, on the embedded log, between two of the next steps of the process's writer. */
   dieSoon(index: number, die: () => void): void {
     const { process } = this.machine(index);
-    if (this.options.embedded === null || process === null || this.options.chance.is(0.3)) return die();
-    this.options.embedded.doomAt(process.life, 1 + this.options.chance.below(12), die);
+    const { embedded, chance } = this.options;
+    if (embedded === null || process === null || chance.is(0.3)) return die();
+    embedded.doomAt(process.life, 1 + chance.below(12), die);
   }
 
   /** It gives back what it has, and ends; and comes again. */

@@ -201,7 +201,8 @@ class Run {
         const end = server.partition(topic, partition).lastDurable;
         const at = nextOf(server.progressShown(name, partition));
         if (at < end) return `${name} partition ${partition} at ${at} of ${end}`;
-        const stands = machines.disks.flatMap((disk) => [...disk.places(`${name}-table`, partition)]);
+        const table = `${name}-table`;
+        const stands = machines.disks.flatMap((disk) => [...disk.places(table, partition)]);
         const furthest = Math.max(0, ...stands.map(nextOf));
         if (furthest < end) return `the store of ${name} ${partition} at ${furthest} of ${end}`;
         for (const process of this.world.machines.serving) {
