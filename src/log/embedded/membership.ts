@@ -232,6 +232,7 @@ export class Membership {
 
   /** After an own heartbeat: who else shows life, and is what was granted still ours? */
   private observe(startedMs: number): void {
+    if (this.joined.size === 0) return; // it has left meanwhile, and is not to be written down
     const { members, claims } = this.rows.read();
     this.heartbeats.shown(startedMs, members);
     if (!members.some(({ id }) => id === this.memberId)) return this.startAgain();

@@ -29,6 +29,13 @@ function rename(table: string, name: string): void {
   other.close();
 }
 
+function rowsOf(table: string): unknown[] {
+  const other = new Database(logPath(folder));
+  const rows = other.query(`SELECT * FROM ${table}`).all();
+  other.close();
+  return rows;
+}
+
 describe("members that cannot be read", () => {
   for (const table of ["members", "memberships", "claims"]) {
     test(`end memberships with an error of the log, and not the program: ${table}`, async () => {
@@ -47,4 +54,14 @@ describe("members that cannot be read", () => {
       await again.leave();
     });
   }
+});
+
+test("who has left every group is written down no more, whatever was being written", async () => {
+  const member = new Member(log, { group: "one", topics: [TOPIC] });
+  const claim = await member.claim();
+  await claim.release(); // and at once it is about to take it again
+  await member.leave();
+  await log.ensureTopics([]); // behind all that it has left to be written
+  await log.ensureTopics([]);
+  expect(rowsOf("members")).toEqual([]);
 });
