@@ -159,10 +159,10 @@ function knownProblem(error: unknown): Omit<Problem, "status"> | null {
     case "busy":
     case "outcome_unknown":
       return { code: error.code, message };
+    // The last three: the program declares its own topics, and one is gone, made anew or cut short.
     case "unavailable":
     case "moved":
     case "closed":
-    // The program declares its own topics: one of them is gone, made anew or cut short.
     case "unknown_topic":
     case "topic_changed":
     case "position_out_of_range":
