@@ -184,7 +184,7 @@ class WalletWalk {
       return [{ offset, event: message.kind.value, isAsWritten }];
     });
     const { balance, threshold, flagger } = this.places;
-    balance.wallet = threshold.wallet = flagger.wallet = wallet;
+    for (const place of [balance, threshold, flagger]) place.wallet = wallet;
     proveBalance(of.deposits, rows.balance, balance);
     proveThreshold(of.deposits, { rows: rows.threshold, events }, threshold);
     if (proveFlagger(flags, rows.flagger, flagger)) this.flagged += 1;
