@@ -59,16 +59,18 @@ export async function provePartition(proof: PartitionProof): Promise<PartitionRe
   const readers = GROUPS.map((group, index) => readerOf(group, 1 << index, proof));
   for (const reader of readers) await readLetters(proof, reader);
   const left: Partial<Record<GroupName, number>> = {};
+  const eventsEnd = lastOutput(stands.threshold.committed, "flag_wallet", proof.partition);
   for (const topic of ["deposit", "flag_wallet"] as const) {
     const own = readers.filter((reader) => reader.topic === topic);
     const { start: from, end: until } = proof.bounds(topic);
     const range = { topic, partition: proof.partition, from, until };
-    const counts = await scanStream({ ...proof, range, readers: own });
+    // The detector's events are held against the deposits before the flagger has read them.
+    const writtenUntil = topic === "flag_wallet" ? Number(eventsEnd) + 1 : 0;
+    const counts = await scanStream({ ...proof, range, readers: own, writtenUntil });
     own.forEach(({ group }, index) => (left[group] = counts[index] as number));
   }
   tellOfLeftLetters(scratch, readers);
   const [balance, threshold, flagger] = readers as [Reader, Reader, Reader];
-  const eventsEnd = lastOutput(stands.threshold.committed, "flag_wallet", proof.partition);
   const wallets = new WalletWalk({ proof, readers: { balance, threshold, flagger }, eventsEnd });
   const flagged = await wallets.walk();
   scratch.clear();

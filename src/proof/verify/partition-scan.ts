@@ -24,6 +24,8 @@ export interface StreamScan extends Reading {
   readonly partitions: number;
   readonly scratch: Scratch;
   readonly readers: readonly Reader[];
+  /** What stands before this is put aside, whether a reader has done it or not. */
+  readonly writtenUntil: number;
 }
 
 /** Resolves with how many records each reader has not done. */
@@ -32,7 +34,7 @@ export async function scanStream(scan: StreamScan): Promise<readonly number[]> {
   const left = readers.map(() => 0);
   const withLetters = readers.filter(({ group }) => scratch.hasLetters(group));
   const hasEnded = readers.map(({ committed, folded }) => Math.max(committed, folded));
-  const most = Math.max(...hasEnded);
+  const most = Math.max(...hasEnded, scan.writtenUntil);
   for await (const records of goodRecords(scan, range)) {
     if (range.topic === "deposit") findings.compared.deposits += records.length;
     scratch.filling(() => {
