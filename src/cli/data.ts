@@ -135,6 +135,23 @@ export interface Settler {
   settle(positions: Positions, written: string | null): Promise<void>;
 }
 
+/**
+ * What stood there before the command writes: throws CommandError, whose message is of what others
+ * wrote, and says that this command wrote nothing and what is to be done `then`.
+ */
+export async function settleBefore(
+  settle: Settler["settle"],
+  positions: Positions,
+  then: string,
+): Promise<void> {
+  try {
+    await settle(positions, null);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    throw new CommandError(`nothing was written: ${error.message}; then ${then}`, { cause: error });
+  }
+}
+
 /** Stands in for what has no live member for as long as the action runs. */
 export async function withStandIn<T>(
   app: App,

@@ -7,7 +7,7 @@
 import type { App } from "../app.ts";
 import { formatDecimal, parseAmount } from "../money.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
-import { type Settler, withData, withStandIn } from "./data.ts";
+import { settleBefore, withData, withStandIn } from "./data.ts";
 import { print, printJson } from "./output.ts";
 import { CommandError } from "./usage-error.ts";
 
@@ -46,7 +46,8 @@ export function depositCommand() {
               // Its answer waits for the collector, which must have come to its place by then.
               const partition = app.wallets.partitionOf(walletId);
               join(partition);
-              await settleBefore(app, partition, settle);
+              const again = "send the deposit again with the same --id, it is counted once";
+              await settleBefore(settle, await app.ends(partition), again);
             }
             const answer = await app.submissions
               .submit({ walletId, amountMinor, key, ...at })
@@ -69,20 +70,6 @@ export function depositCommand() {
         }),
       ),
     );
-}
-
-/** What stood there before. Throws CommandError: the message is about another deposit then. */
-async function settleBefore(app: App, partition: number, settle: Settler["settle"]): Promise<void> {
-  try {
-    await settle(await app.ends(partition), null);
-  } catch (error) {
-    if (!(error instanceof CommandError)) throw error;
-    throw new CommandError(
-      `nothing was written: ${error.message}; then send the deposit again with the same --id, it ` +
-        "is counted once",
-      { cause: error },
-    );
-  }
 }
 
 /** Throws the error, with what to do when it is undecided because nobody runs the collector. */

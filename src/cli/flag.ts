@@ -10,7 +10,7 @@
 import { createInterface } from "node:readline/promises";
 import type { App } from "../app.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
-import { type Settler, withData, withStandIn } from "./data.ts";
+import { settleBefore, type Settler, withData, withStandIn } from "./data.ts";
 import { summaryJson } from "./evidence-json.ts";
 import { episodeLines } from "./evidence-text.ts";
 import { note, print, printJson } from "./output.ts";
@@ -83,7 +83,8 @@ async function add(operation: Operation): Promise<void> {
 
 async function remove(operation: Operation & { readonly seen: number | null }): Promise<void> {
   const { app, settler, walletId, actor, flags } = operation;
-  await settler.settle(await app.ends(app.wallets.partitionOf(walletId)), null);
+  const ends = await app.ends(app.wallets.partitionOf(walletId));
+  await settleBefore(settler.settle, ends, "remove the flag again");
   const evidence = app.wallets.evidence(walletId);
   if (!evidence.isFlagged) {
     throw new CommandError(`${walletId} is not flagged: there is nothing to remove`);

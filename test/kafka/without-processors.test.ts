@@ -32,4 +32,9 @@ kafkaTest("a deposit with an id says what was written, who is missing, what to d
     "processing: 2 records to go (balance partition 0 at 0 of 1 in deposit; nobody runs balance " +
       "there: start `process`)",
   ]);
+  const removal = ["flag", "alice", "--remove", "--by", "ana", "--reason", "known"];
+  const removed = await run(options, ...removal, ...cluster);
+  expect(removed).toMatchObject({ code: 1, out: "" });
+  expect(removed.err).toContain("error: nothing was written: deposit 0-0 is not settled after");
+  expect(removed.err).toEndWith("start `process`; then remove the flag again\n");
 }, TEST_MS);
