@@ -96,7 +96,7 @@ testMounted(titled(FILLS), async () => {
   const refusals = await Promise.all(Array.from({ length: CLIENTS }, client));
   for (const text of refusals) expect(text).toContain("database or disk is full");
   const wal = statSync(join(data, "log.db-wal")).size;
-  expect(wal).toBeGreaterThan((WAL_MEGABYTES / 2) * 1024 * 1024);
+  expect(wal).toBeGreaterThan((WAL_MEGABYTES / 4) * 1024 * 1024); // stores take their part, too
 
   disk.grow(WAL_MEGABYTES * 4); // the reader is still there
   await until(async () => (await fetch(`${url}/readyz`)).status === 200, () => up.err);
