@@ -97,8 +97,14 @@ function cutAt(ordered: readonly Entry[], keys: readonly BlockKey[]): Block[] {
     while (to < ordered.length && isBefore(ordered[to] as Entry)) to += 1;
     const entries = ordered.slice(from, to);
     from = to;
-    return { key, entries };
+    return { key: keyAsCut(key, entries), entries };
   });
+}
+
+/** A block is cut at its first deposit, which stays its first: earlier ones go to the block before. */
+function keyAsCut(key: BlockKey, [first]: readonly Entry[]): BlockKey {
+  if (first === undefined || compareKeys(key, FIRST_KEY) === 0) return key;
+  return { timeMs: first.timeMs, ordinal: first.ordinal };
 }
 
 /** Of blocks that have a row of their own, by whichever of their two rows is there. */

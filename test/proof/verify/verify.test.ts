@@ -63,7 +63,7 @@ describe("a verification", () => {
             await tester.close();
           }
         }),
-        { numRuns: MUTATED_RUNS },
+        { numRuns: MUTATED_RUNS, endOnFailure: true },
       );
     },
     TEST_MS,
@@ -92,7 +92,7 @@ describe("a verification", () => {
             await tester.close();
           }
         }),
-        { numRuns: MUTATED_RUNS },
+        { numRuns: MUTATED_RUNS, endOnFailure: true },
       );
     },
     TEST_MS,
