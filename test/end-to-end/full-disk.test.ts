@@ -56,9 +56,15 @@ testMounted(titled(REFUSES), async () => {
   }
   const ready = () => fetch(`${url}/readyz`);
   expect((await ready()).status).toBe(503);
-  const command = await run(options, "deposit", "alice", "1", "--data", data);
-  expect(command).toMatchObject({ code: 1, out: "" });
-  expect(command.err).toContain("database or disk is full");
+  for (let isRefused = false; !isRefused; ) {
+    const command = await run(options, "deposit", "alice", "1", "--data", data);
+    expect(command).toMatchObject({ code: 1, out: "" });
+    isRefused = command.err.includes("database or disk is full");
+    if (isRefused) break;
+    // A few bytes were left: it is in the log, and is counted once there is room for a table.
+    expect(command.err).toContain("is written and stands");
+    acknowledged += 1;
+  }
 
   disk.empty();
   await until(async () => (await ready()).status === 200, () => up.err);
