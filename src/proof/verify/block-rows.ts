@@ -101,7 +101,7 @@ function cutAt(ordered: readonly Entry[], keys: readonly BlockKey[]): Block[] {
   });
 }
 
-/** A block is cut at its first deposit, which stays its first: earlier ones go to the block before. */
+/** A block is cut at its first deposit, which stays that: earlier ones go to the one before. */
 function keyAsCut(key: BlockKey, [first]: readonly Entry[]): BlockKey {
   if (first === undefined || compareKeys(key, FIRST_KEY) === 0) return key;
   return { timeMs: first.timeMs, ordinal: first.ordinal };
