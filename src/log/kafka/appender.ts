@@ -155,9 +155,6 @@ export class Appender {
       }
     }
     this.busyLeaders.delete(leader);
-    for (const outcome of outcomes) {
-      if (outcome.kind === "done") this.brokerClock.saw(outcome.appendTimeMs);
-    }
     outcomes.forEach((outcome, index) => {
       const batch = batches[index] as AppendBatch;
       if (this.settle(batch, outcome)) batch.lane.free();
@@ -182,6 +179,7 @@ export class Appender {
   private settle(batch: AppendBatch, outcome: Sent): boolean {
     if (outcome.kind === "done") {
       this.lastProblem.set(null);
+      this.brokerClock.saw(outcome.appendTimeMs);
       // The first append of a machine whose clock is wrong: readers may refuse what stands there.
       const clockProblem = this.brokerClock.problem;
       if (clockProblem === null) batch.succeed(outcome.baseOffset);

@@ -6,6 +6,7 @@ import { Appender } from "../../../src/log/kafka/appender.ts";
 import { Connections } from "../../../src/log/kafka/connections.ts";
 import { Fetcher } from "../../../src/log/kafka/fetcher.ts";
 import type { IdempotentProducers } from "../../../src/log/kafka/idempotent-producer.ts";
+import { CLOCK_AHEAD_MS } from "../../../src/log/kafka/limits.ts";
 import { readRange, stableBounds } from "../../../src/log/kafka/offsets.ts";
 import { declared, Topics } from "../../../src/log/kafka/topics.ts";
 import { openTransactions } from "../../../src/log/kafka/transaction.ts";
@@ -69,6 +70,29 @@ kafkaTest("an append that the broker has forgotten the producer of is written on
   expect(offsets.flat()).toEqual([1n, 2n, 3n]);
   expect((await direct.read(0)).map(({ value }) => value)).toEqual(["a", "b", "c", "d"]);
   await appender.close();
+});
+
+kafkaTest("a clock far ahead is told though the first append was sent again", async () => {
+  await using line = await BrokenLine.open();
+  await using direct = await Direct.open();
+  for (const fate of ["lose request", "lose answer"] as const) {
+    const connections = line.connections();
+    const nowMs = () => Date.now() + 2 * CLOCK_AHEAD_MS;
+    const appender = new Appender({ connections, nowMs, step: () => {} });
+    let sent = 0;
+    line.fate = (apiKey) => {
+      if (apiKey !== ApiKey.produce) return "pass";
+      sent += 1;
+      return sent === 1 ? fate : "pass";
+    };
+    const message = expect.stringContaining("ahead of the brokers'");
+    const append = () => appender.append([direct.record(0, fate)]);
+    await expect(append()).rejects.toMatchObject({ code: "outcome_unknown", message });
+    expect(sent).toBe(2);
+    await expect(append()).rejects.toMatchObject({ code: "unavailable", message });
+    await appender.close();
+    await connections.close();
+  }
 });
 
 kafkaTest("a commit whose answer is lost is there or not, and is not asked for again", async () => {
