@@ -17,6 +17,7 @@ import { processCommand } from "./cli/process.ts";
 import { runProcessingWorker } from "./cli/processing-worker.ts";
 import { runProgram } from "./cli/program.ts";
 import { restoreCommand } from "./cli/restore.ts";
+import { sampleCommand } from "./cli/sample.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { topicsCommand } from "./cli/topics.ts";
 import { upCommand } from "./cli/up.ts";
@@ -33,6 +34,7 @@ async function main(): Promise<void> {
     flagCommand(),
     flagsCommand(),
     importCommand(),
+    sampleCommand(),
     deadLettersCommand(),
     verifyCommand(),
     backupCommand(),

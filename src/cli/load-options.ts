@@ -12,6 +12,7 @@ import {
   type RequestKind,
 } from "../proof/load/load-plan.ts";
 import { UsageError } from "./usage-error.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 /** As commander has them; all but the switches have a default. */
 export interface LoadFlags {
@@ -48,10 +49,10 @@ export function loadPlan(url: string, flags: LoadFlags): LoadPlan {
   const rate = flags.rate;
   return {
     url: serviceUrl(url),
-    workers: whole("--workers", flags.workers, 1, MAX_WORKERS),
-    ratePerSecond: rate === undefined ? null : whole("--rate", rate, 1, MAX_RATE),
+    workers: wholeNumber("--workers", flags.workers, 1, MAX_WORKERS),
+    ratePerSecond: rate === undefined ? null : wholeNumber("--rate", rate, 1, MAX_RATE),
     mix: mix(flags.mix),
-    wallets: whole("--wallets", flags.wallets, 1, MAX_WALLETS),
+    wallets: wholeNumber("--wallets", flags.wallets, 1, MAX_WALLETS),
     walletPrefix: prefix(flags.walletPrefix),
     skew: skew(flags.skew),
     amounts: amounts(flags.amount),
@@ -59,7 +60,7 @@ export function loadPlan(url: string, flags: LoadFlags): LoadPlan {
     warmUpMs: duration("--warm-up", flags.warmUp, 0),
     durationMs: duration("--duration", flags.duration, 1),
     timeoutMs: duration("--timeout", flags.timeout, 1),
-    seed: whole("--seed", flags.seed ?? String(Date.now() % MAX_SEED), 0, MAX_SEED),
+    seed: wholeNumber("--seed", flags.seed ?? String(Date.now() % MAX_SEED), 0, MAX_SEED),
     verifies: flags.verify === true,
   };
 }
@@ -74,13 +75,6 @@ function serviceUrl(text: string): URL {
   throw new UsageError(
     `"${text}" is not the address of a service: write one like http://127.0.0.1:8080`,
   );
-}
-
-function whole(option: string, text: string, least: number, most: number): number {
-  const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= least && value <= most) return value;
-  const wanted = `a whole number from ${least} to ${most}`;
-  throw new UsageError(`${option} is "${text}": it must be ${wanted}`);
 }
 
 function skew(text: string): number {
@@ -105,7 +99,7 @@ function mix(text: string): LoadPlan["mix"] {
     if (kind === undefined || shares[kind] !== undefined || part.split("=").length !== 2) {
       throw mixFault(text);
     }
-    shares[kind] = whole(`--mix: ${name}`, share, 0, MAX_SHARE);
+    shares[kind] = wholeNumber(`--mix: ${name}`, share, 0, MAX_SHARE);
   }
   if (Object.values(shares).every((share) => share === 0)) throw mixFault(text);
   return shares;
