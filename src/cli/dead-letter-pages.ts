@@ -8,9 +8,9 @@
 
 import type { Letter, NamedGroup } from "./dead-letter-names.ts";
 import { LETTER_HEAD, letterRow } from "./dead-letter-text.ts";
-import { table } from "./evidence-text.ts";
 import { print } from "./output.ts";
 import { startedAs } from "./started-as.ts";
+import { table } from "./table.ts";
 
 /** In one table: more than anyone reads. */
 const PAGE_LETTERS = 1_000;

@@ -163,31 +163,6 @@ function timeText(timeMs: number): string {
   return `${localText(timeMs)} (${utcText(timeMs)})`;
 }
 
-const NUMBERS: ReadonlySet<string> = new Set([
-  "nr",
-  "amount",
-  "total",
-  "partitions",
-  "replicas",
-]);
-
-/** Columns as wide as their widest cell; numbers of the house stand to the right. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const widths = head.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => Bun.stringWidth(row[column] ?? ""))),
-  );
-  const isRight = (title: string) => NUMBERS.has(title);
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, column) => {
-        const gap = " ".repeat(Math.max(0, (widths[column] ?? 0) - Bun.stringWidth(cell)));
-        return isRight(head[column] as string) ? gap + cell : cell + gap;
-      })
-      .join("  ")
-      .trimEnd();
-  return [head, ...rows].map(line);
-}
-
 function newest<T>(all: readonly T[], { isComplete }: TextOptions): readonly T[] {
   return isComplete ? all : all.slice(-SHOWN);
 }

@@ -8,8 +8,8 @@ import { createInterface } from "node:readline/promises";
 import type { ClusterTopics, TopicPlan } from "../administration/cluster-topics.ts";
 import type { ReportedTopic } from "../administration/topic-report.ts";
 import { CREATION_SETTINGS, newCommand, type Run, runWith } from "./command.ts";
-import { table } from "./evidence-text.ts";
 import { note, print, printJson } from "./output.ts";
+import { table } from "./table.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 
 const OPTIONS = {
