@@ -17,8 +17,9 @@ import {
   type WalletEvidence,
   walletEvidence,
 } from "./flagger/evidence.ts";
+import { evidenceJson, summaryJson } from "./flagger/evidence-json.ts";
 import { flagWalletStream, type NewAction } from "./flagger/flag-wallet.ts";
-import { checkOperator, submitAction } from "./flagger/operating.ts";
+import { checkOperator, checkRemoved, seenByRemoval, submitAction } from "./flagger/operating.ts";
 import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
 import type { Emitter } from "./stream/emitter.ts";
 import type { StreamPosition } from "./stream/settling.ts";
@@ -33,11 +34,17 @@ export interface Wallets {
   balanceMinor(walletId: string): bigint;
   flag(walletId: string): FlagSummary;
   evidence(walletId: string): WalletEvidence;
+  /** As JSON values. */
+  summaryJson: typeof summaryJson;
+  evidenceJson: typeof evidenceJson;
   flagged(partition: number): Iterable<{ readonly walletId: string } & FlagSummary>;
   /** The event time that a text says. Throws DepositError `invalid_time`. */
   timeMs(text: string): number;
   /** Throws OperatorError. */
   checkOperator: typeof checkOperator;
+  /** The rules of a removal, before and after it is written. Throw OperatorError. */
+  seenByRemoval: typeof seenByRemoval;
+  checkRemoved: typeof checkRemoved;
   /** Resolves when durable. Throws OperatorError. */
   act(action: NewAction & { walletId: string; id: string }): Promise<StreamPosition>;
 }
@@ -53,6 +60,8 @@ export function walletsOf(options: {
     balanceMinor: (walletId) => balance.get(walletId, balanceRow)?.totalMinor ?? 0n,
     flag: (walletId) => flagSummary(flagger, walletId),
     evidence: (walletId) => walletEvidence(flagger, walletId),
+    summaryJson,
+    evidenceJson,
     flagged: (partition) => flaggedWallets(flagger, partition),
     timeMs: (text) => {
       const timeMs = parseEventTime(text);
@@ -60,6 +69,8 @@ export function walletsOf(options: {
       throw new DepositError("invalid_time", `"${text}" ${EVENT_TIME_FORM}`);
     },
     checkOperator,
+    seenByRemoval,
+    checkRemoved,
     act: async (action) => {
       const position = await submitAction(options.flagWallet, action);
       return { topic: flagWalletStream.topic, ...position };

@@ -11,7 +11,6 @@ import { createInterface } from "node:readline/promises";
 import type { App } from "../app.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
 import { settleBefore, type Settler, withData, withStandIn } from "./data.ts";
-import { summaryJson } from "./evidence-json.ts";
 import { episodeLines } from "./evidence-text.ts";
 import { note, print, printJson } from "./output.ts";
 import { systemUser } from "./system-user.ts";
@@ -77,7 +76,7 @@ async function add(operation: Operation): Promise<void> {
   const reason = await reasonOf(operation);
   await act(operation, { kind: "add", actor, reason, atMs: app.nowMs() });
   const summary = app.wallets.flag(walletId);
-  if (flags.json) return printJson(summaryJson(walletId, summary));
+  if (flags.json) return printJson(app.wallets.summaryJson(walletId, summary));
   print(`${walletId} is flagged${summary.isFlagged ? "" : " no more: someone removed the flag"}`);
 }
 
@@ -86,32 +85,17 @@ async function remove(operation: Operation & { readonly seen: number | null }): 
   const ends = await app.ends(app.wallets.partitionOf(walletId));
   await settleBefore(settler.settle, ends, "remove the flag again");
   const evidence = app.wallets.evidence(walletId);
-  if (!evidence.isFlagged) {
-    throw new CommandError(`${walletId} is not flagged: there is nothing to remove`);
-  }
-  const { newestOrdinal } = evidence;
-  if (operation.seen !== null && operation.seen > newestOrdinal) {
-    throw new CommandError(
-      `--seen ${operation.seen} is beyond the newest event of ${walletId}, which is ` +
-        `${newestOrdinal}: a removal covers what was seen; look with \`flags\``,
-    );
-  }
-  const seen = operation.seen ?? newestOrdinal;
+  const removal = { walletId, seenName: "--seen", lookWith: "`flags`" };
+  const seen = app.wallets.seenByRemoval(evidence, { ...removal, seenOrdinal: operation.seen });
   if (operation.seen === null) describeCovered(operation, evidence);
   const reason = await reasonOf(operation);
   await act(operation, { kind: "remove", actor, reason, atMs: app.nowMs(), seenOrdinal: seen });
   const after = app.wallets.flag(walletId);
-  if (flags.json) printJson({ ...summaryJson(walletId, after), seen_event: seen });
+  if (flags.json) printJson({ ...app.wallets.summaryJson(walletId, after), seen_event: seen });
   else if (!after.isFlagged) {
     print(`the flag of ${walletId} is removed${seen === 0 ? "" : `; event ${seen} was seen`}`);
   }
-  if (!after.isFlagged) return;
-  throw new CommandError(
-    after.newestOrdinal > after.coveredOrdinal
-      ? `${walletId} stays flagged: event ${after.newestOrdinal} is newer than what the removal ` +
-          `covers, ${seen === 0 ? "no event" : `events up to ${seen}`}; look with \`flags\``
-      : `${walletId} stays flagged: an operator flagged it meanwhile`,
-  );
+  app.wallets.checkRemoved(after, { ...removal, seenOrdinal: seen });
 }
 
 /** What the removal covers, so that the operator answers for what stands there. */

@@ -7,7 +7,6 @@
 import type { App } from "../app.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
 import { withData, withStandIn } from "./data.ts";
-import { evidenceJson, summaryJson } from "./evidence-json.ts";
 import { evidenceLines, statusText } from "./evidence-text.ts";
 import { print, printJson } from "./output.ts";
 
@@ -49,7 +48,7 @@ export function flagsCommand() {
 function printWallet(app: App, walletId: string, flags: Flags): void {
   const { decimals } = app;
   const evidence = app.wallets.evidence(walletId);
-  if (flags.json) return printJson(evidenceJson(walletId, evidence, decimals));
+  if (flags.json) return printJson(app.wallets.evidenceJson(walletId, evidence, decimals));
   const isComplete = flags.all === true;
   print(evidenceLines(walletId, evidence, { decimals, isComplete }).join("\n"));
 }
@@ -60,7 +59,7 @@ function printList(app: App, flags: Flags): void {
   for (let partition = 0; partition < app.partitions; partition++) {
     for (const { walletId, ...summary } of app.wallets.flagged(partition)) {
       count += 1;
-      if (flags.json) printJson(summaryJson(walletId, summary));
+      if (flags.json) printJson(app.wallets.summaryJson(walletId, summary));
       else print(`${walletId}  ${statusText(summary).replace(/^yes: /, "")}`);
     }
   }

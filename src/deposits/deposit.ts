@@ -78,16 +78,16 @@ export function acceptedAtProblem(acceptedAtMs: number, nowMs: number): string |
     return `accepted_at ${acceptedAtMs} is not a time in Unix milliseconds, 0 or later`;
   }
   if (acceptedAtMs > nowMs + MAX_AHEAD_MS) {
-    const [given, now] = [timeText(acceptedAtMs), timeText(nowMs)];
+    const [given, now] = [utcText(acceptedAtMs), utcText(nowMs)];
     return `accepted_at ${given} is more than 5 minutes ahead of the time, ${now}`;
   }
   return null;
 }
 
-/** As a person reads it; a number where no calendar has it (from the year 275760 on). */
-function timeText(timeMs: number): string {
+/** "2026-01-31T12:00:00.250Z"; a time that no calendar has (from the year 275760) in Unix ms. */
+export function utcText(timeMs: number): string {
   const date = new Date(timeMs);
-  return Number.isNaN(date.getTime()) ? String(timeMs) : date.toISOString();
+  return Number.isNaN(date.getTime()) ? `${timeMs} ms` : date.toISOString();
 }
 
 /** Null when the text is well-formed, of no control characters and not too long; may be empty. */

@@ -20,6 +20,7 @@ import {
   flagRow,
   isFlagged,
   NO_FLAG,
+  numberKey,
   numberOfKey,
 } from "./flag-rows.ts";
 
@@ -46,6 +47,8 @@ export interface EventEvidence {
   readonly isLate: boolean;
   /** An operator who removed the flag had seen it. */
   readonly isCovered: boolean;
+  /** Which action that was, the first one that had: from 1, in log order. */
+  readonly coveredByAction: number | null;
 }
 
 /** Events whose windows overlap, one after the other. */
@@ -97,16 +100,31 @@ export interface WalletEvidence extends FlagSummary {
   readonly actions: readonly ActionEvidence[];
 }
 
-/** One snapshot. A wallet without any event or action has empty lists. */
-export function walletEvidence(view: View, walletId: string): WalletEvidence {
+/** Which of a wallet's episodes are read: the newest `limit` of those below a number. */
+export interface EpisodePage {
+  /** Null: the newest of all. */
+  readonly before: number | null;
+  readonly limit: number;
+}
+
+/**
+ * One snapshot. A wallet without any event or action has empty lists. All episodes unless a page
+ * of them is asked for; the actions are always complete, for they tell what is covered.
+ */
+export function walletEvidence(
+  view: View,
+  walletId: string,
+  page: EpisodePage | null = null,
+): WalletEvidence {
   return view.read(walletId, (rows) => {
     const row = rows.get(flagRow) ?? NO_FLAG;
-    return { ...summary(row), episodes: episodes(rows, row), actions: actions(rows) };
+    const all = actions(rows);
+    return { ...summaryOf(row), episodes: episodes(rows, all, page), actions: all };
   });
 }
 
 export function flagSummary(view: View, walletId: string): FlagSummary {
-  return summary(view.get(walletId, flagRow) ?? NO_FLAG);
+  return summaryOf(view.get(walletId, flagRow) ?? NO_FLAG);
 }
 
 /** Every flagged wallet of one partition, by the bytes of its id. Not one snapshot. */
@@ -115,11 +133,11 @@ export function* flaggedWallets(
   partition: number,
 ): Generator<{ readonly walletId: string } & FlagSummary> {
   for (const { key, value } of view.scan(partition, flagRow)) {
-    if (isFlagged(value)) yield { walletId: key, ...summary(value) };
+    if (isFlagged(value)) yield { walletId: key, ...summaryOf(value) };
   }
 }
 
-function summary(row: FlagRow): FlagSummary {
+export function summaryOf(row: FlagRow): FlagSummary {
   return {
     isFlagged: isFlagged(row),
     lastAction: row.lastAction,
@@ -129,19 +147,29 @@ function summary(row: FlagRow): FlagSummary {
   };
 }
 
-function episodes(rows: RowReader, { coveredOrdinal }: FlagRow): EpisodeEvidence[] {
-  return rows.range(episodeEventsRow).map(({ subKey, value }) => {
+function episodes(
+  rows: RowReader,
+  all: readonly ActionEvidence[],
+  page: EpisodePage | null,
+): EpisodeEvidence[] {
+  const { before = null, limit = null } = page ?? {};
+  const newest = rows.range(episodeEventsRow, {
+    isReverse: true,
+    ...(limit === null ? {} : { limit }),
+    ...(before === null ? {} : { to: numberKey(before) }),
+  });
+  return newest.reverse().map(({ subKey, value }) => {
     const opening = rows.get(episodeOpeningRow, subKey);
     return {
       number: numberOfKey(subKey),
-      opening: opening === null ? null : openingEvidence(opening, coveredOrdinal),
+      opening: opening === null ? null : openingEvidence(opening, all),
       eventCount: value.count,
-      newestEvents: readEvents(value).map((event) => shortEvidence(event, coveredOrdinal)),
+      newestEvents: readEvents(value).map((event) => shortEvidence(event, all)),
     };
   });
 }
 
-function openingEvidence(event: FlagEvent, coveredOrdinal: number): OpeningEvidence {
+function openingEvidence(event: FlagEvent, all: readonly ActionEvidence[]): OpeningEvidence {
   const deposit = depositEvidence(event.deposit as WindowDeposit); // the stream's rule
   return {
     ruleId: event.ruleId,
@@ -152,7 +180,7 @@ function openingEvidence(event: FlagEvent, coveredOrdinal: number): OpeningEvide
     totalMinor: BigInt(event.totalMinor),
     deposit,
     isLate: event.isLate,
-    isCovered: deposit.ordinal <= coveredOrdinal,
+    ...coverage(deposit.ordinal, all),
     deposits: (event.opening?.deposits ?? []).map(depositEvidence),
     depositCount: Number(event.opening?.count ?? 0n),
   };
@@ -168,7 +196,7 @@ function depositEvidence(deposit: WindowDeposit): DepositEvidence {
   };
 }
 
-function shortEvidence(event: ShortEvent, coveredOrdinal: number): EventEvidence {
+function shortEvidence(event: ShortEvent, all: readonly ActionEvidence[]): EventEvidence {
   const { windowStartMs, windowEndMs, totalMinor, isLate } = event;
   const { position, clientId, amountMinor, acceptedAtMs, ordinal } = event;
   return {
@@ -177,8 +205,13 @@ function shortEvidence(event: ShortEvent, coveredOrdinal: number): EventEvidence
     totalMinor,
     deposit: { depositId: position, clientId, amountMinor, acceptedAtMs, ordinal },
     isLate,
-    isCovered: ordinal <= coveredOrdinal,
+    ...coverage(ordinal, all),
   };
+}
+
+function coverage(ordinal: number, all: readonly ActionEvidence[]) {
+  const index = all.findIndex(({ seenOrdinal }) => (seenOrdinal ?? 0) >= ordinal);
+  return { isCovered: index !== -1, coveredByAction: index === -1 ? null : index + 1 };
 }
 
 function actions(rows: RowReader): ActionEvidence[] {

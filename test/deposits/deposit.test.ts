@@ -66,7 +66,8 @@ test("an event time may be 5 minutes ahead, not more, and is never before 1970",
     "accepted_at 2099-01-01T00:00:00.000Z is more than 5 minutes ahead of the time, " +
       "1970-01-01T00:00:01.000Z",
   );
-  expect(acceptedAtProblem(Number.MAX_SAFE_INTEGER, 1_000)).toContain("9007199254740991 is more");
+  const farAhead = acceptedAtProblem(Number.MAX_SAFE_INTEGER, 1_000);
+  expect(farAhead).toContain("9007199254740991 ms is more");
   for (const bad of [-1, 0.5, Number.NaN, 2 ** 53]) {
     expect(acceptedAtProblem(bad, NOW_MS)).toContain("not a time");
   }

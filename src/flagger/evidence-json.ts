@@ -1,21 +1,20 @@
 /**
  * Evidence as JSON: complete, times as Unix milliseconds and in UTC, amounts as decimal strings.
  *
- *   WalletEvidence ──> one JSON value
+ *   WalletEvidence ──> one JSON value ──> `flags --json`, GET /flags/{wallet_id}
  */
 
-import type { App } from "../app.ts";
+import { utcText } from "../deposits/deposit.ts";
 import { formatDecimal } from "../money.ts";
-import { coveringRemoval } from "./coverage.ts";
-import { utcText } from "./time-text.ts";
+import type {
+  DepositEvidence,
+  EpisodeEvidence,
+  EventEvidence,
+  FlagSummary,
+  WalletEvidence,
+} from "./evidence.ts";
 
-type Evidence = ReturnType<App["wallets"]["evidence"]>;
-type Actions = Evidence["actions"];
-type Episode = Evidence["episodes"][number];
-type Event = Episode["newestEvents"][number];
-type Summary = ReturnType<App["wallets"]["flag"]>;
-
-export function summaryJson(walletId: string, summary: Summary) {
+export function summaryJson(walletId: string, summary: FlagSummary) {
   return {
     wallet_id: walletId,
     flagged: summary.isFlagged,
@@ -26,12 +25,10 @@ export function summaryJson(walletId: string, summary: Summary) {
   };
 }
 
-export function evidenceJson(walletId: string, evidence: Evidence, decimals: number) {
+export function evidenceJson(walletId: string, evidence: WalletEvidence, decimals: number) {
   return {
     ...summaryJson(walletId, evidence),
-    episodes: evidence.episodes.map((episode) =>
-      episodeJson(episode, evidence.actions, decimals),
-    ),
+    episodes: evidence.episodes.map((episode) => episodeJson(episode, decimals)),
     actions: evidence.actions.map((action, i) => ({
       action: i + 1,
       kind: action.kind,
@@ -43,7 +40,7 @@ export function evidenceJson(walletId: string, evidence: Evidence, decimals: num
   };
 }
 
-function episodeJson(episode: Episode, actions: Actions, decimals: number) {
+function episodeJson(episode: EpisodeEvidence, decimals: number) {
   const { number, opening, eventCount, newestEvents } = episode;
   return {
     episode: number,
@@ -55,15 +52,15 @@ function episodeJson(episode: Episode, actions: Actions, decimals: number) {
             rule_id: opening.ruleId,
             rule_version: opening.ruleVersion,
             limit: formatDecimal(opening.limitMinor, decimals),
-            ...eventJson(opening, actions, decimals),
+            ...eventJson(opening, decimals),
             deposit_count: opening.depositCount,
             deposits: opening.deposits.map((deposit) => depositJson(deposit, decimals)),
           },
-    newest_events: newestEvents.map((event) => eventJson(event, actions, decimals)),
+    newest_events: newestEvents.map((event) => eventJson(event, decimals)),
   };
 }
 
-function eventJson(event: Event, actions: Actions, decimals: number) {
+function eventJson(event: EventEvidence, decimals: number) {
   return {
     event: event.deposit.ordinal,
     ...timeJson("window_start", event.windowStartMs),
@@ -71,12 +68,12 @@ function eventJson(event: Event, actions: Actions, decimals: number) {
     total: formatDecimal(event.totalMinor, decimals),
     late: event.isLate,
     covered: event.isCovered,
-    covered_by_action: coveringRemoval(actions, event.deposit.ordinal)?.number ?? null,
+    covered_by_action: event.coveredByAction,
     deposit: depositJson(event.deposit, decimals),
   };
 }
 
-function depositJson(deposit: Event["deposit"], decimals: number) {
+export function depositJson(deposit: DepositEvidence, decimals: number) {
   return {
     deposit_id: deposit.depositId,
     client_id: deposit.clientId,
@@ -86,7 +83,8 @@ function depositJson(deposit: Event["deposit"], decimals: number) {
   };
 }
 
-function timeJson<Name extends string>(name: Name, timeMs: number) {
+/** In Unix milliseconds and as people read it. */
+export function timeJson<Name extends string>(name: Name, timeMs: number) {
   return { [`${name}_ms`]: timeMs, [name]: utcText(timeMs) } as Record<
     `${Name}_ms` | Name,
     number | string
