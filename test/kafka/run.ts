@@ -4,9 +4,10 @@
  *   --port 9092 --data ./kafka-data ──> broker on 127.0.0.1, its data kept
  */
 
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { type FileLock, tryLock } from "../../src/log/file-lock.ts";
 import { hasJars, missingForBroker } from "./java.ts";
 import { JVM_FOR_LOAD, KafkaCluster } from "./kafka-cluster.ts";
 
@@ -26,6 +27,7 @@ async function main(): Promise<void> {
   const missing = await missingForBroker();
   if (missing !== null) fail(missing);
   if (!isFree(port)) fail(`port ${port} of 127.0.0.1 is taken: choose another with --port`);
+  const lock = lockFolder(folder);
   const isNew = !existsSync(join(folder, "data-1"));
   if (!(await hasJars())) console.log("fetching the broker's jars (43 MB), this once");
   console.log("starting a Kafka broker, which takes some seconds ...");
@@ -44,6 +46,7 @@ async function main(): Promise<void> {
   clearInterval(timer);
   if (cluster.pid() === null) fail(`the broker has ended\n${cluster.logs()}`);
   await cluster.close();
+  lock.release();
   console.log("stopped");
 }
 
@@ -68,6 +71,19 @@ function readOptions(): { readonly port: number; readonly folder: string } {
   } catch (error) {
     return fail(`${(error as Error).message}\n${USAGE}`, WRONG_USAGE);
   }
+}
+
+/** Kafka's own lock comes too late: of two brokers on one folder both would end. */
+function lockFolder(folder: string): FileLock {
+  try {
+    mkdirSync(folder, { recursive: true });
+    const lock = tryLock(join(folder, "lock.db"));
+    if (lock !== null) return lock;
+  } catch (error) {
+    const why = (error as Error).message;
+    fail(`${folder} cannot be the data folder (${why}): choose another with --data`);
+  }
+  fail(`a broker runs on ${folder} already: stop it first, or choose another folder with --data`);
 }
 
 function isFree(port: number): boolean {
