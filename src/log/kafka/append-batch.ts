@@ -17,6 +17,7 @@ export class AppendBatch implements PartitionBatch {
   readonly bytes: Buffer;
   mayBeWritten = false;
   error: unknown = null;
+  readonly madeMs = performance.now();
   private readonly firstSequence: number;
 
   constructor(

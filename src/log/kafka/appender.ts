@@ -50,11 +50,13 @@ export class Appender {
       readonly connections: Connections;
       readonly nowMs: () => number;
       readonly step: Step;
+      /** Written for its answer, which says the brokers' time. Left out: they are not asked. */
+      readonly timeRecord?: NewRecord;
     },
   ) {
     this.producers = new IdempotentProducers(options.connections);
     this.lastProblem = new WriteProblem(options.connections);
-    this.brokerClock = new BrokerClock(options.nowMs);
+    this.brokerClock = new BrokerClock(options.nowMs, () => this.askForTime());
   }
 
   /** Topics and sizes are checked by the caller. */
@@ -62,6 +64,10 @@ export class Appender {
     if (this.isClosed) return Promise.reject(closed());
     const clockProblem = this.brokerClock.problem;
     if (clockProblem !== null) return Promise.reject(clockProblem);
+    return this.queue(records);
+  }
+
+  private queue(records: readonly NewRecord[]): Promise<readonly bigint[]> {
     const bytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
     if (this.queuedBytes + bytes > QUEUE_BYTES && this.queuedBytes > 0) {
       const message = `${this.queuedBytes} bytes wait to be written: try again in a moment`;
@@ -90,6 +96,12 @@ export class Appender {
     this.closing.abort();
     for (const lane of this.lanes.values()) lane.refuseQueued(closed());
     await drained;
+  }
+
+  private askForTime(): void {
+    const { timeRecord } = this.options;
+    if (timeRecord === undefined || this.isClosed) return;
+    this.queue([timeRecord]).catch(() => {}); // its answer is all that is wanted
   }
 
   private async whenIdle(): Promise<void> {
@@ -179,7 +191,7 @@ export class Appender {
   private settle(batch: AppendBatch, outcome: Sent): boolean {
     if (outcome.kind === "done") {
       this.lastProblem.set(null);
-      this.brokerClock.saw(outcome.appendTimeMs);
+      this.brokerClock.saw(outcome.appendTimeMs, batch.madeMs);
       // The first append of a machine whose clock is wrong: readers may refuse what stands there.
       const clockProblem = this.brokerClock.problem;
       if (clockProblem === null) batch.succeed(outcome.baseOffset);

@@ -96,7 +96,12 @@ export class KafkaLog implements EventLog {
     this.wasCreated = identity.wasCreated;
     this.step = options.onStep ?? (() => {});
     const { nowMs } = options;
-    this.appender = new Appender({ connections: parts.connect(), nowMs, step: this.step });
+    this.appender = new Appender({
+      connections: parts.connect(),
+      nowMs,
+      step: this.step,
+      timeRecord: parts.meta.timeRecord,
+    });
   }
 
   /**

@@ -17,6 +17,7 @@ export const FORMAT = "1";
 export const META_SPEC = { partitions: 1, cleanup: "compact", retentionMs: null } as const;
 const FORMAT_KEY = "format";
 const INCARNATION_KEY = "incarnation";
+const TIME_KEY = "time";
 const SETTING = "setting.";
 const VALUE = "value.";
 const PARTITION = 0;
@@ -115,6 +116,12 @@ export class LogMeta {
 
   valueRecord(key: string, value: string): NewRecord {
     return this.record(VALUE + key, value);
+  }
+
+  /** Says nothing; the answer to it says the brokers' time. Compaction takes it away again. */
+  get timeRecord(): NewRecord {
+    const { topic } = this.options;
+    return { topic, partition: PARTITION, key: encoder.encode(TIME_KEY), value: null };
   }
 
   private async refresh(): Promise<void> {

@@ -10,6 +10,7 @@ import { CLOCK_AHEAD_MS } from "../../../src/log/kafka/limits.ts";
 import { readRange, stableBounds } from "../../../src/log/kafka/offsets.ts";
 import { declared, Topics } from "../../../src/log/kafka/topics.ts";
 import { openTransactions } from "../../../src/log/kafka/transaction.ts";
+import { until } from "../../end-to-end/program.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../../kafka/broker.ts";
 import { ApiKey, BrokenLine, type Fate } from "./broken-line.ts";
 
@@ -17,6 +18,8 @@ const PARTITIONS = 3;
 const APPENDS = 200;
 /** Requests and answers that are lost or cut, at least. */
 const BREAKS = 10;
+/** Of an answer for one partition: append time, the log's start, throttle time. */
+const BEHIND_APPEND_TIME_BYTES = 8 + 8 + 4;
 
 kafkaTest("each append is there once and in its order, however the line breaks", async () => {
   await using line = await BrokenLine.open();
@@ -93,6 +96,30 @@ kafkaTest("a clock far ahead is told though the first append was sent again", as
     await appender.close();
     await connections.close();
   }
+});
+
+kafkaTest("brokers whose clock was behind and is set right are written to again", async () => {
+  await using line = await BrokenLine.open();
+  await using direct = await Direct.open();
+  const connections = line.connections();
+  const timeRecord = direct.record(1, "time");
+  const appender = new Appender({ connections, nowMs: Date.now, step: () => {}, timeRecord });
+  line.alter = (apiKey, answer) => {
+    if (apiKey !== ApiKey.produce) return;
+    const at = answer.length - BEHIND_APPEND_TIME_BYTES;
+    answer.writeBigInt64BE(answer.readBigInt64BE(at) - BigInt(2 * CLOCK_AHEAD_MS), at);
+  };
+  const append = (value: string) => appender.append([direct.record(0, value)]);
+  await expect(append("a")).rejects.toMatchObject({ code: "outcome_unknown" });
+  await expect(append("b")).rejects.toMatchObject({ code: "unavailable" });
+  line.alter = () => {};
+  await until(
+    () => appender.problem === null,
+    () => "still refused",
+  );
+  expect(await append("c")).toEqual([1n]);
+  await appender.close();
+  await connections.close();
 });
 
 kafkaTest("a commit whose answer is lost is there or not, and is not asked for again", async () => {

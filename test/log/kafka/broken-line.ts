@@ -25,6 +25,8 @@ export const ApiKey = { produce: 0, fetch: 1, endTransaction: 26 } as const;
 export class BrokenLine implements AsyncDisposable {
   /** Asked for each request. */
   fate: (apiKey: number) => Fate = () => "pass";
+  /** Called with each answer that passes, to change it. */
+  alter: (apiKey: number, answer: Buffer) => void = () => {};
   /** Connections that were made to the broker so far. */
   made = 0;
   private readonly sockets = new Set<Socket>();
@@ -79,8 +81,10 @@ export class BrokenLine implements AsyncDisposable {
       });
     }
     const fates = new Map<number, Fate>();
+    const apiKeys = new Map<number, number>();
     onFrames(client, (frame) => {
       const fate = this.fate(frame.readInt16BE(4));
+      apiKeys.set(frame.readInt32BE(8), frame.readInt16BE(4));
       fates.set(frame.readInt32BE(8), fate);
       if (fate === "lose request") return close();
       if (!broker.destroyed) broker.write(frame);
@@ -89,7 +93,10 @@ export class BrokenLine implements AsyncDisposable {
       const fate = fates.get(frame.readInt32BE(4)) ?? "pass";
       if (fate === "hang" || client.destroyed) return;
       if (fate === "lose answer") return close();
-      if (fate === "pass") return void client.write(frame);
+      if (fate === "pass") {
+        this.alter(apiKeys.get(frame.readInt32BE(4)) ?? -1, frame);
+        return void client.write(frame);
+      }
       client.end(frame.subarray(0, Math.ceil(frame.length / 2)));
     });
   }
