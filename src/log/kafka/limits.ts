@@ -98,7 +98,7 @@ export const TAKE_BYTES = 4_194_304;
  * is 5 minutes ahead of its record's time.
  */
 export const CLOCK_AHEAD_MS = 240_000;
-/** While that is so the brokers are asked for their time no more often: an answer costs a record. */
+/** While that is so, brokers are asked for their time no more often: an answer costs a record. */
 export const CLOCK_AGAIN_MS = 1_000;
 /** Of one partition in one request: below the broker's 1 MB, and what a reader can take. */
 export const BATCH_BYTES = 512_000;
