@@ -112,12 +112,17 @@ export class ClusterTopics {
     await admin.remove(plan.remove);
   }
 
-  /** Without it the next one to start would be free to choose another count of partitions. */
+  /**
+   * Without it the next one to start would be free to choose another count of partitions. Where
+   * the streams are there and it is not, it is lost: its decimals are known to nobody here.
+   */
   private async createLog(): Promise<void> {
     const { partitions, decimals } = this.parts.settings;
     const settings = { partitions: String(partitions), decimals: String(decimals) };
     const { kafka, nowMs } = this.options;
-    const log = await openKafkaLog({ ...kafka, nowMs, create: true, defaults: {}, settings });
+    const ownTopics = topologyOf(decimals).streams.map(({ topic }) => topic);
+    const options = { ...kafka, nowMs, ownTopics, create: true, defaults: {}, settings };
+    const log = await openKafkaLog(options);
     await log.close();
   }
 }

@@ -30,7 +30,7 @@ async function withTopics<T>(
 /** Plans and does it, and says what was to do. */
 function sync(
   prefix: string,
-  wanted: { readonly partitions?: number } = {},
+  wanted: { readonly partitions?: number; readonly decimals?: number } = {},
   deletesUnknown = false,
 ) {
   return withTopics(
@@ -121,6 +121,17 @@ kafkaTest("creates the log and its topics, with which a program starts, once", a
       replicas: 1,
     });
   });
+});
+
+kafkaTest("makes up no decimals for what is there, where `log-meta` is gone", async () => {
+  const prefix = freshPrefix();
+  await sync(prefix, { partitions: 8, decimals: 0 });
+  const options = { ...(await accessOf(prefix)), nowMs: Date.now };
+  await withTopicAdmin(options, (admin) => admin.remove([`${prefix}log-meta`]));
+  const refusal = await sync(prefix).catch((error: unknown) => error);
+  expect(refusal).toMatchObject({ code: "unusable_place" });
+  expect((refusal as LogError).message).toContain(`but no ${prefix}log-meta`);
+  await withTopics(prefix, async ({ isLogThere }) => expect(isLogThere).toBe(false));
 });
 
 kafkaTest("corrects what has drifted and keeps every other setting", async () => {
