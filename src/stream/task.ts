@@ -48,6 +48,11 @@ const DEFAULT_LIMITS: TaskLimits = {
 const MAX_BATCH_MS = 500;
 /** Slices run on for so long without a turn of the event loop, which heartbeats wait for. */
 const MAX_TURN_MS = 20;
+/**
+ * While more waits to be read the store is written in larger steps, for small ones write the same
+ * pages again and again: so old may be what readers of the store see then.
+ */
+const FLUSH_WITHIN_MS = 100;
 /** Between tries of a commit that the log refused for the moment. */
 const RETRY_MS = 100;
 
@@ -72,7 +77,7 @@ export interface TaskOptions {
   readonly partitions: number;
   /** Resolves after so many milliseconds, or when the signal fires. */
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Left out: a batch is not cut, however long it takes, and each slice has its turn. */
+  /** Left out: nothing is done because time has passed, and each slice has its turn. */
   readonly monotonicMs?: () => number;
   /** Other limits than a program's, for tests of what few records never reach. */
   readonly limits?: TaskLimits;
@@ -86,6 +91,7 @@ export class Task {
   /** When that was surely the newest, by the store's clock: nobody else has done more by then. */
   private progressMs: number;
   private flushed: Progress | null = null;
+  private flushedMs = 0;
   private recordsSinceFlush = 0;
   private readonly store: Store;
   private readonly rows: TaskRows;
@@ -174,22 +180,21 @@ export class Task {
 
   /** Runs records up to `to`, in slices; where there is an error, that record has failed. */
   private async runSome(records: readonly LogRecord[], from: number): Promise<Run> {
-    const { claim, store, runner, options } = this;
-    const { monotonicMs } = options;
-    const nowMs = () => monotonicMs?.() ?? 0;
-    const startMs = nowMs();
+    const { claim, store, runner } = this;
+    const { monotonicMs } = this.options;
+    const startMs = this.nowMs();
     let turnMs = startMs;
     for (let to = from; ; ) {
       const slice = sliceAt(records, to);
       const failure = store.snapshot(() => runner.run(slice));
       if (failure !== null) return { to: to + failure.index, error: failure.error };
       to += slice.length;
-      const endMs = nowMs();
+      const endMs = this.nowMs();
       if (to === records.length || endMs - startMs >= MAX_BATCH_MS) return { to, error: null };
       if (monotonicMs !== undefined && endMs - turnMs < MAX_TURN_MS) continue;
       await nextTurn();
       if (claim.revoked.aborted) return { to, error: null };
-      turnMs = nowMs();
+      turnMs = this.nowMs();
     }
   }
 
@@ -242,10 +247,9 @@ export class Task {
     rows.committed();
     this.tellOfDeadLetters(commit.outputs);
     this.recordsSinceFlush += records.length;
-    const { batchRecords, flushEveryRecords, flushEveryRows } = this.limits;
-    const isBehind = records.length === batchRecords;
+    const { flushEveryRecords, flushEveryRows } = this.limits;
     if (
-      !isBehind ||
+      this.nowMs() - this.flushedMs >= FLUSH_WITHIN_MS ||
       this.recordsSinceFlush >= flushEveryRecords ||
       rows.unflushedRows >= flushEveryRows
     ) {
@@ -267,7 +271,7 @@ export class Task {
     );
   }
 
-  /** The last batch may have been a full one by chance: what waits for more is not behind. */
+  /** What waits for more is not behind. */
   private async flushUnlessBehind(reading: Promise<unknown>): Promise<void> {
     const isRead = () => true;
     const isReady = await Promise.race([reading.then(isRead, isRead), nextTurn()]);
@@ -281,6 +285,7 @@ export class Task {
     const { epoch } = this.claim;
     this.rows.flush((rows) => store.apply({ epoch, before, after, rows, inStepMs }));
     this.flushed = after;
+    this.flushedMs = this.nowMs();
     this.recordsSinceFlush = 0;
     this.options.log.notify();
   }
@@ -293,6 +298,10 @@ export class Task {
     const { group, partition, epoch } = claim;
     const { signal } = this.closing;
     await keepStamped({ log, group, partition, store, epoch, stampedMs, delay, signal });
+  }
+
+  private nowMs(): number {
+    return this.options.monotonicMs?.() ?? 0;
   }
 
   private close(): void {
