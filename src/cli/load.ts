@@ -23,7 +23,8 @@ const OPTIONS = {
   remarks:
     "Without --rate each worker asks again when it is answered. With it, requests fall due by\n" +
     "the clock, and their time counts from then, however long they wait for a free worker. It\n" +
-    "deposits for good: into wallets of its own, by their prefix.",
+    "deposits for good: into wallets of its own, by their prefix. Exit code 1 when nothing was\n" +
+    "answered with success, or --verify finds a wallet wrong.",
 } as const;
 
 export function loadCommand() {
@@ -58,5 +59,8 @@ export function loadCommand() {
       else print(loadText(plan, report));
       const wrong = report.verified?.wrong.length ?? 0;
       if (wrong > 0) throw new CommandError(`${wrong} wallets have another balance than they must`);
+      const { requests, failures, unsent } = report;
+      if (requests > 0 || failures + unsent === 0) return; // or it was stopped before it measured
+      throw new CommandError("no request of the measured time was answered with success");
     });
 }

@@ -26,6 +26,20 @@ test("load tells how a service answers, and that all it acknowledged is counted"
   expect(text.out).toMatch(/^errors {6}none\nverified {4}60 acknowledged deposits in \d+ wallets/m);
 });
 
+test("load that gets nothing but refusals ends with 1", async () => {
+  using folder = temporaryFolder();
+  const options = { program: SOURCE, folder: folder.path };
+  const fetch = ({ method }: Request) =>
+    method === "GET"
+      ? Response.json({ wallet_id: "any", balance: 0, above_threshold: false })
+      : Response.json({ error: "the log is away", code: "log_unavailable" }, { status: 503 });
+  using service = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch });
+  const told = await run(options, "load", `http://127.0.0.1:${service.port}`, ...SHORT);
+  expect(told.out).toMatch(/^error {7}\d[\d,]* log_unavailable: the log is away$/m);
+  expect(told.err).toBe("error: no request of the measured time was answered with success\n");
+  expect(told.code).toBe(1);
+});
+
 test("load says what is wrong where it cannot begin", async () => {
   using folder = temporaryFolder();
   const options = { program: SOURCE, folder: folder.path };
