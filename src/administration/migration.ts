@@ -50,6 +50,7 @@ export async function migrate(options: MigrationOptions): Promise<MigrationResul
   try {
     const lock = lockFolder(folder);
     try {
+      await checkLeft(source, folder); // before anything is made in the cluster
       const target = await openTarget(options, source);
       try {
         return await new Migration(options, source, target).run();
@@ -128,12 +129,12 @@ class Migration {
       await target.ensureTopics(topicSpecs(topology, { partitions, keepsChangelogs: true }));
       await this.checkEmpty();
       await this.checkUnused();
-      await this.checkLeft();
+      await checkLeft(source, this.options.folder);
       await beginMove(target, source.incarnation); // from here on nobody starts on it
     } else if (state.from !== source.incarnation) {
       throw notEmpty("a part of another log was moved there");
     } else {
-      await this.checkLeft();
+      await checkLeft(source, this.options.folder);
     }
     await this.checkUnused();
     if (source.seal?.isDone !== true) await this.seal(false);
@@ -177,25 +178,24 @@ class Migration {
     }
   }
 
-  /** Whoever runs on the folder could take nothing any more, from one moment to the next. */
-  private async checkLeft(): Promise<void> {
-    if (this.source.seal !== null) return; // it was sealed before
-    const pids = await this.source.otherUsers();
-    if (pids.length === 0) return;
-    const { folder } = this.options;
-    const who = pids.length === 1 ? `process ${pids[0]} has` : `processes ${pids.join(", ")} have`;
-    throw new AdministrationError(
-      "in_use",
-      `${who} the log in ${folder} open: stop what runs on it first, and start again. Nothing ` +
-        "was moved or sealed",
-    );
-  }
-
   private seal(isDone: boolean): Promise<void> {
     const { movedTo, target } = this;
     const { prefix } = this.options.kafka;
     return this.source.setSeal({ movedTo, incarnation: target.incarnation, isDone, prefix });
   }
+}
+
+/** Whoever runs on the folder could take nothing any more, from one moment to the next. */
+async function checkLeft(source: EmbeddedLog, folder: string): Promise<void> {
+  if (source.seal !== null) return; // it was sealed before
+  const pids = await source.otherUsers();
+  if (pids.length === 0) return;
+  const who = pids.length === 1 ? `process ${pids[0]} has` : `processes ${pids.join(", ")} have`;
+  throw new AdministrationError(
+    "in_use",
+    `${who} the log in ${folder} open: stop what runs on it first, and start again. Nothing ` +
+      "was moved or sealed",
+  );
 }
 
 function notEmpty(fact: string): AdministrationError {

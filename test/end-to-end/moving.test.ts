@@ -2,6 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
+import { foreignClient } from "../kafka/foreign-client.ts";
 import { Running, run, temporaryFolder } from "./program.ts";
 
 const TEST_MS = 120_000;
@@ -98,6 +99,11 @@ kafkaTest("a folder is not sealed under what runs on it, which is named", async 
       `error: process ${server.pid} has the log in ${served} open: stop what runs on it first, ` +
       "and start again. Nothing was moved or sealed\n",
   });
+  const admin = foreignClient(brokers).admin();
+  await admin.connect();
+  const made = (await admin.listTopics()).filter((name) => name.startsWith(prefix));
+  await admin.disconnect();
+  expect(made).toEqual([]);
   const body = JSON.stringify({ wallet_id: "alice", amount: 1 });
   expect((await fetch(`${url}/deposit`, { method: "POST", body })).status).toBe(200);
   await server.stop();
