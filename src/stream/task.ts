@@ -50,7 +50,8 @@ const MAX_BATCH_MS = 500;
 const MAX_TURN_MS = 20;
 /**
  * While more waits to be read the store is written in larger steps, for small ones write the same
- * pages again and again: so old may be what readers of the store see then.
+ * pages again and again. What readers of the store see then is this old, or as many records as
+ * above when batches are full.
  */
 const FLUSH_WITHIN_MS = 100;
 /** Between tries of a commit that the log refused for the moment. */
@@ -247,9 +248,10 @@ export class Task {
     rows.committed();
     this.tellOfDeadLetters(commit.outputs);
     this.recordsSinceFlush += records.length;
-    const { flushEveryRecords, flushEveryRows } = this.limits;
+    const { batchRecords, flushEveryRecords, flushEveryRows } = this.limits;
+    const isFarBehind = records.length === batchRecords;
     if (
-      this.nowMs() - this.flushedMs >= FLUSH_WITHIN_MS ||
+      (!isFarBehind && this.nowMs() - this.flushedMs >= FLUSH_WITHIN_MS) ||
       this.recordsSinceFlush >= flushEveryRecords ||
       rows.unflushedRows >= flushEveryRows
     ) {

@@ -257,15 +257,19 @@ describe("a processor", () => {
     expect(state?.progress?.inputs[0]?.nextOffset).toBe(6n);
   });
 
-  test("commits in parts what takes long", async () => {
+  test("commits in parts what takes long, and shows each part while more waits", async () => {
     let nowMs = 0;
     const ends: number[] = [];
-    const member = await startMember({
+    const shownBefore: number[] = [];
+    const member: Member = await startMember({
       ...{ folder, group: tallyGroup(), partitions: 1 },
       // A third of a second between two looks at the clock.
       monotonicMs: () => (nowMs += 333),
       faults: {
-        beforeCommit: (_, { inputs }) => void ends.push(Number(inputs[0]?.nextOffset)),
+        beforeCommit: (_, { inputs }) => {
+          ends.push(Number(inputs[0]?.nextOffset));
+          shownBefore.push(rowOf(member, 1, "a")?.count ?? 0);
+        },
       },
     });
     members.push(member);
@@ -275,6 +279,7 @@ describe("a processor", () => {
     const sizes = ends.map((end, index) => end - (ends[index - 1] ?? 0));
     expect(sizes.length).toBeGreaterThan(7);
     expect(Math.max(...sizes)).toBe(128);
+    expect(shownBefore).toEqual([0, ...ends.slice(0, -1)]);
   });
 
   test("stops once however often it is told to, and gives its partitions back", async () => {
