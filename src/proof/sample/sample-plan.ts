@@ -8,6 +8,7 @@
  * same seed is to give the same file.
  */
 
+import { randomFrom } from "../random.ts";
 import { type Scene, SCENES } from "./scenes.ts";
 
 export interface SamplePlan {
@@ -34,7 +35,8 @@ const LEAST_OF_A_SCENE = 2;
 export type Cast = ReadonlyMap<number, Scene>;
 
 /** Which wallets play which scene, spread from the busiest to the quietest. */
-export function castOf({ deposits, wallets }: SamplePlan): Cast {
+export function castOf({ deposits, wallets, seed }: SamplePlan): Cast {
+  const random = randomFrom(seed);
   const wanted = Math.max(Math.floor(wallets / WALLETS_A_SCENE), LEAST_OF_A_SCENE * SCENES.length);
   const count = Math.min(wanted, wallets);
   const cast = new Map<number, Scene>();
@@ -43,7 +45,7 @@ export function castOf({ deposits, wallets }: SamplePlan): Cast {
     const scene = SCENES[i % SCENES.length] as Scene;
     rows += scene.rows;
     if (rows > deposits / 2) break; // the rest is to look like any other day
-    cast.set(Math.floor((i * wallets) / count), scene);
+    cast.set(Math.floor(((i + random()) * wallets) / count), scene);
   }
   return cast;
 }

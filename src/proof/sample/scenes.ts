@@ -95,7 +95,8 @@ function oneByOne(random: Random): Move[] {
 function decidedLate(random: Random): Move[] {
   const early = split(random, { rows: 4, totalMinor: between(random, 700_000, 990_000) });
   const lateMs = between(random, 10 * MINUTE_MS, 3 * HOUR_MS);
-  return [...early, move(between(random, 0, 60_000), between(random, 310_000, 600_000), lateMs)];
+  // Before the last of the others, which is 15 s after the first at least.
+  return [...early, move(below(random, 15_000), between(random, 310_000, 600_000), lateMs)];
 }
 
 /** All at the same millisecond. */
