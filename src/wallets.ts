@@ -6,11 +6,13 @@
  *   operator's action ──> flag_wallet
  */
 
-import { balanceRow } from "./collector/balance-row.ts";
+import { balanceJson } from "./collector/balance-json.ts";
+import { type BalanceRow, balanceRow } from "./collector/balance-row.ts";
 import { checkedWalletId } from "./deposits/deposit.ts";
 import { DepositError } from "./deposits/deposit-error.ts";
 import { EVENT_TIME_FORM, parseEventTime } from "./deposits/event-time.ts";
 import {
+  type EpisodePage,
   type FlagSummary,
   flaggedWallets,
   flagSummary,
@@ -30,11 +32,13 @@ export interface Wallets {
   check(walletId: string): string;
   /** Where everything about the wallet stands. */
   partitionOf(walletId: string): number;
-  /** In minor units. */
-  balanceMinor(walletId: string): bigint;
+  /** With the last deposits; null for a wallet without any. */
+  balance(walletId: string): BalanceRow | null;
   flag(walletId: string): FlagSummary;
-  evidence(walletId: string): WalletEvidence;
+  /** Of all episodes, unless a page of them is asked for. */
+  evidence(walletId: string, page?: EpisodePage): WalletEvidence;
   /** As JSON values. */
+  balanceJson: typeof balanceJson;
   summaryJson: typeof summaryJson;
   evidenceJson: typeof evidenceJson;
   flagged(partition: number): Iterable<{ readonly walletId: string } & FlagSummary>;
@@ -57,9 +61,10 @@ export function walletsOf(options: {
   return {
     check: checkedWalletId,
     partitionOf: (walletId) => balance.partitionOf(walletId),
-    balanceMinor: (walletId) => balance.get(walletId, balanceRow)?.totalMinor ?? 0n,
+    balance: (walletId) => balance.get(walletId, balanceRow),
     flag: (walletId) => flagSummary(flagger, walletId),
-    evidence: (walletId) => walletEvidence(flagger, walletId),
+    evidence: (walletId, page) => walletEvidence(flagger, walletId, page),
+    balanceJson,
     summaryJson,
     evidenceJson,
     flagged: (partition) => flaggedWallets(flagger, partition),

@@ -7,7 +7,9 @@
 import type { App } from "../app.ts";
 import { formatDecimal } from "../money.ts";
 import { coveringRemoval } from "./coverage.ts";
+import { table } from "./table.ts";
 import { localText, utcText } from "./time-text.ts";
+import { windowDrawing } from "./window-drawing.ts";
 
 type Evidence = ReturnType<App["wallets"]["evidence"]>;
 type Episode = Evidence["episodes"][number];
@@ -99,6 +101,7 @@ function openingLines(
     ...(covering === null
       ? []
       : [`  covered  by action ${covering.number}: ${covering.actor}, ${timeText(covering.atMs)}`]),
+    `  timeline ${windowDrawing(opening, options.decimals)}`,
     `  deposits in the window${shown}`,
     ...depositTable(deposits, options).map((line) => `    ${line}`),
   ];

@@ -4,11 +4,15 @@
  *   flagger's view, settled up to now ──> list, or evidence
  */
 
+import { resolve } from "node:path";
 import type { App } from "../app.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
 import { withData, withStandIn } from "./data.ts";
-import { evidenceLines, statusText } from "./evidence-text.ts";
+import { evidenceLines } from "./evidence-text.ts";
+import { FlagPages } from "./flag-pages.ts";
 import { print, printJson } from "./output.ts";
+import { dataOption } from "./serving.ts";
+import { DEFAULT_DATA } from "./settings.ts";
 
 const OPTIONS = {
   name: "flags",
@@ -18,7 +22,8 @@ const OPTIONS = {
   remarks:
     "A window begins after its start and ends with its end. An event is a deposit that lay in a\n" +
     "window over the limit; it is named by the how-manieth deposit of the wallet it is (nr).\n" +
-    "--json prints one object for a wallet; for the list one object a line.",
+    "The list has the window that opened a wallet's newest episode: its total, how many deposits\n" +
+    "it holds, and its end. --json prints one object for a wallet; for the list one a line.",
 } as const;
 
 interface Flags {
@@ -38,8 +43,9 @@ export function flagsCommand() {
           const partition = walletId === null ? undefined : app.wallets.partitionOf(walletId);
           const ends = await app.ends(partition);
           await withStandIn(app, stopping, ({ settle }) => settle(ends, null));
-          if (walletId === null) printList(app, flags);
-          else printWallet(app, walletId, flags);
+          if (walletId !== null) return printWallet(app, walletId, flags);
+          const data = dataOption({ ...settings, defaultData: resolve(DEFAULT_DATA) });
+          printList(app, flags, data);
         }),
       ),
     );
@@ -53,15 +59,28 @@ function printWallet(app: App, walletId: string, flags: Flags): void {
   print(evidenceLines(walletId, evidence, { decimals, isComplete }).join("\n"));
 }
 
-/** Line by line, however many there are. */
-function printList(app: App, flags: Flags): void {
-  let count = 0;
+/** However many there are, a page at a time. */
+function printList(app: App, flags: Flags, data: string): void {
+  const { wallets, decimals } = app;
+  const pages = new FlagPages(decimals);
   for (let partition = 0; partition < app.partitions; partition++) {
-    for (const { walletId, ...summary } of app.wallets.flagged(partition)) {
-      count += 1;
-      if (flags.json) printJson(app.wallets.summaryJson(walletId, summary));
-      else print(`${walletId}  ${statusText(summary).replace(/^yes: /, "")}`);
+    for (const { walletId } of wallets.flagged(partition)) {
+      const evidence = wallets.evidence(walletId, NEWEST_EPISODE);
+      if (!evidence.isFlagged) continue; // an operator was faster
+      if (flags.json) printJson(listedJson(app, walletId, evidence));
+      else pages.add(walletId, evidence);
     }
   }
-  if (!flags.json && count === 0) print("no wallet is flagged");
+  if (!flags.json) pages.end(data);
+}
+
+const NEWEST_EPISODE = { before: null, limit: 1 };
+
+function listedJson(
+  { wallets, decimals }: App,
+  walletId: string,
+  evidence: ReturnType<App["wallets"]["evidence"]>,
+): object {
+  const { episodes } = wallets.evidenceJson(walletId, evidence, decimals);
+  return { ...wallets.summaryJson(walletId, evidence), newest_episode: episodes.at(-1) ?? null };
 }

@@ -42,7 +42,8 @@ export async function runProgram(commands: readonly Command[], argv: string[]): 
     .version(VERSION, "--version", "print the version")
     .helpOption("-h, --help", "how to use it")
     .helpCommand("help [command]", "how to use a command")
-    .addHelpText("after", () => `\nExample:\n  ${startedAs()} up`);
+    .addHelpText("after", () => `\nExample:\n  ${startedAs()} up`)
+    .showHelpAfterError(`${startedAs()} --help lists the commands`);
   for (const command of commands) program.addCommand(command);
   const all = [...commands, ...commands.flatMap((command) => command.commands)];
   for (const command of all) command.helpOption("-h, --help", "how to use it");

@@ -55,7 +55,7 @@ export function answers(app: App): Record<string, unknown> {
   return Object.fromEntries(
     WALLETS.map((walletId) => [
       walletId,
-      { balanceMinor: app.wallets.balanceMinor(walletId), ...app.wallets.evidence(walletId) },
+      { balance: app.wallets.balance(walletId), ...app.wallets.evidence(walletId) },
     ]),
   );
 }

@@ -94,6 +94,15 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["a.csv", "--skip-bad", ""], 2, '--skip-bad is "": it must be the path of a file'],
     [["bad.csv", "--skip-bad", "no/b"], 1, "cannot be written to no/b: its folder is not there"],
   ],
+  sample: [
+    [["alice"], 2, "too many arguments"],
+    [["--deposits", "0"], 2, '--deposits is "0": it must be a whole number from 1 to 1000000000'],
+    [["--wallets", "1e3"], 2, '--wallets is "1e3": it must be a whole number from 1 to 1000000'],
+    [["--seed", "-1"], 2, '--seed is "-1": it must be a whole number from 0'],
+    [["--answers", ""], 2, '--answers is "": it must be the path of a file'],
+    [["--answers", "no/a"], 1, "the answers cannot be written to no/a: its folder is not there"],
+    [["--deposit", "5"], 2, "(Did you mean --deposits?)"],
+  ],
   verify: [
     [["alice"], 2, "too many arguments"],
     [ELSEWHERE, 1, NO_DATA],
@@ -155,6 +164,9 @@ describe("wrong usage is told what to do, with exit code 1 or 2", () => {
     expect(await run(options)).toMatchObject({ code: 2, out: "" });
     const unknown = await run(options, "chek");
     expect(unknown).toMatchObject({ code: 2, err: expect.stringContaining("Did you mean check?") });
+    const far = await run(options, "weather");
+    expect(far).toMatchObject({ code: 2, out: "" });
+    expect(far.err).toMatch(/^error: unknown command 'weather'\n.+ --help lists the commands\n$/);
     const unknownHelp = await run(options, "help", "chek");
     expect(unknownHelp).toMatchObject({ code: 2, out: "", err: unknown.err });
     for (const command of Object.keys(MISTAKES)) {

@@ -27,20 +27,35 @@ describe("flags", () => {
     const rows = out.trimEnd().split("\n");
     const lines = rows.map((line) => JSON.parse(line) as { wallet_id: string });
     expect(lines.map(({ wallet_id }) => wallet_id).sort()).toEqual(["alice", "carol", "dave"]);
-    expect(lines[0]).toEqual<object>({
-      wallet_id: expect.any(String),
-      flagged: true,
-      last_action: null,
-      newest_event: expect.any(Number),
-      covered_event: 0,
-      event_count: 1,
+    const alice = JSON.parse((await run(options, "flags", "alice", "--json")).out) as {
+      readonly episodes: readonly object[];
+      readonly actions: readonly object[];
+    };
+    const { episodes, actions, ...summary } = alice;
+    expect(actions).toEqual([]);
+    expect(lines.find(({ wallet_id }) => wallet_id === "alice")).toEqual<object>({
+      ...summary,
+      newest_episode: episodes[0],
     });
-    const text = await run(options, "flags");
-    expect(text.out.split("\n").sort()).toEqual([
+  }, TEST_MS);
+
+  test("lists them in columns: amounts to the right, local time and UTC, then what to type", async () => {
+    const inKolkata = { ...options, environment: { TZ: "Asia/Kolkata" } };
+    const { out } = await run(inKolkata, "flags");
+    const [head, ...rows] = out.split("\n");
+    const [empty, next, end] = rows.splice(3);
+    expect([head, ...rows.sort(), empty, next, end]).toEqual([
+      "wallet     total  deposits  in the window up to             in UTC                    " +
+        "flagged by",
+      "alice   10000.01         2  2026-01-31 17:31:59.999 +05:30  2026-01-31T12:01:59.999Z  " +
+        "deposit nr 2",
+      "carol   20000.00         1  2026-01-31 17:30:00.000 +05:30  2026-01-31T12:00:00.000Z  " +
+        "deposit nr 1",
+      "dave    20000.00         1  2026-01-31 17:30:00.000 +05:30  2026-01-31T12:00:00.000Z  " +
+        "deposit nr 1",
       "",
-      "alice  deposit nr 2 took it over the limit",
-      "carol  deposit nr 1 took it over the limit",
-      "dave  deposit nr 1 took it over the limit",
+      expect.stringMatching(/^3 wallets are flagged; all of one: .+ flags (alice|carol|dave)$/),
+      "",
     ]);
   }, TEST_MS);
 
@@ -60,6 +75,8 @@ describe("flags", () => {
         "up to and with 2026-01-31 17:31:59.999 +05:30",
       "  in UTC   after 2026-01-31T11:59:59.999Z, up to and with 2026-01-31T12:01:59.999Z",
       "  event    nr 2, deposit ???",
+      "  timeline |█······································▆|  a column is 3 s, " +
+        "the highest has 6000.00",
       "  deposits in the window",
       "    nr  deposit   amount  time                            " +
         "UTC                       client id",
@@ -120,6 +137,48 @@ describe("flags", () => {
     });
   }, TEST_MS);
 });
+
+test("check shows the balance, the flag and the last deposits", async () => {
+  const rows = Array.from({ length: 7 }, (_, i) => `ivan,${i + 1}.5,2026-01-31T12:00:0${i}Z,i${i}`);
+  const content = `wallet_id,amount,accepted_at,id\n${rows.join("\n")}\n`;
+  await Bun.write(join(folder.path, "ivan.csv"), content);
+  expect(await run(options, "import", "ivan.csv")).toMatchObject({ code: 0 });
+  const inKolkata = { ...options, environment: { TZ: "Asia/Kolkata" } };
+  const { out } = await run(inKolkata, "check", "ivan");
+  const row = (i: number) =>
+    `  ???   ${i + 1}.50  2026-01-31 17:30:0${i}.000 +05:30  2026-01-31T12:00:0${i}.000Z  i${i}`;
+  expect(out.replace(/(?<=^ {2})\d-\d+ */gm, "???   ").split("\n")).toEqual([
+    "wallet           ivan",
+    "balance          31.50",
+    "above threshold  no: no deposit ever exceeded the limit",
+    "deposits         7",
+    "",
+    "the last 5, the newest at the end",
+    "  deposit  amount  time                            UTC                       client id",
+    ...[2, 3, 4, 5, 6].map(row),
+    "",
+  ]);
+  const json = JSON.parse((await run(options, "check", "ivan", "--json")).out) as object;
+  const last = (i: number) => ({
+    deposit_id: expect.stringMatching(/^\d-\d+$/),
+    client_id: `i${i}`,
+    amount: `${i + 1}.50`,
+    accepted_at_ms: Date.parse(`2026-01-31T12:00:0${i}Z`),
+    accepted_at: `2026-01-31T12:00:0${i}.000Z`,
+  });
+  expect(json).toEqual({
+    wallet_id: "ivan",
+    balance: "31.50",
+    deposit_count: 7,
+    last_deposits: [2, 3, 4, 5, 6].map(last),
+    above_threshold: false,
+    position: expect.stringMatching(/^\d-\d+$/),
+  });
+  expect((await run(options, "check", "nobody")).out).toBe(
+    "wallet           nobody\nbalance          0.00\n" +
+      "above threshold  no: no deposit ever exceeded the limit\ndeposits         0\n",
+  );
+}, TEST_MS);
 
 describe("flag", () => {
   test("adds by hand, --remove takes it away; both are told with actor and reason", async () => {

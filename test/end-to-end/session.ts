@@ -23,9 +23,11 @@ export async function playSession(options: ProgramOptions): Promise<void> {
   expect(first).toMatchObject({ code: 0, err: "" });
   expect(JSON.parse(first.out)).toMatchObject({ wallet_id: "alice", amount: "4000.00" });
   const check = await run(options, "check", "alice", "--json");
-  expect(JSON.parse(check.out)).toEqual({
+  expect(JSON.parse(check.out)).toMatchObject({
     wallet_id: "alice",
     balance: "10000.00",
+    deposit_count: 2,
+    last_deposits: [{ amount: "6000.00" }, { amount: "4000.00", client_id: "invoice 17" }],
     above_threshold: false,
   });
 
