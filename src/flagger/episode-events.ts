@@ -64,6 +64,12 @@ export function readEvents(events: EpisodeEvents): ShortEvent[] {
   return events.newest.map(unpackEvent);
 }
 
+/** Null while none went on with the episode. */
+export function lastEvent(events: EpisodeEvents): ShortEvent | null {
+  const last = events.newest.at(-1);
+  return last === undefined ? null : unpackEvent(last);
+}
+
 const FORMAT = 1;
 const scratch = newPacker(16_384);
 

@@ -27,6 +27,11 @@ export function keyPrefix(key: Uint8Array): string {
   return String.fromCharCode(key.length >> 8, key.length & 0xff) + toLatin1(key);
 }
 
+/** Above all rows of a key, and below those of the next: no kind's tag is 255. */
+export function endOfKey(key: Uint8Array): string {
+  return `${keyPrefix(key)}\xff`;
+}
+
 export function rowKey(prefix: string, tag: number, subKey: Uint8Array | undefined): string {
   const kindPrefix = prefix + String.fromCharCode(tag);
   if (subKey === undefined || subKey.length === 0) return kindPrefix;

@@ -20,7 +20,7 @@ import {
 } from "./group.ts";
 import { type IdRow, idCodec, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
-import { endOfPrefix, keyPrefix, rowKey, splitRowKey, toLatin1 } from "./row-key.ts";
+import { endOfKey, endOfPrefix, keyPrefix, rowKey, splitRowKey, toLatin1 } from "./row-key.ts";
 import type { Store, Stores } from "./store.ts";
 import { isUselessStore } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
@@ -99,10 +99,13 @@ export class View {
     return found === null ? null : idCodec.decode(found);
   }
 
-  /** All rows of a kind in one partition, by stored key. Not one snapshot. */
-  *scan<R>(partition: number, kind: RowKind<R>): Generator<KeyedRow<R>> {
+  /**
+   * All rows of a kind in one partition, by stored key: those of shorter keys first. `after` leaves
+   * out that key and all before it, whether it is there or not. Not one snapshot.
+   */
+  *scan<R>(partition: number, kind: RowKind<R>, after?: string): Generator<KeyedRow<R>> {
     const { scanRows: limit = SCAN_ROWS } = this.options;
-    for (let from = ""; ; ) {
+    for (let from = after === undefined ? "" : endOfKey(encoder.encode(after)); ; ) {
       const store = this.store(partition);
       if (store === null) return;
       const rows = store.range({ from, to: "\xff\xff\xff", isReverse: false, limit });

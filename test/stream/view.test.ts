@@ -137,6 +137,21 @@ describe.each(["in memory", "on disk"])("a view of stores %s", (place) => {
     expect([...view.scan(2, notes)]).toEqual([]);
   });
 
+  test("scans from after a key on, whether it is there or not", () => {
+    const { open, write } = make(place);
+    // Keys of one byte before longer ones; of a key all rows together.
+    const names = ["a", "b", "\xff", "aa", "ab", "b\xff"];
+    const parts = ["", "1", "\xff\xff"];
+    const rows = names.flatMap((of) => parts.map((part) => [notes, of, part, of] as const));
+    write(open(), ...rows);
+    const after = (of: string) => [...new Set([...view.scan(1, notes, of)].map((row) => row.key))];
+    expect(after("")).toEqual(["a", "b", "aa", "ab", "\xff", "b\xff"]);
+    expect(after("a")).toEqual(["b", "aa", "ab", "\xff", "b\xff"]);
+    expect(after("c")).toEqual(["aa", "ab", "\xff", "b\xff"]);
+    expect(after("ab")).toEqual(["\xff", "b\xff"]);
+    expect(after("b\xff")).toEqual([]);
+    expect(after("zzzz")).toEqual([]);
+  });
   test("scans rows that end with a page once each", () => {
     const { open, write } = make(place);
     write(open(), ...Array.from({ length: 2_048 }, (_, n) => [notes, "x", `${n}`] as const));
