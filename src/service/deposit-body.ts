@@ -8,10 +8,7 @@
  */
 
 import * as z from "zod/mini";
-import { ServiceError } from "./problem.ts";
-
-/** A wallet id, an amount and their escapes fit a hundred times over. */
-export const MAX_BODY_BYTES = 16 * 1_024;
+import { bodyText, invalidBody, saysEachOnce } from "./request-body.ts";
 
 export interface DepositBody {
   readonly walletId: string;
@@ -19,35 +16,18 @@ export interface DepositBody {
   readonly amountText: string;
 }
 
-/** Throws `body_too_large` as soon as it is known, without reading the rest; `invalid_body`. */
-export async function readBody(request: Request): Promise<Uint8Array> {
-  const declared = request.headers.get("content-length");
-  try {
-    if (declared === null) return await readChunks(request.body);
-    if (Number(declared) > MAX_BODY_BYTES) throw tooLarge();
-    const bytes = await request.bytes();
-    if (bytes.length > MAX_BODY_BYTES) throw tooLarge();
-    return bytes;
-  } catch (error) {
-    // The client has left: nobody hears the answer, and it is no failure of the service.
-    if ((error as Error).name === "AbortError") throw invalid("the body ends before its end");
-    throw error;
-  }
-}
-
 /** Throws `invalid_body`. */
 export function parseDepositBody(bytes: Uint8Array): DepositBody {
-  if (bytes.length === 0) throw invalid(`the body is empty: send ${EXAMPLE}`);
-  const text = decode(bytes);
+  if (bytes.length === 0) throw invalidBody(`the body is empty: send ${EXAMPLE}`);
+  const text = bodyText(bytes);
   const [, plainId, quoted, bare] = PLAIN_BODY.exec(text) ?? [];
   if (plainId !== undefined) return { walletId: plainId, amountText: (quoted ?? bare) as string };
   const value = parse(text);
-  const shaped = shape.safeParse(value);
-  if (!shaped.success) throw invalid((shaped.error.issues[0] as { message: string }).message);
+  const shaped = depositShape.safeParse(value);
+  if (!shaped.success) throw invalidBody((shaped.error.issues[0] as { message: string }).message);
   const { wallet_id: walletId, amount } = shaped.data;
-  // Both values are plain now: two members have one comma between them.
-  if (text.replace(STRINGS, "").split(",").length !== 2) {
-    throw invalid("wallet_id and amount must each be given once");
+  if (!saysEachOnce(text, value)) {
+    throw invalidBody("wallet_id and amount must each be given once");
   }
   return { walletId, amountText: typeof amount === "string" ? amount : amount.text };
 }
@@ -61,18 +41,13 @@ const PLAIN_BODY = new RegExp(
   '^\\{ ?"wallet_id": ?"([^"\\\\\\0-\\x1f]*)", ?' +
     '"amount": ?(?:"([^"\\\\\\0-\\x1f]*)"|((?:0|[1-9][0-9]*)(?:\\.[0-9]+)?)) ?\\}$',
 );
-/** The strings of a text that is known to be JSON. */
-const STRINGS = /"(?:[^"\\]|\\.)*"/g;
-
-/** A byte order mark stays, and is no JSON. */
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
 /** A number that never was a double. */
 class NumberSource {
   constructor(readonly text: string) {}
 }
 
-const shape = z.strictObject(
+/** The form of a body. What the values may be, the door's rules and money's say. */
+export const depositShape = z.strictObject(
   {
     wallet_id: z.string({ error: wanted("wallet_id", "a string") }),
     amount: z.union([z.string(), z.instanceof(NumberSource)], {
@@ -96,7 +71,7 @@ function parse(text: string): unknown {
   try {
     return (JSON.parse as ParseWithSource)(text, keepNumberSource);
   } catch {
-    throw invalid(`the body is not valid JSON: send ${EXAMPLE}`);
+    throw invalidBody(`the body is not valid JSON: send ${EXAMPLE}`);
   }
 }
 
@@ -109,32 +84,4 @@ type ParseWithSource = (
 function keepNumberSource(key: string, value: unknown, context: { source: string }): unknown {
   const isMember = key !== ""; // else it is the whole body, or of a key that is refused
   return isMember && typeof value === "number" ? new NumberSource(context.source) : value;
-}
-
-function decode(bytes: Uint8Array): string {
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    throw invalid("the body is not valid UTF-8");
-  }
-}
-
-async function readChunks(body: ReadableStream<Uint8Array> | null): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  // Leaving the loop early cancels the stream.
-  for await (const chunk of body ?? []) {
-    length += chunk.length;
-    if (length > MAX_BODY_BYTES) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function tooLarge(): ServiceError {
-  return new ServiceError("body_too_large", `the body is over ${MAX_BODY_BYTES} bytes`);
-}
-
-function invalid(message: string): ServiceError {
-  return new ServiceError("invalid_body", message);
 }

@@ -1,7 +1,7 @@
 /**
  * Problems: the one table from error code to HTTP status, and how a problem is answered.
  *
- *   errors of service, deposits, money, log, stores ──> code ──table──> {"error","code"}
+ *   errors of service, deposits, operators, money, log, stores ──> code ──table──> {"error","code"}
  *
  * Under /api/ the numeric status stands as the code, for clients of the program that this one
  * follows.
@@ -9,6 +9,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { DepositError, type DepositErrorCode } from "../deposits/deposit-error.ts";
+import { OperatorError, type OperatorErrorCode } from "../flagger/operating.ts";
 import { LogError } from "../log/event-log.ts";
 import { MoneyError, type MoneyErrorCode } from "../money.ts";
 import { StreamError } from "../stream/stream-error.ts";
@@ -19,9 +20,11 @@ export type ServiceErrorCode =
   | "invalid_body"
   | "invalid_position"
   | "invalid_query"
+  | "invalid_cursor"
   | "foreign_host"
   | "foreign_origin"
   | "not_found"
+  | "unknown_wallet"
   | "method_not_allowed"
   | "body_too_large"
   /** Too many wait. */
@@ -45,23 +48,34 @@ export class ServiceError extends Error {
   }
 }
 
-type ProblemCode = ServiceErrorCode | DepositErrorCode | MoneyErrorCode;
+export type ProblemCode =
+  | ServiceErrorCode
+  | DepositErrorCode
+  | MoneyErrorCode
+  | OperatorErrorCode;
 
 /** THE TABLE. */
-const STATUS: Readonly<Record<ProblemCode, number>> = {
+export const STATUS: Readonly<Record<ProblemCode, number>> = {
   foreign_host: 403,
   foreign_origin: 403,
   not_found: 404,
+  unknown_wallet: 404,
   method_not_allowed: 405,
   id_conflict: 409,
+  not_flagged: 409,
+  stays_flagged: 409,
+  unknown_event: 409,
   body_too_large: 413,
   invalid_body: 422,
   invalid_position: 422,
   invalid_query: 422,
+  invalid_cursor: 422,
   invalid_wallet_id: 422,
   invalid_amount: 422,
   invalid_key: 422,
   invalid_time: 422,
+  invalid_actor: 422,
+  invalid_reason: 422,
   amount_not_a_number: 422,
   amount_sign: 422,
   amount_exponent: 422,
@@ -141,7 +155,8 @@ function knownProblem(error: unknown): Omit<Problem, "status"> | null {
   if (
     error instanceof ServiceError ||
     error instanceof DepositError ||
-    error instanceof MoneyError
+    error instanceof MoneyError ||
+    error instanceof OperatorError
   ) {
     return { code: error.code, message: error.message };
   }

@@ -14,30 +14,38 @@ import { ServiceError } from "./problem.ts";
 
 /** The position that a read waits for; null when there is none. Throws `invalid_query`. */
 export function afterOf(c: Context): string | null {
-  return single(c, "after");
+  return queryOf(c, AFTER)["after"] ?? null;
 }
 
 /** Throws `invalid_query`. */
 export function refuseQuery(c: Context): void {
-  single(c, null);
+  queryOf(c, []);
 }
 
-function single(c: Context, known: string | null): string | null {
+/** What was given of the parameters that a route knows. Throws `invalid_query`. */
+export function queryOf(c: Context, known: readonly string[]): Readonly<Record<string, string>> {
   const { url } = c.req;
   const start = url.indexOf("?");
-  if (start === -1) return null;
-  let value: string | null = null;
+  if (start === -1) return NOTHING;
+  const values: Record<string, string> = {};
   for (const [name, given] of new URLSearchParams(url.slice(start))) {
-    if (name !== known) {
-      const wanted = known === null ? "this route takes none" : `this route takes ${known}`;
-      throw invalid(`the query parameter ${JSON.stringify(name)} is not known: ${wanted}`);
+    if (!known.includes(name)) {
+      const wanted = known.length === 0 ? "none" : known.join(", ");
+      throw invalidQuery(
+        `the query parameter ${JSON.stringify(name)} is not known: this route takes ${wanted}`,
+      );
     }
-    if (value !== null) throw invalid(`the query parameter ${known} must be given once`);
-    value = given;
+    if (Object.hasOwn(values, name)) {
+      throw invalidQuery(`the query parameter ${name} must be given once`);
+    }
+    values[name] = given;
   }
-  return value;
+  return values;
 }
 
-function invalid(message: string): ServiceError {
+export function invalidQuery(message: string): ServiceError {
   return new ServiceError("invalid_query", message);
 }
+
+const AFTER = ["after"];
+const NOTHING: Readonly<Record<string, string>> = {};

@@ -10,20 +10,29 @@
 
 import type { Context } from "hono";
 import type { Submissions } from "../deposits/submission.ts";
-import { LogError } from "../log/event-log.ts";
 import { formatNumber, parseAmount } from "../money.ts";
 import { formatPosition } from "../stream/position.ts";
-import { parseDepositBody, readBody } from "./deposit-body.ts";
+import { parseDepositBody } from "./deposit-body.ts";
+import { documentRoutes } from "./document-routes.ts";
 import { addHealthRoutes, type HealthOptions } from "./health.ts";
 import { idempotencyKey } from "./idempotency-key.ts";
 import { type AccessOptions, listening, newRoutes, type Service } from "./listening.ts";
+import { type OperatorParts, operatorRoutes } from "./operator-routes.ts";
 import { problemResponse, ServiceError } from "./problem.ts";
 import { afterOf, refuseQuery } from "./query.ts";
+import { readBody } from "./request-body.ts";
 import { SettledReads, type SettledReadsOptions } from "./settled-reads.ts";
+import { sayUnwritten } from "./unwritten.ts";
 import { WalletAnswers, type WalletAnswersOptions, walletIdOf } from "./wallet-answers.ts";
+import { addWalletRoutes } from "./wallet-routes.ts";
 
-export interface ServiceParts extends WalletAnswersOptions, SettledReadsOptions, HealthOptions {
+export interface ServiceParts
+  extends WalletAnswersOptions,
+    SettledReadsOptions,
+    HealthOptions,
+    OperatorParts {
   readonly log: WalletAnswersOptions["log"] & HealthOptions["log"];
+  readonly views: OperatorParts["views"];
   readonly submissions: Submissions;
 }
 
@@ -40,7 +49,7 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     const keyName = "Idempotency-Key";
     const { position } = await parts.submissions
       .submit({ walletId, amountMinor, key, keyName })
-      .catch(sayUnwritten);
+      .catch(sayDepositUnwritten);
     // It is counted: the next check must say so.
     if (key !== null) answers.lookAgain(position.partition);
     return { walletId, amountMinor, place: formatPosition(position) };
@@ -79,12 +88,18 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     routes.get(prefix, (c) => check(c, ""));
     routes.get(`${prefix}:wallet_id`, (c) => check(c, c.req.path.slice(prefix.length)));
   }
+  addWalletRoutes(routes, parts, reads);
+  const operators = operatorRoutes(parts, {
+    reads,
+    onAction: (partition) => answers.lookAgain(partition),
+  });
+  const documents = documentRoutes();
   // A table of its own: beside /check/:wallet_id it would need hono's slow router.
   const feeds = newRoutes().get("/:wallet_id/feed", (c) =>
     check(c, c.req.path.slice(1, -"/feed".length)),
   );
 
-  return listening([routes, feeds], {
+  return listening([routes, operators, documents, feeds], {
     ...access,
     delay: parts.delay,
     watch: (signal) => readiness.watch(signal),
@@ -117,6 +132,10 @@ export function createHealthService(
 
 const CHECK = "/check/";
 
+const sayDepositUnwritten = sayUnwritten(
+  "nothing was written: the deposit can safely be sent again",
+);
+
 /**
  * The wallet id of a GET /check/{wallet_id} as it was sent; null for all that needs the router,
  * which takes a tenth of the time that such an answer does.
@@ -127,13 +146,6 @@ function plainCheck({ method, url }: Request): string | null {
   if (!url.startsWith(CHECK, start)) return null;
   const segment = url.slice(start + CHECK.length);
   return segment === "" || /[/?]/.test(segment) ? null : segment;
-}
-
-/** As an append rejects: the client need not fear to count it twice. */
-function sayUnwritten(error: unknown): never {
-  if (!(error instanceof LogError) || error.code !== "unavailable") throw error;
-  const message = `${error.message}; nothing was written: the deposit can safely be sent again`;
-  throw new LogError("unavailable", message, { cause: error });
 }
 
 function json(text: string): Response {

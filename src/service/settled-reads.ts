@@ -43,14 +43,27 @@ export class SettledReads {
           `${options.partition}`,
       );
     }
+    await this.settle([{ topic: depositStream.topic, ...position }], {
+      signal: options.signal,
+      told: (why) => `${after} is not settled: ${why}; ask again, or see /readyz`,
+    });
+  }
+
+  /**
+   * Resolves when all is settled. Throws `not_settled`, with what `told` makes of the reason, and
+   * `busy`.
+   */
+  async settle(
+    positions: readonly StreamPosition[],
+    { signal, told }: { readonly signal: AbortSignal; readonly told: (why: string) => string },
+  ): Promise<void> {
     if (this.waiting >= MAX_WAITING_READS) {
-      throw new ServiceError("busy", "too many requests wait to be settled: try again soon");
+      throw new ServiceError("busy", told("too many requests wait to be settled"));
     }
     this.waiting += 1;
     try {
-      const place = { topic: depositStream.topic, ...position };
-      const pending = await this.settled(place, options.signal);
-      if (pending !== null) throw notSettled(after, pending);
+      const pending = await this.settled(positions, signal);
+      if (pending !== null) throw new ServiceError("not_settled", told(pendingText(pending)));
     } finally {
       this.waiting -= 1;
     }
@@ -61,23 +74,22 @@ export class SettledReads {
     this.stopping.abort();
   }
 
-  private async settled(position: StreamPosition, left: AbortSignal): Promise<Pending | null> {
+  private async settled(
+    positions: readonly StreamPosition[],
+    left: AbortSignal,
+  ): Promise<Pending | null> {
     const timer = new AbortController();
     const late = new AbortController();
     const signal = AbortSignal.any([late.signal, left, this.stopping.signal]);
     void this.options.delay(SETTLING_TIMEOUT_MS, timer.signal).then(() => late.abort());
     try {
-      return await this.options.settled([position], signal);
+      return await this.options.settled(positions, signal);
     } finally {
       timer.abort();
     }
   }
 }
 
-function notSettled(after: string, { group, topic, partition, offset }: Pending): ServiceError {
-  return new ServiceError(
-    "not_settled",
-    `${after} is not settled: group ${group} has not passed ${topic} ${partition}-${offset} ` +
-      "yet; ask again, or see /readyz",
-  );
+function pendingText({ group, topic, partition, offset }: Pending): string {
+  return `group ${group} has not passed ${topic} ${partition}-${offset} yet`;
 }

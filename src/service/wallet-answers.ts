@@ -18,6 +18,7 @@ import type { EventLog } from "../log/event-log.ts";
 import { formatNumber } from "../money.ts";
 import { murmur2, partitionOf } from "../stream/partitioner.ts";
 import type { View } from "../stream/view.ts";
+import { ServiceError } from "./problem.ts";
 import { KeptTexts } from "./kept-texts.ts";
 
 /** Over all partitions: some 12 MB. A partition that is full begins anew. */
@@ -118,6 +119,12 @@ export function walletIdOf(segment: string): string {
   const walletId = decoded(segment);
   if (walletId !== null) return checkedWalletId(walletId);
   throw new DepositError("invalid_wallet_id", "wallet_id has a broken percent-encoding");
+}
+
+/** Nobody has deposited into it, flagged it or removed a flag from it, as far as is known here. */
+export function unknownWallet(walletId: string): ServiceError {
+  const name = JSON.stringify(walletId);
+  return new ServiceError("unknown_wallet", `nothing is known of the wallet ${name}`);
 }
 
 function decoded(segment: string): string | null {

@@ -59,6 +59,7 @@ describe("the import rules", () => {
     ["the proof using a domain", "src/proof/a.ts", "../other/rule.ts"],
     ["a command using a domain", "src/cli/a.ts", "../other/rule.ts"],
     ["a package that the layer has no use for", "src/stream/a.ts", "zod"],
+    ["a file of another folder", "src/service/a.ts", "../other/page.js.gz"],
     ["a path without its .ts", "src/service/a.ts", "../other/rule"],
   ];
   const others: readonly SourceFile[] = [
@@ -76,6 +77,11 @@ describe("the import rules", () => {
   test("let a domain import the file with another's stream", () => {
     const text = 'import { others } from "../other/other.ts";';
     expect(importFaults([...others, { path: "src/collector/a.ts", text }])).toEqual([]);
+  });
+
+  test("let a module import a file beside it that goes into the executable", () => {
+    const text = 'import page from "./page.js.gz" with { type: "file" };';
+    expect(importFaults([{ path: "src/service/page/a.ts", text }])).toEqual([]);
   });
 
   test("name a cycle once", () => {

@@ -154,6 +154,8 @@ function relativeFault(
   texts: ReadonlyMap<string, string>,
 ): string | null {
   const text = texts.get(target);
+  // A file that goes into the executable as it is, beside the one module that gives it out.
+  if (target.endsWith(".gz") && dirname(target) === dirname(path)) return null;
   if (text === undefined) return "no such file below src; write the path with its .ts";
   const targetLayer = layerOf(target);
   if (targetLayer === "domain" || targetLayer === "deposits") {

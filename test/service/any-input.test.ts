@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
 import { MAX_AMOUNT_MINOR, formatDecimal } from "../../src/money.ts";
-import { MAX_BODY_BYTES } from "../../src/service/deposit-body.ts";
+import { MAX_BODY_BYTES } from "../../src/service/request-body.ts";
 import type { Service } from "../../src/service/listening.ts";
 import { ask, depositBody } from "./requests.ts";
 import { type RunningApp, runApp } from "./running-app.ts";

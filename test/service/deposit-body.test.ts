@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { MAX_BODY_BYTES, parseDepositBody, readBody } from "../../src/service/deposit-body.ts";
+import { parseDepositBody } from "../../src/service/deposit-body.ts";
+import { MAX_BODY_BYTES, readBody } from "../../src/service/request-body.ts";
 import { ServiceError } from "../../src/service/problem.ts";
 
 const parse = (text: string) => parseDepositBody(Buffer.from(text));
