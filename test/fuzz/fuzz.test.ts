@@ -1,0 +1,20 @@
+import { expect, test } from "bun:test";
+import { Running, temporaryFolder } from "../end-to-end/program.ts";
+import { fuzz, missingForFuzzer } from "./schemathesis.ts";
+
+const SECONDS = 10;
+const TEST_MS = 60_000;
+
+// Skipped: where `bun run fuzz` was never run; its first run installs the fuzzer from PyPI.
+test.skipIf(missingForFuzzer() !== null)(
+  "the running service gives no answer that its document does not know",
+  async () => {
+    using folder = temporaryFolder();
+    await using up = new Running({ folder: folder.path }, "up", "--port", "0");
+    const url = await up.serves();
+    const { isClean, report } = await fuzz({ url, seconds: SECONDS, folder: folder.path });
+    expect(isClean ? "" : report).toBe("");
+    expect(report).toContain("Tested: ");
+  },
+  TEST_MS,
+);
