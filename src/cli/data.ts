@@ -220,7 +220,7 @@ class WaitNotice {
 export function waitText({ pending, nextOffset, leftRecords, isWithoutOwner }: Wait): string {
   const { group, partition, topic, offset } = pending;
   const left = `${leftRecords.toLocaleString("en")} record${leftRecords === 1n ? "" : "s"} to go`;
-  const nobody = isWithoutOwner ? `; nobody runs ${group} there: start \`process\`` : "";
+  const nobody = isWithoutOwner ? `; nobody runs ${group} there yet: is \`process\` running?` : "";
   return (
     `processing: ${left} (${group} partition ${partition} at ${nextOffset ?? 0n} of ` +
     `${offset + 1n} in ${topic}${nobody})`

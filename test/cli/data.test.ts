@@ -39,6 +39,6 @@ test("a wait names what is to go, never none, and who is missing", () => {
   const place = "balance partition 6 at 185 of 187 in deposit";
   expect(waitText(wait)).toBe(`processing: 4,000 records to go (${place})`);
   expect(waitText({ ...wait, leftRecords: 1n, isWithoutOwner: true })).toBe(
-    `processing: 1 record to go (${place}; nobody runs balance there: start \`process\`)`,
+    `processing: 1 record to go (${place}; nobody runs balance there yet: is \`process\` running?)`,
   );
 });

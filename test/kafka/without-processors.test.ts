@@ -30,7 +30,7 @@ kafkaTest("a deposit with an id says what was written, who is missing, what to d
   );
   expect(lines.slice(0, -2)).toEqual([
     "processing: 2 records to go (balance partition 0 at 0 of 1 in deposit; nobody runs balance " +
-      "there: start `process`)",
+      "there yet: is `process` running?)",
   ]);
   const removal = ["flag", "alice", "--remove", "--by", "ana", "--reason", "known"];
   const removed = await run(options, ...removal, ...cluster);
