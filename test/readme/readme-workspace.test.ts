@@ -88,6 +88,12 @@ describe("a README workspace", () => {
     expect(flags).toBe(`--brokers localhost/${port}\n`);
   });
 
+  test("makes the README's sample a small one", async () => {
+    const workspace = await open();
+    const said = await workspace.run(block("run", "echo run depositaja sample --seed 2"));
+    expect(said).toBe("run depositaja sample --deposits 3000 --wallets 300 --seed 2\n");
+  });
+
   test("puts a cluster that runs in the place of the README's broker", async () => {
     const cluster = { brokers: "10.0.0.1:2001,10.0.0.2:2001", prefix: "t-" };
     const workspace = await open({ cluster });

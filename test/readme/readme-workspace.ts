@@ -144,6 +144,7 @@ export class ReadmeWorkspace {
     return text
       .replaceAll(README_BROKERS, this.cluster ?? README_BROKERS)
       .replace(BROKER_COMMAND, `${BROKER_COMMAND} --port ${brokerPort}`)
+      .replaceAll(SAMPLE_COMMAND, `${SAMPLE_COMMAND} ${SMALL_SAMPLE}`)
       .replace(PORT, (whole, port: string) => {
         const own = this.ports.get(Number(port));
         return own === undefined ? whole : whole.replace(port, String(own));
@@ -162,6 +163,10 @@ export class ReadmeWorkspace {
     return own;
   }
 }
+
+/** The README's has a million deposits; the same wallets show with fewer, and sooner. */
+const SAMPLE_COMMAND = "run depositaja sample";
+const SMALL_SAMPLE = "--deposits 3000 --wallets 300";
 
 /** What the README calls its broker. */
 const BROKER_COMMAND = "bun run kafka";
