@@ -11,7 +11,7 @@ import {
   logLevel,
   ResourcePatternTypes,
 } from "kafkajs";
-import { PROJECT_ROOT, Running, run, temporaryFolder } from "../end-to-end/program.ts";
+import { PROJECT_ROOT, Running, run, temporaryFolder, until } from "../end-to-end/program.ts";
 import { freshPrefix } from "./broker.ts";
 import { missingForBroker } from "./java.ts";
 import { KafkaCluster } from "./kafka-cluster.ts";
@@ -20,7 +20,13 @@ import { KafkaCluster } from "./kafka-cluster.ts";
 const missing = await missingForBroker();
 const CLUSTER_MS = 120_000;
 const CASE_MS = 60_000;
-const PASSWORDS = { worker: "worker-83a1", reader: "reader-5f0c", stranger: "stranger-c77e" };
+const PASSWORDS = {
+  worker: "worker-83a1",
+  reader: "reader-5f0c",
+  stranger: "stranger-c77e",
+  "without-group": "groups-1d44",
+  "without-id": "ids-92b7",
+};
 
 const RESOURCES: Readonly<Record<string, AclResourceTypes>> = {
   Topic: AclResourceTypes.TOPIC,
@@ -52,6 +58,8 @@ beforeAll(async () => {
   });
   await allow("worker", ({ who }) => !who.startsWith("`topics sync`"));
   await allow("reader", ({ who }) => who.startsWith("all"), ["Write"]);
+  await allow("without-group", ({ resource }) => resource !== "Group");
+  await allow("without-id", ({ resource }) => resource !== "TransactionalId");
 }, CLUSTER_MS);
 
 afterAll(() => cluster?.close());
@@ -133,6 +141,23 @@ describe.skipIf(missing !== null)("what docs/kafka.md lets a user do", () => {
       expect(refused).toMatchObject({ code: 1, err: expect.stringContaining("authoriz") });
       const stranger = await run(as("stranger", folder.path), "check", "alice");
       expect(stranger).toMatchObject({ code: 1, err: expect.stringContaining("no log") });
+    },
+    CASE_MS,
+  );
+
+  test(
+    "is missed aloud by who may not join a group, or commit for it",
+    async () => {
+      using folder = temporaryFolder();
+      const missed = {
+        "without-group": /balance: .*Group authorization failed/,
+        "without-id": /balance stands still: .*Transactional Id authorization failed/,
+      };
+      for (const [user, word] of Object.entries(missed)) {
+        const options = as(user as keyof typeof missed, folder.path);
+        await using processing = new Running(options, "process", "--all");
+        await until(() => word.test(processing.err), () => processing.err);
+      }
     },
     CASE_MS,
   );

@@ -8,7 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { LogError, type LogErrorCode } from "../event-log.ts";
 import type { KafkaClaim } from "./claim.ts";
 import { REJOIN_JITTER_MS, RELEASE_WITHIN_MS, RETRY_LAST_MS } from "./limits.ts";
-import { atMost, pause } from "./retry.ts";
+import { atMost, isPassing, messageOf, pause } from "./retry.ts";
 
 const logger = getLogger(["log", "kafka"]);
 /** Of a claim that comes with the next try or with another owner. */
@@ -127,8 +127,8 @@ export class HeldClaims {
   private tellUnclaimed(partition: number, error: unknown, said: string): string {
     const { groupId } = this.options;
     const place = { partition, group: groupId, error };
-    const isPassing = !(error instanceof LogError) || PASSING_CODES.has(error.code);
-    const message = isPassing ? said : error.message;
+    const comesAgain = error instanceof LogError ? PASSING_CODES.has(error.code) : isPassing(error);
+    const message = comesAgain ? said : messageOf(error);
     if (message === said) {
       logger.debug("partition {partition} of {group} is not claimed yet: {error}", place);
     } else {

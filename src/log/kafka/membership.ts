@@ -14,7 +14,7 @@ import type { KafkaClaim } from "./claim.ts";
 import { GroupMember, type GroupMemberOptions, standingAfter } from "./group-member.ts";
 import { HeldClaims } from "./held-claims.ts";
 import { HEARTBEAT_EVERY_MS, REJOIN_JITTER_MS, RETRY_LAST_MS } from "./limits.ts";
-import { pause } from "./retry.ts";
+import { isPassing, messageOf, pause } from "./retry.ts";
 
 const logger = getLogger(["log", "kafka"]);
 
@@ -36,6 +36,8 @@ export class Membership {
   private joining: Promise<void> | null = null;
   /** Something to tell the group, such as a partition that was let go of, or to hear from it. */
   private rejoin = true;
+  /** Why it could not join, as it was said last. */
+  private said = "";
   /** Ends the pause between two heartbeats. */
   private waking = new AbortController();
   private readonly ended: Promise<void>;
@@ -105,6 +107,7 @@ export class Membership {
         this.rejoin = false;
         return this.claims.owned;
       });
+      this.said = "";
       if (!signal.aborted) this.claims.take(partitions); // else it came too late: it has left
     } catch (error) {
       this.rejoin = true;
@@ -164,9 +167,21 @@ export class Membership {
       logger.info("{group}: the membership was lost ({why}); joining again", { group, why });
       this.lose();
     } else if (standing === "unknown") {
-      logger.debug("{group}: {error}; trying again", { group, error });
+      this.tellUnjoined(error);
       this.member.forgetCoordinator();
     } else this.joinAgain();
+  }
+
+  /** What does not pass by itself, such as a right that is missing, is said aloud, once. */
+  private tellUnjoined(error: unknown): void {
+    const { groupId: group } = this.options;
+    const message = messageOf(error);
+    if (isPassing(error) || message === this.said) {
+      logger.debug("{group}: {error}; trying again", { group, error });
+    } else {
+      this.said = message;
+      logger.error("{group}: nothing is run here: {message}; trying again", { group, message });
+    }
   }
 
   /** Everything may be another's. */
