@@ -1,12 +1,13 @@
 /**
  * Which removal covers an event: who answers for it, and since when.
  *
- *   actions in log order, event's ordinal ──> the first removal that had seen it
+ *   event's evidence, actions in log order ──> the first removal that had seen it
  */
 
 import type { App } from "../app.ts";
 
-type Actions = ReturnType<App["wallets"]["evidence"]>["actions"];
+type Evidence = ReturnType<App["wallets"]["evidence"]>;
+type Event = Evidence["episodes"][number]["newestEvents"][number];
 
 export interface Covering {
   /** The how-manieth action of the wallet, from 1. */
@@ -16,11 +17,12 @@ export interface Covering {
   readonly atMs: number;
 }
 
-/** Null while none does. */
-export function coveringRemoval(actions: Actions, ordinal: number): Covering | null {
-  const index = actions.findIndex(({ seenOrdinal }) => (seenOrdinal ?? 0) >= ordinal);
-  const action = actions[index];
-  return action === undefined
-    ? null
-    : { number: index + 1, actor: action.actor, atMs: action.atMs };
+/** Null while none does. `actions`: all of the wallet. */
+export function coveringRemoval(
+  actions: Evidence["actions"],
+  { coveredByAction }: Pick<Event, "coveredByAction">,
+): Covering | null {
+  if (coveredByAction === null) return null;
+  const { actor, atMs } = actions[coveredByAction - 1] as Evidence["actions"][number];
+  return { number: coveredByAction, actor, atMs };
 }

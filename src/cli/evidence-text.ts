@@ -90,7 +90,7 @@ function openingLines(
   const count = depositCount === 1 ? "1 deposit" : `${depositCount} deposits`;
   const shown = deposits.length < depositCount ? `, the newest ${deposits.length} shown` : "";
   const late = opening.isLate ? ", came late" : "";
-  const covering = coveringRemoval(actions, deposit.ordinal);
+  const covering = coveringRemoval(actions, opening);
   return [
     `  total    ${money(opening.totalMinor)} in ${count}, limit ${money(opening.limitMinor)}`,
     `  window   after ${localText(opening.windowStartMs)}, ` +
@@ -142,14 +142,14 @@ function eventTable(
       utcText(event.windowEndMs),
       formatDecimal(event.totalMinor, decimals),
       event.isLate ? "yes" : "no",
-      coveringText(actions, deposit.ordinal),
+      coveringText(actions, event),
       deposit.clientId ?? "-",
     ]),
   );
 }
 
-function coveringText(actions: Actions, ordinal: number): string {
-  const covering = coveringRemoval(actions, ordinal);
+function coveringText(actions: Actions, event: Pick<Event, "coveredByAction">): string {
+  const covering = coveringRemoval(actions, event);
   return covering === null ? "-" : `action ${covering.number}: ${covering.actor}`;
 }
 

@@ -68,6 +68,19 @@ test("the executable prints next commands that work as they stand", async () => 
   expect(printed[3]).toContain("flagged  yes");
 }, TEST_MS);
 
+test("the executable has the document and its page inside", async () => {
+  using folder = temporaryFolder();
+  const options = { folder: folder.path, program: [executable] };
+  await using up = new Running(options, "up", "--port", "0");
+  const url = await up.serves();
+  const [page, script, openapi] = await Promise.all(
+    ["/docs", "/docs/scalar.js", "/openapi.json"].map((path) => fetch(`${url}${path}`)),
+  );
+  expect(await page?.text()).toContain('src="/docs/scalar.js"');
+  expect((await script?.text())?.length).toBeGreaterThan(4_000_000);
+  expect(await openapi?.json()).toMatchObject({ openapi: "3.1.0", info: { title: "Depositaja" } });
+}, TEST_MS);
+
 /** Each would stop the program, or let it run elsewhere, if it were read. */
 function makeHostile(folder: string): void {
   const hostile = "DEPOSITAJA_DATA=/nowhere/at/all\nDEPOSITAJA_PORT=none\nDEPOSITAJA_BROKERS=a:1\n";
