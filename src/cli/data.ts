@@ -173,7 +173,8 @@ export async function withStandIn<T>(
         } catch (error) {
           // Whatever it is of the log or the engine: what was written stands.
           if (!["StreamError", "LogError"].includes((error as Error).name)) throw error;
-          throw new CommandError(failure(error as Error, written), { cause: error });
+          const message = reason(app, error as Error);
+          throw new CommandError(failure(message, written), { cause: error });
         } finally {
           progress.clear();
         }
@@ -184,9 +185,15 @@ export async function withStandIn<T>(
   }
 }
 
-function failure(error: Error, written: string | null): string {
-  if (written === null) return error.message;
-  return `${error.message}; ${written} is written and stands: it counts once processing goes on`;
+/** Who finds no room or a failing disk when it joins in is told: why nobody goes on. */
+function reason({ log }: App, { message, ...error }: Error & { code?: string }): string {
+  const { problem } = log;
+  return error.code !== "not_settled" || problem === null ? message : `${message}; ${problem}`;
+}
+
+function failure(message: string, written: string | null): string {
+  if (written === null) return message;
+  return `${message}; ${written} is written and stands: it counts once processing goes on`;
 }
 
 /** Says what is waited for, once it lasts. */

@@ -6,23 +6,31 @@
  * Nothing else opens that file: on POSIX a process that closes a file loses all its locks on it.
  */
 
-import { Database } from "bun:sqlite";
+import { Database, SQLiteError } from "bun:sqlite";
+import { LogError } from "./event-log.ts";
 
 export interface FileLock {
   /** Idempotent. */
   release(): void;
 }
 
-/** Null when another process, or another part of this one, has it. Throws as SQLite does. */
+/**
+ * Null when another process, or another part of this one, has it. Throws LogError `unusable_place`
+ * where the file is none that SQLite can lock.
+ */
 export function tryLock(path: string): FileLock | null {
-  const database = new Database(path, { create: true, readwrite: true });
+  let database: Database | null = null;
   try {
+    const locked = new Database(path, { create: true, readwrite: true });
+    database = locked;
     database.run("PRAGMA busy_timeout = 0");
     database.run("BEGIN EXCLUSIVE"); // open until the release; nothing is ever written
-    return { release: () => database.close() };
+    return { release: () => locked.close() };
   } catch (error) {
-    database.close();
-    if ((error as { code?: string }).code?.startsWith("SQLITE_BUSY") === true) return null;
-    throw error;
+    database?.close();
+    if (!(error instanceof SQLiteError)) throw error;
+    if (error.code?.startsWith("SQLITE_BUSY") === true) return null;
+    const message = `${path} cannot be locked (${error.message}): look at the disk, or delete it`;
+    throw new LogError("unusable_place", message, { cause: error });
   }
 }

@@ -102,6 +102,8 @@ export interface Problem {
   readonly status: number;
   readonly code: ProblemCode;
   readonly message: string;
+  /** For the operator alone, who can do something about it. */
+  readonly cause?: string;
 }
 
 /** What to say of an error: nothing of one that the program did not foresee. */
@@ -119,8 +121,8 @@ export function problemResponse(
   headers: Record<string, string> = {},
 ): Response {
   const problem = problemOf(error);
-  const { status, code, message } = problem;
-  if (status === 503) refusals.tell(code, message);
+  const { status, code, message, cause } = problem;
+  if (status === 503) refusals.tell(code, cause ?? message);
   return responseTo(problem, path, headers);
 }
 
@@ -182,6 +184,10 @@ function knownProblem(error: unknown): Omit<Problem, "status"> | null {
     case "topic_changed":
     case "position_out_of_range":
       return { code: "log_unavailable", message };
+    case "corrupt": {
+      const told = "the log is damaged: look at the service's messages";
+      return { code: "log_unavailable", message: told, cause: message };
+    }
     default:
       return null;
   }

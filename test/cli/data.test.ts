@@ -8,9 +8,13 @@ import { StreamError } from "../../src/stream/stream-error.ts";
 
 const STANDS = "; deposit 3-17 is written and stands: it counts once processing goes on";
 
-function settling(failure: Error, written: string | null): Promise<unknown> {
+function settling(
+  failure: Error,
+  written: string | null,
+  problem: string | null = null,
+): Promise<unknown> {
   const standIn = { join: () => {}, settle: () => Promise.reject(failure), leave: async () => {} };
-  const app = { standIn: () => standIn } as unknown as App;
+  const app = { standIn: () => standIn, log: { problem } } as unknown as App;
   const { signal } = new AbortController();
   return withStandIn(app, signal, ({ settle }) => settle([], written)).catch(
     (error: unknown) => error,
@@ -26,6 +30,16 @@ test.each([
   const message = `${failure.message}${STANDS}`;
   expect(await settling(failure, "deposit 3-17")).toMatchObject({ name, message, cause: failure });
   expect(await settling(failure, null)).toMatchObject({ name, message: failure.message });
+});
+
+test("a wait that nobody ends says what is wrong with the log", async () => {
+  const failure = new StreamError("not_settled", "nobody runs it");
+  const message = "nobody runs it; the disk failed";
+  expect(await settling(failure, null, "the disk failed")).toMatchObject({ message });
+  const damage = new LogError("corrupt", "a record is damaged");
+  expect(await settling(damage, null, "the disk failed")).toMatchObject({
+    message: damage.message,
+  });
 });
 
 test("a fault of the program is passed on as it is", async () => {

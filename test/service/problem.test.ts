@@ -2,7 +2,8 @@
 
 import { expect, test } from "bun:test";
 import { LogError, type LogErrorCode } from "../../src/log/event-log.ts";
-import { problemOf } from "../../src/service/problem.ts";
+import { problemOf, problemResponse, refusals } from "../../src/service/problem.ts";
+import { linesOfTheLog } from "./log-lines.ts";
 
 const ANSWERS: readonly (readonly [LogErrorCode, number, string])[] = [
   ["busy", 503, "busy"],
@@ -13,7 +14,7 @@ const ANSWERS: readonly (readonly [LogErrorCode, number, string])[] = [
   ["unknown_topic", 503, "log_unavailable"],
   ["topic_changed", 503, "log_unavailable"],
   ["position_out_of_range", 503, "log_unavailable"],
-  ["corrupt", 500, "internal_error"],
+  ["record_too_large", 500, "internal_error"],
 ];
 
 test.each(ANSWERS)("a log that says %s is answered %d, %s", (code, status, answered) => {
@@ -22,4 +23,17 @@ test.each(ANSWERS)("a log that says %s is answered %d, %s", (code, status, answe
   expect(problem).toMatchObject({ status, code: answered });
   if (status === 503) expect(problem.message).toBe(message);
   else expect(problem.message).not.toContain(message);
+});
+
+test("a damaged file is named to the operator, and not to the client", async () => {
+  refusals.forget();
+  using told = linesOfTheLog();
+  const error = new LogError("corrupt", "/data/log.db is damaged: make a new folder");
+  const answer = problemResponse(error, "/deposit");
+  expect(answer.status).toBe(503);
+  expect(await answer.json()).toEqual({
+    error: "the log is damaged: look at the service's messages",
+    code: "log_unavailable",
+  });
+  expect(told.lines.join()).toContain("/data/log.db is damaged: make a new folder");
 });

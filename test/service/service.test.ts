@@ -225,7 +225,7 @@ describe("a log that does not take a deposit", () => {
 
   test("for what nobody foresaw answers 500 and tells nothing of it", async () => {
     const { app } = await serve({ processors: [] });
-    for (const error of [new Error("secret"), new LogError("corrupt", "secret")]) {
+    for (const error of [new Error("secret"), new LogError("record_too_large", "secret")]) {
       const service = failing(app, () => Promise.reject(error));
       const answer = await ask(service, "POST /deposit", depositBody("alice", "1"));
       expect(answer.status).toBe(500);

@@ -13,6 +13,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, rmdirSync, statSync }
 import { LogError } from "../event-log.ts";
 import { refuseNetworkFolder } from "../network-file-system.ts";
 import { type CheckedFile, checkLogFile } from "./file-check.ts";
+import { damagedLog, isDamage } from "./log-fault.ts";
 import { logPath, openDatabase } from "./schema.ts";
 import { checkWitness } from "./witness.ts";
 import { makeWhole, refuseToOverwrite, unusable } from "./whole-file.ts";
@@ -31,7 +32,7 @@ export function backUpLog({ folder, file }: { folder: string; file: string }): F
   const { database } = openDatabase({ folder, create: false, defaults: {}, settings: {} });
   try {
     return makeWhole(file, (unfinished) => {
-      copyWhole(database, folder, unfinished);
+      copyWhole(database, { folder, file, unfinished });
       return { ...checkLogFile(unfinished), bytes: statSync(unfinished).size };
     });
   } finally {
@@ -88,16 +89,18 @@ function checkedAs(file: string, copy: string): CheckedFile {
   }
 }
 
-function copyWhole(database: Database, folder: string, unfinished: string): void {
+function copyWhole(
+  database: Database,
+  { folder, file, unfinished }: { folder: string; file: string; unfinished: string },
+): void {
   try {
     database.query("VACUUM INTO ?").run(unfinished);
   } catch (error) {
-    const { code = "", message } = error as { code?: string } & Error;
-    if (!code.startsWith("SQLITE_CORRUPT")) throw error;
-    const advice = "there is nothing to back up: restore it from an older backup";
-    throw new LogError("corrupt", `${logPath(folder)} is damaged (${message}): ${advice}`, {
-      cause: error,
-    });
+    const { message } = error as Error;
+    const path = logPath(folder);
+    if (isDamage(error)) throw damagedLog(path, message, error);
+    // Which of the two files it is, SQLite does not say.
+    throw unusable(`${path} cannot be copied to ${file} (${message}): look at both disks`, error);
   }
 }
 

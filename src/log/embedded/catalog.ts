@@ -10,6 +10,7 @@
 import type { Database, Statement } from "bun:sqlite";
 import { LogError, type TopicSpec } from "../event-log.ts";
 import { checkTopicSpec } from "../topic-spec.ts";
+import { reading } from "./log-fault.ts";
 
 export interface PartitionRef {
   readonly id: number;
@@ -87,23 +88,15 @@ export class Catalog {
 
   /**
    * Reads ids and bounds again, about 20 microseconds, where another connection has changed the
-   * log; what this one writes it knows. Keeps what a transaction has reserved.
+   * log; what this one writes it knows. Keeps what a transaction has reserved. Throws `corrupt`,
+   * `unavailable`, and reads everything again the next time.
    */
   refresh(): void {
-    const { data_version } = this.statements.version.get() as { data_version: number };
-    if (data_version === this.version) return;
-    this.version = data_version;
-    const rows = this.statements.ends.all() as {
-      id: number;
-      start_offset: number;
-      next_offset: number;
-    }[];
-    if (rows.length !== this.byId.size) this.loadTopics();
-    for (const { id, start_offset, next_offset } of rows) {
-      const ref = this.byId.get(id);
-      if (ref === undefined || this.touched.has(ref)) continue;
-      ref.startOffset = start_offset;
-      ref.nextOffset = next_offset;
+    try {
+      reading(this.database, () => this.refreshFromFile());
+    } catch (error) {
+      this.version = null;
+      throw error;
     }
   }
 
@@ -133,7 +126,7 @@ export class Catalog {
     this.nextSequence = null;
   }
 
-  /** After ROLLBACK: forgets what was handed out. */
+  /** After ROLLBACK: forgets what was handed out. Throws as `refresh` does. */
   reset(): void {
     this.touched.clear();
     this.nextSequence = null;
@@ -155,6 +148,24 @@ export class Catalog {
 
   close(): void {
     for (const statement of Object.values(this.statements)) statement.finalize();
+  }
+
+  private refreshFromFile(): void {
+    const { data_version } = this.statements.version.get() as { data_version: number };
+    if (data_version === this.version) return;
+    this.version = data_version;
+    const rows = this.statements.ends.all() as {
+      id: number;
+      start_offset: number;
+      next_offset: number;
+    }[];
+    if (rows.length !== this.byId.size) this.loadTopics();
+    for (const { id, start_offset, next_offset } of rows) {
+      const ref = this.byId.get(id);
+      if (ref === undefined || this.touched.has(ref)) continue;
+      ref.startOffset = start_offset;
+      ref.nextOffset = next_offset;
+    }
   }
 
   private create(spec: TopicSpec): void {

@@ -190,7 +190,7 @@ export class EmbeddedLog implements EventLog {
   get problem(): string | null {
     const seal = this.file.isClosed ? null : this.seal;
     if (seal !== null) return sealedError(seal, this.options.folder).message;
-    return this.file.writer.problem;
+    return this.file.problem;
   }
 
   /** Drops what compaction and retention of the topics allow. Returns how many records went. */

@@ -9,6 +9,7 @@
  */
 
 import { Database } from "bun:sqlite";
+import { damagedLog, readFault } from "./log-fault.ts";
 import { logPath } from "./schema.ts";
 import { LOCK_WAIT_MS } from "./write-lock.ts";
 
@@ -16,15 +17,17 @@ import { LOCK_WAIT_MS } from "./write-lock.ts";
 export function integrityProblems(folder: string): readonly string[] {
   if (folder === ":memory:") return [];
   const path = logPath(folder);
-  const database = new Database(path, { create: false, readwrite: true });
+  let database: Database | null = null;
   try {
+    database = new Database(path, { create: false, readwrite: true });
     database.exec(`PRAGMA busy_timeout = ${LOCK_WAIT_MS}`);
     database.exec("PRAGMA query_only = ON");
     const found = database.query("PRAGMA integrity_check").values();
-    return found.map(([line]) => String(line)).filter((line) => line !== "ok");
+    const lines = found.map(([line]) => String(line)).filter((line) => line !== "ok");
+    return lines.map((line) => damagedLog(path, line).message);
   } catch (error) {
-    return [`${path} cannot be checked (${(error as Error).message})`];
+    return [(readFault(path, error) as Error).message];
   } finally {
-    database.close();
+    database?.close();
   }
 }

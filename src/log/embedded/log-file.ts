@@ -5,12 +5,14 @@
  *   folder ──open──> LogFile ──> EmbeddedLog (the port), claims
  */
 
+import { getLogger } from "@logtape/logtape";
 import type { Database } from "bun:sqlite";
 import { LogError } from "../event-log.ts";
 import { Catalog } from "./catalog.ts";
 import { Changes } from "./changes.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { clean } from "./cleaner.ts";
+import { reading } from "./log-fault.ts";
 import { Membership } from "./membership.ts";
 import { MetaRows } from "./meta-rows.ts";
 import { ProgressRows } from "./progress-rows.ts";
@@ -24,6 +26,8 @@ import { type Step, Writer } from "./writer.ts";
 
 /** Compaction is never urgent; a run over nothing to do costs microseconds. */
 const CLEAN_EVERY_MS = 5 * 60 * 1_000;
+
+const logger = getLogger(["log", "embedded"]);
 
 export interface LogFileOptions extends Partial<OpenDatabaseOptions> {
   readonly folder: string;
@@ -53,7 +57,10 @@ export class LogFile {
   private readonly checkpointer: Checkpointer;
   private readonly cleaning: ReturnType<typeof setInterval> | null;
   private readonly controller = new AbortController();
+  /** Why the log could not be read at its last change; null when it could. */
+  private unreadable: LogError | null = null;
 
+  /** Throws LogError as `openDatabase` does, and `unavailable`. */
   constructor(private readonly options: LogFileOptions) {
     checkWitness(options.folder);
     const { database, ...opened } = openDatabase({
@@ -62,23 +69,29 @@ export class LogFile {
     });
     this.database = database;
     this.opened = opened;
-    this.catalog = new Catalog(database);
-    this.reader = new Reader(database);
-    this.records = new RecordRows({ database, catalog: this.catalog, nowMs: options.nowMs });
-    this.progressRows = new ProgressRows(database);
-    this.metaRows = new MetaRows(database);
-    this.seals = new Seals(database);
-    this.wal = openWal(options.folder);
-    this.writer = this.newWriter();
-    const monotonicMs = () => performance.now();
-    this.membership = new Membership({ database, writer: this.writer, monotonicMs });
-    this.checkpointer = new Checkpointer(database, options);
-    this.changes = new Changes({
-      folder: options.folder,
-      refresh: () => this.catalog.refresh(),
-      witness: () => this.takeWitness(),
-      closing: this.closing,
-    });
+    try {
+      const rows = rowsOf(database, options);
+      this.catalog = rows.catalog;
+      this.reader = rows.reader;
+      this.records = rows.records;
+      this.progressRows = rows.progressRows;
+      this.metaRows = rows.metaRows;
+      this.seals = rows.seals;
+      this.wal = openWal(options.folder);
+      this.writer = this.newWriter();
+      const monotonicMs = () => performance.now();
+      this.membership = new Membership({ database, writer: this.writer, monotonicMs });
+      this.checkpointer = new Checkpointer(database, options);
+      this.changes = new Changes({
+        folder: options.folder,
+        refresh: () => this.refresh(),
+        witness: () => this.takeWitness(),
+        closing: this.closing,
+      });
+    } catch (error) {
+      database.close();
+      throw error;
+    }
     this.cleaning = options.leavesCheckpoints === true ? null : this.cleanRegularly();
   }
 
@@ -88,6 +101,11 @@ export class LogFile {
 
   get isClosed(): boolean {
     return this.closing.aborted;
+  }
+
+  /** Why nothing can be written, or what is written cannot be found; null when the log is well. */
+  get problem(): string | null {
+    return this.writer.problem ?? this.unreadable?.message ?? null;
   }
 
   assertOpen(): void {
@@ -122,6 +140,19 @@ export class LogFile {
     this.database.close();
   }
 
+  /** Nobody hears of what a bell throws: so it is logged, and told as the log's problem. */
+  private refresh(): void {
+    try {
+      this.catalog.refresh();
+      this.unreadable = null;
+    } catch (error) {
+      if (!(error instanceof LogError)) throw error;
+      const { message } = error;
+      if (this.unreadable?.message !== message) logger.error("{message}", { message });
+      this.unreadable = error;
+    }
+  }
+
   /** Once after each commit of records; another process may have written more since. */
   private takeWitness(): Uint8Array | null {
     const { writtenSequence: sequence } = this.catalog;
@@ -154,4 +185,19 @@ export class LogFile {
     timer.unref();
     return timer;
   }
+}
+
+/** Each prepares its statements, for which SQLite reads the file's schema. */
+function rowsOf(database: Database, { nowMs }: LogFileOptions) {
+  return reading(database, () => {
+    const catalog = new Catalog(database);
+    return {
+      catalog,
+      reader: new Reader(database),
+      records: new RecordRows({ database, catalog, nowMs }),
+      progressRows: new ProgressRows(database),
+      metaRows: new MetaRows(database),
+      seals: new Seals(database),
+    };
+  });
 }

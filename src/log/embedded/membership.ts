@@ -12,6 +12,7 @@
 import type { Database } from "bun:sqlite";
 import { LogError } from "../event-log.ts";
 import { Heartbeats } from "./heartbeats.ts";
+import { damagedLog, isDamage, reading } from "./log-fault.ts";
 import { type AllRows, type ClaimRow, type MemberRow, MemberRows } from "./member-rows.ts";
 import { isDead } from "./processes.ts";
 import { type WishingGroup, wishesOf } from "./wishes.ts";
@@ -88,7 +89,7 @@ export class Membership {
    * stopped owns nothing: who asks only once cannot see that, for nothing was seen before.
    */
   owners(group: string): { partition: number; owner: string | null }[] {
-    const { members, claims } = this.rows.read();
+    const { members, claims } = this.readRows();
     this.heartbeats.look(members, { couldMove: this.options.writer.problem === null });
     const live = new Map(
       members.filter((row) => !this.seemsGone(row)).map(({ id, pid }) => [id, `pid ${pid}`]),
@@ -103,7 +104,7 @@ export class Membership {
 
   /** As they are written down, the dead and this one included. */
   members(): readonly MemberRow[] {
-    return this.rows.read().members;
+    return this.readRows().members;
   }
 
   /** Inside the transaction of a commit: does the claim still hold? */
@@ -196,8 +197,13 @@ export class Membership {
     }
   }
 
+  private readRows(): AllRows {
+    return reading(this.options.database, () => this.rows.read());
+  }
+
   private unreadable(cause: unknown): LogError {
     const { filename } = this.options.database;
+    if (isDamage(cause)) return damagedLog(filename, cause.message, cause);
     const reason = cause instanceof Error ? cause.message : String(cause);
     return new LogError(
       "unavailable",

@@ -5,6 +5,7 @@
  */
 
 import type { Database } from "bun:sqlite";
+import { reading } from "./log-fault.ts";
 
 /** Before the keys of values that the log does not know. */
 const PREFIX = "user.";
@@ -12,16 +13,20 @@ const PREFIX = "user.";
 export class MetaRows {
   constructor(private readonly database: Database) {}
 
+  /** Throws `corrupt`, `unavailable`. */
   read(key: string): string | null {
-    const row = this.database.query("SELECT value FROM meta WHERE key = ?").get(PREFIX + key);
+    const { database } = this;
+    const select = () => database.query("SELECT value FROM meta WHERE key = ?").get(PREFIX + key);
+    const row = reading(database, select);
     return (row as { readonly value: string } | null)?.value ?? null;
   }
 
-  /** By key, without the log's own. */
+  /** By key, without the log's own. Throws `corrupt`, `unavailable`. */
   all(): ReadonlyMap<string, string> {
-    const rows = this.database
-      .query("SELECT key, value FROM meta WHERE key GLOB ? ORDER BY key")
-      .all(`${PREFIX}*`) as { readonly key: string; readonly value: string }[];
+    const { database } = this;
+    const sql = "SELECT key, value FROM meta WHERE key GLOB ? ORDER BY key";
+    const select = () => database.query(sql).all(`${PREFIX}*`);
+    const rows = reading(database, select) as { readonly key: string; readonly value: string }[];
     return new Map(rows.map(({ key, value }) => [key.slice(PREFIX.length), value]));
   }
 

@@ -9,6 +9,7 @@ import type { Database, Statement } from "bun:sqlite";
 import { LogError, type LogRecord } from "../event-log.ts";
 import { recordChecksum } from "../record-checksum.ts";
 import type { PartitionRef } from "./catalog.ts";
+import { FROM_BACKUP, isDamage, readFault, reading } from "./log-fault.ts";
 import { decodeHeaders, storedChecksum } from "./record-frame.ts";
 
 export const DEFAULT_MAX_RECORDS = 2_048;
@@ -104,7 +105,7 @@ export class Reader {
     cursors: readonly Cursor[],
     range: { untils: readonly number[]; maxRecords: number },
   ): SequencedRecord[] {
-    this.database.exec("BEGIN"); // one snapshot
+    reading(this.database, () => this.database.exec("BEGIN")); // one snapshot
     try {
       let lastSequence = Number.POSITIVE_INFINITY;
       const all: SequencedRecord[] = [];
@@ -120,7 +121,8 @@ export class Reader {
         .sort((a, b) => a.sequence - b.sequence)
         .slice(0, range.maxRecords);
     } finally {
-      this.database.exec("COMMIT");
+      // A disk that fails ends it by itself.
+      if (this.database.inTransaction) this.database.exec("COMMIT");
     }
   }
 
@@ -128,13 +130,11 @@ export class Reader {
     try {
       return this.select.all(ref.id, from, until, limit) as RecordRow[];
     } catch (error) {
-      const { code = "", message } = error as { code?: string } & Error;
-      if (!code.startsWith("SQLITE_CORRUPT") && code !== "SQLITE_NOTADB") throw error;
+      if (!isDamage(error)) throw readFault(this.database.filename, error);
       throw new LogError(
         "corrupt",
         `${this.database.filename}: a page with records of ${ref.topic} partition ` +
-          `${ref.partition} from offset ${from} on is damaged (${message}): restore the log from ` +
-          "a backup",
+          `${ref.partition} from offset ${from} on is damaged (${error.message}): ${FROM_BACKUP}`,
         { cause: error },
       );
     }
@@ -176,7 +176,7 @@ export class Reader {
     return new LogError(
       "corrupt",
       `${this.database.filename}: the record at ${ref.topic} partition ${ref.partition} offset ` +
-        `${offset} is damaged (its checksum does not match): restore the log from a backup`,
+        `${offset} is damaged (its checksum does not match): ${FROM_BACKUP}`,
       { cause },
     );
   }

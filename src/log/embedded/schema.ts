@@ -15,6 +15,7 @@ import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { LogError } from "../event-log.ts";
 import { refuseNetworkFolder } from "../network-file-system.ts";
+import { damagedLog, isDamage, readFault } from "./log-fault.ts";
 import { LOCK_WAIT_MS, lockHeldMessage } from "./write-lock.ts";
 
 /** "dpja" in ASCII: tells our files from other SQLite databases. */
@@ -120,13 +121,9 @@ function notFound(folder: string): LogError {
 function unusable(folder: string, cause: unknown): LogError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const code = (cause as { code?: string } | null)?.code ?? "";
-  if (code === "SQLITE_NOTADB" || code.startsWith("SQLITE_CORRUPT")) {
-    return new LogError(
-      "corrupt",
-      `${logPath(folder)} is damaged or no log (${reason}): restore it from a backup`,
-      { cause },
-    );
-  }
+  // An error of the statement itself: a table is not there that the file's format has.
+  if (isDamage(cause) || code === "SQLITE_ERROR") return damagedLog(logPath(folder), reason, cause);
+  if (code.startsWith("SQLITE_IOERR")) return readFault(logPath(folder), cause) as LogError;
   if (code.startsWith("SQLITE_BUSY")) {
     return new LogError("unavailable", lockHeldMessage(logPath(folder)), { cause });
   }
@@ -180,7 +177,11 @@ function prepare(database: Database, options: OpenDatabaseOptions) {
       );
     }
   }
-  const incarnation = readMeta(database, "incarnation") as string;
+  const incarnation = readMeta(database, "incarnation");
+  const lost = Object.keys(options.defaults).find((name) => settings[name] === undefined);
+  if (incarnation === null || lost !== undefined) {
+    throw damagedLog(logPath(options.folder), `its ${lost ?? "incarnation"} is missing`);
+  }
   return { settings, incarnation, wasCreated };
 }
 

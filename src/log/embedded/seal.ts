@@ -10,6 +10,7 @@
 
 import type { Database, Statement } from "bun:sqlite";
 import { LogError } from "../event-log.ts";
+import { damagedLog, reading } from "./log-fault.ts";
 
 const KEY = "seal";
 
@@ -31,10 +32,16 @@ export class Seals {
     this.select = database.prepare("SELECT value FROM meta WHERE key = ?");
   }
 
-  /** Null: the log was not moved. About a microsecond. */
+  /** Null: the log was not moved. About a microsecond. Throws `corrupt`, `unavailable`. */
   read(): Seal | null {
-    const row = this.select.get(KEY) as { readonly value: string } | null;
-    return row === null ? null : (JSON.parse(row.value) as Seal);
+    const select = () => this.select.get(KEY);
+    const row = reading(this.database, select) as { readonly value: string } | null;
+    if (row === null) return null;
+    try {
+      return JSON.parse(row.value) as Seal;
+    } catch (error) {
+      throw damagedLog(this.database.filename, "its seal is not what was written", error);
+    }
   }
 
   /** In a transaction. */

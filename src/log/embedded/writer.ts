@@ -10,6 +10,7 @@
 
 import type { Database, Statement } from "bun:sqlite";
 import { LogError } from "../event-log.ts";
+import { writeFault } from "./log-fault.ts";
 import { LOCK_WAIT_MS, lockHeldMessage } from "./write-lock.ts";
 
 /** Bytes of records that may wait; above it appends are refused `busy`. About 2 s of work. */
@@ -186,8 +187,8 @@ export class Writer {
       this.lockedSinceMs = null;
       return true;
     } catch (error) {
-      if ((error as { code?: string }).code !== "SQLITE_BUSY") {
-        this.refuseAll(asUnavailable(error));
+      if ((error as { code?: string }).code?.startsWith("SQLITE_BUSY") !== true) {
+        this.refuseAll(this.fault(error));
         return false;
       }
     }
@@ -210,10 +211,24 @@ export class Writer {
     return lockHeldMessage(this.options.database.filename);
   }
 
+  private fault(error: unknown): LogError {
+    return writeFault(this.options.database.filename, error);
+  }
+
+  /** Never throws: who waits must hear of the first error, and nobody hears what is thrown here. */
+  private rollBack(): void {
+    const { database, afterRollback } = this.options;
+    try {
+      if (database.inTransaction) database.exec("ROLLBACK");
+      afterRollback();
+    } catch {
+      // The file cannot be read either: whoever reads it next is told.
+    }
+  }
+
   private undo(batch: readonly Waiting[], error: unknown): void {
-    if (this.options.database.inTransaction) this.options.database.exec("ROLLBACK");
-    this.options.afterRollback();
-    const refusal = asUnavailable(error);
+    this.rollBack();
+    const refusal = this.fault(error);
     if ((error as { code?: string }).code === "SQLITE_FULL") this.fullDisk = refusal;
     for (const { reject } of batch) reject(refusal);
   }
@@ -227,11 +242,11 @@ export class Writer {
     const reason = (error as Error).message;
     this.failure = new LogError(
       "outcome_unknown",
-      `the disk failed while the log was written (${reason}): check it, then restart`,
+      `the disk failed while the log was written to ${this.options.database.filename} ` +
+        `(${reason}): check it, then restart`,
       { cause: error },
     );
-    if (this.options.database.inTransaction) this.options.database.exec("ROLLBACK");
-    this.options.afterRollback();
+    this.rollBack();
     for (const { reject } of batch) reject(this.failure);
     this.refuseAll(new LogError("unavailable", this.failure.message, { cause: error }));
   }
@@ -256,12 +271,4 @@ function attempt(job: Job<unknown>): { value?: unknown; error?: LogError } {
     if (error instanceof LogError) return { error };
     throw error;
   }
-}
-
-function asUnavailable(error: unknown): LogError {
-  if (error instanceof LogError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new LogError("unavailable", `the log cannot be written (${reason}): try again later`, {
-    cause: error,
-  });
 }

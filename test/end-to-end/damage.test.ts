@@ -1,0 +1,96 @@
+import { afterAll, expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Outcome, Running, run, temporaryFolder } from "./program.ts";
+import { post } from "./session.ts";
+
+/** What each command says of a damaged log: which file it is, and the way back. */
+
+const TEST_MS = 60_000;
+const PAGE_BYTES = 4_096;
+const root = temporaryFolder();
+afterAll(() => root[Symbol.dispose]());
+
+/** Overwritten from some byte on. */
+function overwrite(path: string, from: number, bytes: number): void {
+  const content = readFileSync(path);
+  content.fill(0xee, from, from + bytes);
+  writeFileSync(path, content);
+}
+
+function rootOf(path: string, table: string): number {
+  using database = new Database(path, { readonly: true });
+  const sql = "SELECT rootpage AS page FROM sqlite_schema WHERE name = ?";
+  const { page } = database.query(sql).get(table) as { page: number };
+  return (page - 1) * PAGE_BYTES;
+}
+
+/** A folder whose `up` was killed, with as much in its WAL as in its log. */
+async function killed(name: string): Promise<{ readonly folder: string; readonly log: string }> {
+  const folder = join(root.path, name);
+  mkdirSync(folder);
+  await using up = new Running({ folder }, "up", "--port", "0", "--partitions", "1");
+  const url = await up.serves();
+  for (let i = 0; i < 10; i += 1) await post(url, '{"wallet_id": "alice", "amount": 1}');
+  await up.stop("SIGKILL");
+  return { folder, log: join(folder, "depositaja-data", "log.db") };
+}
+
+/** With the WAL in the file, and none beside it. */
+async function closed(name: string) {
+  const place = await killed(name);
+  expect(await run({ folder: place.folder }, "check", "alice")).toMatchObject({ code: 0 });
+  return place;
+}
+
+test.each<[string, () => Promise<{ readonly folder: string; readonly log: string }>]>([
+  [
+    "schema",
+    async () => {
+      const place = await closed("schema");
+      overwrite(place.log, 100, PAGE_BYTES - 100);
+      return place;
+    },
+  ],
+  [
+    "table",
+    async () => {
+      const place = await closed("table");
+      overwrite(place.log, rootOf(place.log, "progress"), PAGE_BYTES);
+      return place;
+    },
+  ],
+  [
+    "wal",
+    async () => {
+      const place = await killed("wal");
+      const wal = `${place.log}-wal`;
+      const { length } = readFileSync(wal);
+      overwrite(wal, length >> 1, 64);
+      rmSync(`${place.log}-shm`);
+      return place;
+    },
+  ],
+])("every command names the file of a damaged %s, and says how to go on", async (_, damage) => {
+  const { folder, log } = await damage();
+  const commands = [
+    ["up", "--port", "0"],
+    ["check", "alice"],
+    ["deposit", "alice", "1"],
+    ["verify"],
+    ["backup", "a.backup"],
+  ];
+  const outcomes = commands.map(async (args): Promise<[string, Outcome]> => {
+    await using running = new Running({ folder }, ...args);
+    return [args.join(" "), await running.ended()];
+  });
+  for (const [command, { code, err }] of await Promise.all(outcomes)) {
+    // What it asks for may stand in the pages that are whole.
+    if (code === 0 && command === "check alice") continue;
+    expect([command, code]).toEqual([command, 1]);
+    expect([command, err]).toEqual([command, expect.stringContaining(log)]);
+    expect([command, err]).toEqual([command, expect.stringContaining("`restore`")]);
+    expect(err).not.toMatch(/^ +at /m);
+  }
+}, TEST_MS);
