@@ -4,6 +4,7 @@
  */
 
 import { SQLiteError } from "bun:sqlite";
+import type { Codec } from "./codec.ts";
 import { StreamError } from "./stream-error.ts";
 
 /** The file itself may be well: locked, no space, no right, a disk that fails. */
@@ -27,6 +28,15 @@ export function storeFault(path: string, error: unknown): unknown {
 export function storeMismatch(path: string, reason: string, cause?: unknown): StreamError {
   const message = `the store ${path} ${reason}: delete it, and it is built anew`;
   return new StreamError("store_mismatch", message, { cause });
+}
+
+/** What a row holds. Throws `store_mismatch` for bytes that its codec has not written. */
+export function decodeRow<R>(path: string, codec: Pick<Codec<R>, "decode">, bytes: Uint8Array): R {
+  try {
+    return codec.decode(bytes);
+  } catch (error) {
+    throw storeMismatch(path, `has a row that cannot be read (${(error as Error).message})`, error);
+  }
 }
 
 /** Of the store's place or file, whatever record was in hand. */

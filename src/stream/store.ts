@@ -238,8 +238,7 @@ export class Store {
 
   /** Up to where the rows are folded; null for an empty store. */
   progress(): Progress | null {
-    const { progress } = this.place();
-    return progress === null ? null : decodeProgress(progress);
+    return placeProgress(this.path, this.place().progress);
   }
 
   /** Takes the store for an owner. Throws `store_fenced` when a later owner has it. */
@@ -307,12 +306,18 @@ export class Store {
    * which costs as much as the read itself.
    */
   snapshot<T>(read: () => T): T {
-    if (this.database.inTransaction) return read();
-    this.database.exec("BEGIN");
+    const { database } = this;
+    if (database.inTransaction) return read();
     try {
-      return read();
-    } finally {
-      this.database.exec("COMMIT");
+      database.exec("BEGIN");
+      try {
+        return read();
+      } finally {
+        // A disk that fails ends it by itself.
+        if (database.inTransaction) database.exec("COMMIT");
+      }
+    } catch (error) {
+      throw storeFault(this.path, error);
     }
   }
 
@@ -326,7 +331,11 @@ export class Store {
   /** Changes when another connection has changed the file; -1 in memory, where all share one. */
   version(): number {
     if (this.options.isShared) return -1;
-    return (this.statements.version.get() as { data_version: number }).data_version;
+    try {
+      return (this.statements.version.get() as { data_version: number }).data_version;
+    } catch (error) {
+      throw storeFault(this.path, error);
+    }
   }
 
   close(): void {
@@ -360,6 +369,15 @@ export class Store {
     } catch (error) {
       throw storeFault(this.path, error);
     }
+  }
+}
+
+/** Throws `store_mismatch` for what no owner has written. */
+export function placeProgress(path: string, progress: string | null): Progress | null {
+  try {
+    return progress === null ? null : decodeProgress(progress);
+  } catch (error) {
+    throw storeMismatch(path, "has a place that cannot be read", error);
   }
 }
 

@@ -7,11 +7,10 @@
  * For as long as it is open its store's WAL can't be cut: close it soon.
  */
 
-import { Database } from "bun:sqlite";
+import { Database, type Statement } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import type { Progress } from "../log/event-log.ts";
-import { decodeProgress } from "../log/progress-text.ts";
-import { checkIdentity, type StoredRow, type Stores } from "./store.ts";
+import { checkIdentity, placeProgress, type StoredRow, type Stores } from "./store.ts";
 import { storeFault } from "./store-fault.ts";
 
 /** For an owner that is just making the file or clearing its WAL away. */
@@ -29,18 +28,19 @@ export class TableSnapshot {
     const { progress } = database.query("SELECT progress FROM place").get() as {
       readonly progress: string | null;
     };
-    this.progress = progress === null ? null : decodeProgress(progress);
+    this.progress = placeProgress(path, progress);
   }
 
   /** Throws StreamError `store_mismatch` where a page is damaged. */
   *rows(): Generator<StoredRow> {
-    const statement = this.database.prepare("SELECT key, value FROM rows ORDER BY key");
+    let statement: Statement | null = null;
     try {
+      statement = this.database.prepare("SELECT key, value FROM rows ORDER BY key");
       yield* statement.iterate() as IterableIterator<StoredRow>;
     } catch (error) {
       throw storeFault(this.path, error);
     } finally {
-      statement.finalize();
+      statement?.finalize();
     }
   }
 

@@ -12,6 +12,7 @@
 import type { RangeOptions, Row, RowKind } from "./group.ts";
 import { endOfPrefix, rowKey, splitRowKey, toBytes, toLatin1 } from "./row-key.ts";
 import type { Store } from "./store.ts";
+import { decodeRow } from "./store-fault.ts";
 
 /**
  * Of one generation, of two. A process has some 20 tasks, and decoded rows take twice what they
@@ -109,7 +110,8 @@ export class TaskRows {
     for (const stored of this.store.range({ from, to, isReverse, limit: asked })) {
       const text = toLatin1(stored.key);
       const entry = this.young.get(text) ?? this.old.get(text);
-      found.set(text, entry === undefined ? kind.codec.decode(stored.value) : (entry.value as R));
+      const value = () => decodeRow(this.store.path, kind.codec, stored.value);
+      found.set(text, entry === undefined ? value() : (entry.value as R));
     }
     if (hidden.length > 0) mergeUnflushed(found, hidden, isReverse);
     const rows: Row<R>[] = [];
@@ -177,7 +179,7 @@ export class TaskRows {
       return old;
     }
     const bytes = this.store.get(key);
-    const value = bytes === null ? null : kind.codec.decode(bytes);
+    const value = bytes === null ? null : decodeRow(this.store.path, kind.codec, bytes);
     const entry = newEntry(kind, value, bytes?.length ?? 0);
     this.keep(key, entry);
     return entry;

@@ -22,7 +22,7 @@ import { type IdRow, idCodec, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { endOfKey, endOfPrefix, keyPrefix, rowKey, splitRowKey, toLatin1 } from "./row-key.ts";
 import type { Store, Stores } from "./store.ts";
-import { isUselessStore } from "./store-fault.ts";
+import { decodeRow, isUselessStore } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
 
 /** More than the versions that one file can have had. */
@@ -79,8 +79,7 @@ export class View {
   get<R>(key: string, kind: RowKind<R>, subKey?: Uint8Array): R | null {
     const bytes = encoder.encode(key);
     const store = this.store(partitionOf(bytes, this.options.partitions));
-    const found = store?.get(rowKey(keyPrefix(bytes), kind.tag, subKey)) ?? null;
-    return found === null ? null : kind.codec.decode(found);
+    return decoded(store, rowKey(keyPrefix(bytes), kind.tag, subKey), kind.codec);
   }
 
   /** Several reads of one key's rows in one snapshot. */
@@ -95,8 +94,7 @@ export class View {
   id(key: string, source: { readonly topic: string; readonly id: string }): IdRow | null {
     const bytes = encoder.encode(key);
     const store = this.store(partitionOf(bytes, this.options.partitions));
-    const found = store?.get(idRowKey(keyPrefix(bytes), source.topic, source.id)) ?? null;
-    return found === null ? null : idCodec.decode(found);
+    return decoded(store, idRowKey(keyPrefix(bytes), source.topic, source.id), idCodec);
   }
 
   /**
@@ -112,7 +110,8 @@ export class View {
       for (const row of rows) {
         const { key, tag, subKey } = splitRowKey(row.key);
         if (tag !== kind.tag) continue;
-        yield { key: decoder.decode(key), subKey, value: kind.codec.decode(row.value) };
+        const value = decodeRow(store.path, kind.codec, row.value);
+        yield { key: decoder.decode(key), subKey, value };
       }
       const last = rows.at(-1);
       if (last === undefined || rows.length < limit) return;
@@ -193,6 +192,12 @@ export class View {
   }
 }
 
+/** Null where there is no such row. */
+function decoded<R>(store: Store | null, key: string, codec: RowKind<R>["codec"]): R | null {
+  const found = store?.get(key) ?? null;
+  return store === null || found === null ? null : decodeRow(store.path, codec, found);
+}
+
 class KeyReader implements RowReader {
   constructor(
     private readonly store: Store | null,
@@ -200,22 +205,23 @@ class KeyReader implements RowReader {
   ) {}
 
   get<R>(kind: RowKind<R>, subKey?: Uint8Array): R | null {
-    const found = this.store?.get(rowKey(this.prefix, kind.tag, subKey)) ?? null;
-    return found === null ? null : kind.codec.decode(found);
+    return decoded(this.store, rowKey(this.prefix, kind.tag, subKey), kind.codec);
   }
 
   range<R>(kind: RowKind<R>, options: RangeOptions = {}): Row<R>[] {
     const { from, to, isReverse = false, limit = -1 } = options;
     const kindPrefix = rowKey(this.prefix, kind.tag, undefined);
-    const rows = this.store?.range({
+    const { store } = this;
+    if (store === null) return [];
+    const rows = store.range({
       from: rowKey(this.prefix, kind.tag, from),
       to: to === undefined ? endOfPrefix(kindPrefix) : rowKey(this.prefix, kind.tag, to),
       isReverse,
       limit,
     });
-    return (rows ?? []).map(({ key, value }) => ({
+    return rows.map(({ key, value }) => ({
       subKey: splitRowKey(key).subKey,
-      value: kind.codec.decode(value),
+      value: decodeRow(store.path, kind.codec, value),
     }));
   }
 }

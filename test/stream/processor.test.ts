@@ -182,6 +182,8 @@ describe("a store that", () => {
     ["is damaged", () => writeFileSync(path(), Buffer.alloc(8_192, "x"))],
     ["is of another log", () => change("UPDATE place SET incarnation = 'another'")],
     ["has lost its tables", () => change("DROP TABLE rows")],
+    ["has rows that cannot be read", () => change("UPDATE rows SET value = x'ff'")],
+    ["has a place that cannot be read", () => change("UPDATE place SET progress = '{'")],
     ["has pages that are damaged", () => writeFileSync(path(), damagedPages(readFileSync(path())))],
   ])("%s is built anew, and the others go on", async (_, damage) => {
     await runOnce();

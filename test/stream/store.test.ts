@@ -199,6 +199,23 @@ describe("a file that is not this log's store", () => {
     refusal(stores, path);
   });
 
+  test("is refused when its place is not what an owner wrote", () => {
+    const { stores, path } = withStore(sql("UPDATE place SET progress = '{'"));
+    const { code, message } = errorOf(() => stores.open("a-table", 0).progress());
+    expect([code, message.includes(path)]).toEqual(["store_mismatch", true]);
+  });
+
+  test("says what went wrong in a snapshot that the disk has ended", () => {
+    const store = new Stores(temporaryFolder(), "log-1").open("a-table", 0);
+    const failing = () => {
+      store["database"].exec("ROLLBACK"); // as SQLite does when it cannot read
+      throw new Error("read failed");
+    };
+    expect(() => store.snapshot(failing)).toThrow("read failed");
+    const database = () => store.snapshot(() => store["database"].exec("SELECT * FROM nothing"));
+    expect(errorOf(database).message).toContain(store.path);
+  });
+
   test("is not given up for a place that cannot be used at the moment", () => {
     const { stores, path } = withStore((file) => {
       files.rmSync(file);
