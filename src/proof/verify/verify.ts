@@ -10,6 +10,7 @@
  * of one partition at a time; what is larger stands in SQLite's temporary file.
  */
 
+import { SQLiteError } from "bun:sqlite";
 import { type EventLog, LogError } from "../../log/event-log.ts";
 import { StreamError } from "../../stream/stream-error.ts";
 import { type Compared, type Difference, Findings } from "./findings.ts";
@@ -57,8 +58,21 @@ export interface VerifyResult {
   readonly wasStopped: boolean;
 }
 
-/** Throws LogError as reading does, but not `corrupt`: that is a difference. */
+/** Throws LogError as reading does; a record that is `corrupt` is a difference. */
 export async function verify(options: VerifyOptions): Promise<VerifyResult> {
+  try {
+    return await verifyAll(options);
+  } catch (error) {
+    // Log and tables name their files by themselves: what is left is the scratch's.
+    if (!(error instanceof SQLiteError)) throw error;
+    const message =
+      `the temporary file of a verification cannot be used (${error.message}): make room, or ` +
+      "name another folder in SQLITE_TMPDIR";
+    throw new LogError("unavailable", message, { cause: error });
+  }
+}
+
+async function verifyAll(options: VerifyOptions): Promise<VerifyResult> {
   const { log, partitions, signal, monotonicMs } = options;
   const startMs = monotonicMs();
   const findings = new Findings(options.limit);

@@ -1,7 +1,8 @@
+import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { flagWalletStream } from "../../../src/flagger/flag-wallet.ts";
-import type { EventLog, LogRecord } from "../../../src/log/event-log.ts";
+import { type EventLog, LogError, type LogRecord } from "../../../src/log/event-log.ts";
 import { recordChecksum } from "../../../src/log/record-checksum.ts";
 import type { Difference } from "../../../src/proof/verify/findings.ts";
 import { WINDOW_FORMAT } from "../../../src/proof/verify/row-formats.ts";
@@ -98,6 +99,34 @@ describe("a verification", () => {
     TEST_MS,
   );
 });
+
+test("a temporary file that cannot be used is named as what it is", async () => {
+  const tester = await played([{ what: "restart", losesStores: false }]);
+  try {
+    const failing = { bounds: () => Promise.reject(sqliteError()) };
+    const log: Hand["log"] = (whole) => ({
+      ...failing,
+      read: (options) => whole.read(options),
+      progress: (group, partition) => whole.progress(group, partition),
+    });
+    const error = await verified(tester, { log }).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(LogError);
+    expect((error as LogError).message).toContain("name another folder in SQLITE_TMPDIR");
+  } finally {
+    await tester.close();
+  }
+});
+
+/** Any will do: what is not of the log or a table is of the temporary file. */
+function sqliteError(): unknown {
+  using database = new Database(":memory:");
+  try {
+    database.exec("SELECT * FROM nothing");
+  } catch (error) {
+    return error;
+  }
+  throw new Error("there is such a table");
+}
 
 function allRows(tester: Tester): Place[] {
   return TABLES.flatMap((table) =>
