@@ -148,6 +148,8 @@ async function descriptors(ground: Ground, { child, port, honest }: Scene): Prom
   );
   ground.say(`descriptors: the honest client waited ${honest.report("descriptors")}`);
   if (core > MOST_CORE) faults.push(`without descriptors it took ${core.toFixed(2)} of a core`);
+  const { made, closed } = report;
+  if (closed < made) faults.push(`descriptors: ${made - closed} of ${made} were not closed`);
   const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
   if (ready.status !== 200) faults.push(`descriptors: not ready afterwards, ${ready.status}`);
   return faults;

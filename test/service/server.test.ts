@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { DECISION_TIMEOUT_MS } from "../../src/deposits/decisions.ts";
-import { type RunningServer, ServerError } from "../../src/service/server.ts";
+import { type RunningServer, ServerError, startServer } from "../../src/service/server.ts";
 import { SETTLING_TIMEOUT_MS } from "../../src/service/settled-reads.ts";
-import { type RunningApp, runApp, type RunOptions, within } from "./running-app.ts";
+import { type RunningApp, runApp, type RunOptions, Timers, within } from "./running-app.ts";
 
 const apps: RunningApp[] = [];
 const servers: RunningServer[] = [];
@@ -22,6 +22,7 @@ afterEach(async () => {
   for (const each of apps.splice(0)) await each.close();
 });
 
+const DRIP_EVERY_MS = 200;
 const POST = "POST /deposit HTTP/1.1\r\nHost: localhost\r\n";
 const DEPOSIT = { method: "POST", body: '{"wallet_id":"alice","amount":1}' };
 
@@ -138,6 +139,29 @@ describe("a stop", () => {
     await within(Promise.all([server.stop(), server.stop()]));
     await within(server.stop());
   });
+});
+
+test("closes a connection that says no more, or a byte now and then", async () => {
+  const fetch = async (request: Request) => new Response(await request.text());
+  const { delay } = new Timers();
+  const options = { host: HOST, port: 0, idleTimeoutS: 1, fetch, abandon: () => {}, delay };
+  const server = startServer(options);
+  servers.push(server);
+  const beginnings = [
+    "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    `${POST}Content-Length: 100\r\n\r\n{`,
+    `${POST}Transfer-Encoding: chunked\r\n\r\n`,
+  ];
+  const closed = beginnings.map((text, number) => {
+    const socket = connect(server.port, HOST, () => socket.write(text));
+    const drip = setInterval(() => number > 0 && socket.write("1\r\n"), DRIP_EVERY_MS);
+    socket.on("error", () => {}); // a reset
+    socket.resume();
+    return new Promise<void>((resolve) => socket.once("close", () => resolve())).finally(() =>
+      clearInterval(drip),
+    );
+  });
+  await within(Promise.all(closed));
 });
 
 function chunkOf(text: string): string {
