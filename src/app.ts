@@ -3,9 +3,9 @@
  *
  *   POST /deposit, `deposit`, `import` ──> deposit ──> collector ──> balance-table
  *                                          └─────────> detector ───> threshold-table
- *   `flag`, `flag --remove` ─────────────> flag_wallet <──┘
+ *   `flag`, POST /flags ─────────────────> flag_wallet <──┘
  *                                          └─────────> flagger ────> flagger-table
- *   views of the three tables ──────────> GET /check, `check`, `flags`
+ *   views of the three tables ──────────> GET /check, /wallets, /flags; `check`, `flags`
  */
 
 import { balanceGroup } from "./collector/collector.ts";
