@@ -22,8 +22,9 @@ const OPTIONS = {
   remarks:
     "A window begins after its start and ends with its end. An event is a deposit that lay in a\n" +
     "window over the limit; it is named by the how-manieth deposit of the wallet it is (nr).\n" +
-    "The list has the window that opened a wallet's newest episode: its total, how many deposits\n" +
-    "it holds, and its end. --json prints one object for a wallet; for the list one a line.",
+    "The list has the window that opened a wallet's newest episode: its total, how many\n" +
+    "deposits it holds, and its end. --json prints one object for a wallet; for the list one a\n" +
+    "line.",
 } as const;
 
 interface Flags {

@@ -25,11 +25,12 @@ const OPTIONS = {
     "sample --deposits 5000 --wallets 500 --answers answers.ndjson > deposits.csv",
   ],
   remarks:
-    "Four weeks of a few busy and many quiet wallets, by day and by night: bursts, amounts just\n" +
-    "under the limit, deposits at the same time, rows that come hours late or twice. The same\n" +
-    "seed gives the same file. Amounts have two decimals, as a new log has. The answers have one\n" +
-    "JSON object for each wallet that must be flagged, like `flags <wallet> --json` but for what\n" +
-    "depends on the log. They hold for a file that is imported as it is, into a log of its own.",
+    "Four weeks of a few busy and many quiet wallets, by day and by night: bursts, amounts\n" +
+    "just under the limit, deposits at the same time, rows that come hours late or twice. The\n" +
+    "same seed gives the same file. Amounts have two decimals, as a new log has. The answers\n" +
+    "have one JSON object for each wallet that must be flagged, like `flags <wallet> --json`\n" +
+    "but for what depends on the log. They hold for a file that is imported as it is, into a\n" +
+    "log of its own.",
 } as const;
 
 interface Flags {
@@ -54,7 +55,7 @@ export function sampleCommand() {
         if (answers === null) return;
         const { answersTo } = await import("../proof/sample/answers.ts");
         const count = answers.write(answersTo(plan));
-        note(`${count} wallets must be flagged: ${flags.answers}`);
+        note(`${count} wallet${count === 1 ? "" : "s"} must be flagged: ${flags.answers}`);
       } catch (error) {
         answers?.remove(); // of a file that was not printed to its end
         throw error;

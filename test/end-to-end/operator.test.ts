@@ -39,7 +39,7 @@ describe("flags", () => {
     });
   }, TEST_MS);
 
-  test("lists them in columns: amounts to the right, local time and UTC, then what to type", async () => {
+  test("lists them in columns, in local time and UTC, and says what to type next", async () => {
     const inKolkata = { ...options, environment: { TZ: "Asia/Kolkata" } };
     const { out } = await run(inKolkata, "flags");
     const [head, ...rows] = out.split("\n");

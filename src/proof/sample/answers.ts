@@ -48,7 +48,7 @@ export function* answersTo(plan: SamplePlan): Generator<Answer> {
     yield {
       walletId: walletId(part.wallet, plan),
       eventCount: events.length,
-      newestOrdinal: Math.max(...events.map(({ entry }) => entry.ordinal)),
+      newestOrdinal: events.at(-1)?.entry.ordinal ?? 0, // in log order, as ordinals are given
       ruleId: RULE_ID,
       ruleVersion: RULE_VERSION,
       limitMinor: LIMIT_MINOR,
