@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
 import { foreignClient } from "../kafka/foreign-client.ts";
-import { Running, run, temporaryFolder } from "./program.ts";
+import { Running, run, SOURCE, temporaryFolder, until } from "./program.ts";
 
 const TEST_MS = 120_000;
 const folder = temporaryFolder();
@@ -190,6 +190,41 @@ kafkaTest("topics shows a cluster's topics, and sync brings them in line", async
   expect(others).toMatchObject({ code: 0 });
   expect(others.err).toContain(`topics of --prefix ${prefix} are another deployment's`);
   expect(others.out).not.toContain("remove");
+}, TEST_MS);
+
+kafkaTest("topics sync removes what nothing declares when someone types yes", async () => {
+  const [brokers, prefix] = [await testBrokers(), freshPrefix()];
+  const topic = `${prefix}old`;
+  const admin = foreignClient(brokers).admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic }] });
+  const isThere = async () => (await admin.listTopics()).includes(topic);
+  const where = ["--brokers", brokers, "--prefix", prefix, "--partitions", "1"];
+  const command = ["topics", "sync", "--delete-unknown", ...where];
+  const answering = async (typed: string) => {
+    let screen = "";
+    const child = Bun.spawn([...SOURCE, ...command], {
+      cwd: folder.path,
+      env: { PATH: process.env["PATH"], TERM: "dumb" },
+      terminal: { cols: 200, data: (_, bytes) => (screen += Buffer.from(bytes).toString()) },
+    });
+    const question = `remove ${topic} for good, with all that is in it? Type yes: `;
+    await until(() => screen.includes(question), () => screen);
+    child.terminal?.write(`${typed}\r`);
+    return child.exited;
+  };
+  try {
+    const unasked = await run(options, ...command);
+    expect(unasked.code).toBe(2);
+    const refusal = `error: nobody can be asked whether ${topic} may be removed: say --yes\n`;
+    expect(unasked.err).toBe(refusal);
+    expect(await answering("y")).toBe(1);
+    expect(await isThere()).toBe(true);
+    expect(await answering("yes")).toBe(0);
+    await until(async () => !(await isThere()), () => `${topic} is there`);
+  } finally {
+    await admin.disconnect();
+  }
 }, TEST_MS);
 
 test("topics shows a folder's topics; there is nothing to sync", async () => {
