@@ -37,7 +37,7 @@ import { sayUnwritten } from "./unwritten.ts";
 import { unknownWallet, walletIdOf } from "./wallet-answers.ts";
 
 /** Wallets looked at for one page: a page of few matches ends there and says where to go on. */
-const MAX_LOOKED_WALLETS = 10_000;
+export const MAX_LOOKED_WALLETS = 10_000;
 /** Looked at in one go: a millisecond or so, then other requests have their turn. */
 const TURN_WALLETS = 64;
 

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { newAction } from "../../src/flagger/flag-wallet.ts";
 import type { Service } from "../../src/service/listening.ts";
+import { MAX_LOOKED_WALLETS } from "../../src/service/operator-routes.ts";
 import { createService } from "../../src/service/service.ts";
 import { SETTLING_TIMEOUT_MS } from "../../src/service/settled-reads.ts";
 import { LogError } from "../../src/log/event-log.ts";
@@ -113,6 +115,23 @@ describe("GET /flags", () => {
       changed_at_ms: startMs + 120_000,
       changed_at: at(120_000),
     });
+  });
+
+  test("looks at so many wallets for a page, and goes on where it stopped", async () => {
+    const { app, service, settle } = await serve();
+    const count = MAX_LOOKED_WALLETS + 5;
+    const by = { kind: "add", actor: "ana", reason: "" } as const;
+    const added = Array.from({ length: count }, (_, i) => ({
+      key: `w${i}`,
+      message: newAction({ ...by, atMs: i === count - 1 ? 2_000 : 1_000 }),
+    }));
+    await app.flagWallet.emitAll(added);
+    await settle();
+    const first = await page(service, "?limit=1000&from=3000");
+    expect(first).toEqual({ flags: [], next_cursor: expect.any(String) });
+    const last = await page(service, `?limit=1000&from=3000&cursor=${first.next_cursor}`);
+    expect(last).toEqual({ flags: [], next_cursor: null });
+    expect((await readAll(service, "from=1500")).wallets).toEqual([`w${count - 1}`]);
   });
 
   const bad: readonly (readonly [query: string, code: string, message: string])[] = [
