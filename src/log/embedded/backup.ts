@@ -33,7 +33,8 @@ export function backUpLog({ folder, file }: { folder: string; file: string }): F
   try {
     return makeWhole(file, (unfinished) => {
       copyWhole(database, { folder, file, unfinished });
-      return { ...checkLogFile(unfinished), bytes: statSync(unfinished).size };
+      const checked = checkedAs(logPath(folder), unfinished);
+      return { ...checked, bytes: statSync(unfinished).size };
     });
   } finally {
     database.close();

@@ -79,7 +79,8 @@ export function inWords(expected: unknown, found: unknown): { expected: string; 
 
 export function textOf(value: unknown): string {
   if (value === undefined) return "nothing";
-  return JSON.stringify(value, (_, each: unknown) => {
+  return JSON.stringify(value, (name, each: unknown) => {
+    if (name.startsWith("$")) return undefined; // the runtime's own, such as a message's type
     if (typeof each === "bigint") return each.toString();
     return each instanceof Uint8Array ? Buffer.from(each).toString("hex") : each;
   });
