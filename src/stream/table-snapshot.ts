@@ -10,8 +10,9 @@
 import { Database, type Statement } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import type { Progress } from "../log/event-log.ts";
+import { integrityFaults } from "../log/integrity-check.ts";
 import { checkIdentity, placeProgress, type StoredRow, type Stores } from "./store.ts";
-import { storeFault } from "./store-fault.ts";
+import { storeFault, storeMismatch } from "./store-fault.ts";
 
 /** For an owner that is just making the file or clearing its WAL away. */
 const LOCK_WAIT_MS = 1_000;
@@ -47,8 +48,8 @@ export class TableSnapshot {
   /** What SQLite itself finds wrong with the file; empty when nothing. */
   problems(): readonly string[] {
     try {
-      const found = this.database.query("PRAGMA integrity_check").values();
-      return found.map(([line]) => String(line)).filter((line) => line !== "ok");
+      const faults = integrityFaults(this.database);
+      return faults.map((fault) => storeMismatch(this.path, `is damaged (${fault})`).message);
     } catch (error) {
       throw storeFault(this.path, error);
     }

@@ -8,9 +8,11 @@ import {
   type JoinOptions,
   LogError,
 } from "../../src/log/event-log.ts";
+import { nextTurn } from "../../src/stream/catch-up.ts";
 import { defineGroup, input } from "../../src/stream/group.ts";
 import { startProcessor } from "../../src/stream/processor.ts";
 import { Stores } from "../../src/stream/store.ts";
+import { storeMismatch } from "../../src/stream/store-fault.ts";
 import type { Faults } from "./faulty-log.ts";
 import { eventually, type Member, sendNumbers, startMember, viewOf } from "./members.ts";
 import { keyIn, numbers, type Sum, sums, tallyGroup, totals } from "./tally.ts";
@@ -194,6 +196,29 @@ describe("a store that", () => {
     await eventually("built anew", () => member.phases()[0] === "running");
     await eventually("gone on", () => rowOf(member, partitions, bad)?.count === 2);
     expect(member.phases()).toEqual({ 0: "running", 1: "running" });
+  });
+
+  test("stays of no use is taken away once, and then stops its partition", async () => {
+    const { log, processor: other } = await start(1);
+    await other.stop();
+    const taken: number[] = [];
+    class DamagingDisk extends Stores {
+      override open(table: string, partition: number): never {
+        throw storeMismatch(this.path(table, partition), "cannot be read");
+      }
+      override discard(_table: string, partition: number): void {
+        taken.push(partition);
+      }
+    }
+    const stores = new DamagingDisk(join(folder, "stores"), log.incarnation);
+    const processor = startProcessor({ log, group, stores, partitions: 1, delay: nextTurn });
+    try {
+      await eventually("stopped", () => processor.state()[0]?.phase === "stopped");
+      expect(processor.state()[0]?.error).toMatchObject({ code: "store_mismatch" });
+      expect(taken).toEqual([0]);
+    } finally {
+      await processor.stop();
+    }
   });
 
   test("that is ahead of its log stops its partition, and nothing of it goes", async () => {

@@ -7,6 +7,7 @@
 
 import { Database } from "bun:sqlite";
 import { LogError } from "../event-log.ts";
+import { integrityFaults } from "../integrity-check.ts";
 import type { PartitionRef } from "./catalog.ts";
 import { Reader } from "./reader.ts";
 import { refuseForeign } from "./schema.ts";
@@ -27,8 +28,8 @@ export function checkLogFile(path: string): CheckedFile {
     database = new Database(path, { create: false, readwrite: true });
     database.exec("PRAGMA query_only = ON");
     refuseForeign(database, path);
-    const [first] = database.query("PRAGMA integrity_check").values();
-    if (String(first) !== "ok") throw damagedFile(path, String(first));
+    const [fault] = integrityFaults(database);
+    if (fault !== undefined) throw damagedFile(path, fault);
     const records = readAll(database);
     const sealed = database.query("SELECT 1 FROM meta WHERE key = 'seal'").get();
     return { records, isSealed: sealed !== null };
