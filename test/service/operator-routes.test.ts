@@ -6,7 +6,7 @@ import { createService } from "../../src/service/service.ts";
 import { SETTLING_TIMEOUT_MS } from "../../src/service/settled-reads.ts";
 import { LogError } from "../../src/log/event-log.ts";
 import { ask, depositBody } from "./requests.ts";
-import { type RunningApp, runApp, type RunOptions, within } from "./running-app.ts";
+import { type RunningApp, runApp, type RunOptions, temporaryFolder, within } from "./running-app.ts";
 
 const apps: RunningApp[] = [];
 const ACCESS = { allowHosts: [] };
@@ -236,6 +236,27 @@ describe("POST /flags/{wallet_id}", () => {
     expect((await ask(service, "GET /check/erin")).json).toMatchObject({ above_threshold: false });
     const { actor: _actor, ...nobody } = ADD;
     expect((await act(service, "erin", nobody)).json).toMatchObject({ code: "invalid_actor" });
+  });
+
+  test("is seen by the next check, also where its answer was kept a moment ago", async () => {
+    const folder = temporaryFolder();
+    try {
+      const { app } = await serve({ folder: folder.path });
+      // It hears of no change: only the action itself may bring the news.
+      const { bounds, progress, owners } = app.log;
+      const log = { bounds, progress, owners, problem: null, onChange: () => () => {} };
+      const deaf = createService({ ...app, processorNames: {}, log }, ACCESS);
+      const isAbove = async () => (await ask(deaf, "GET /check/erin")).json;
+      for (let i = 0; i < 5; i++) {
+        expect(await isAbove()).toMatchObject({ above_threshold: false });
+        await act(deaf, "erin", ADD);
+        expect(await isAbove()).toMatchObject({ above_threshold: true });
+        await act(deaf, "erin", remove(0));
+      }
+      await apps.pop()?.close();
+    } finally {
+      folder.remove();
+    }
   });
 
   test("a removal settles what was before, and holds for what was seen", async () => {
