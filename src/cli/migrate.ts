@@ -105,11 +105,12 @@ function resultLines(options: {
 }): string[] {
   const { folder, result, kafka } = options;
   const { movedTo, deposits, wasDone } = result;
+  const count = `${deposits.toLocaleString("en")} deposit${deposits === 1n ? "" : "s"}`;
   const before = wasDone ? " before: nothing was left to do" : "";
   const named = kafka.prefix === "" ? "" : ` --prefix ${quote(kafka.prefix)}`;
   const cluster = `--brokers ${kafka.brokers.join(",")}${named}`;
   return [
-    `${deposits.toLocaleString("en")} deposits moved to ${movedTo}${before}`,
+    `${count} moved to ${movedTo}${before}`,
     `${folder} is sealed: it takes nothing any more`,
     "",
     "next, wherever it is to run:",

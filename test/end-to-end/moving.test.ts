@@ -108,7 +108,7 @@ kafkaTest("a folder is not sealed under what runs on it, which is named", async 
   expect((await fetch(`${url}/deposit`, { method: "POST", body })).status).toBe(200);
   await server.stop();
   const moved = await run(options, ...move);
-  expect(moved).toMatchObject({ code: 0, out: expect.stringContaining("1 deposits moved to") });
+  expect(moved).toMatchObject({ code: 0, out: expect.stringContaining("1 deposit moved to") });
 }, TEST_MS);
 
 test("a move that was begun is given up, one that is done is not", async () => {
