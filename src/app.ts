@@ -61,6 +61,9 @@ export const PROCESSOR_NAMES = Object.fromEntries(
   Object.entries(GROUPS).map(([group, { processor }]) => [processor, group]),
 ) as Readonly<Record<ProcessorName, GroupName>>;
 
+/** The streams that the program writes from outside its groups: the service and commands do. */
+export const EMITTED_STREAMS = { deposits: depositStream, flagWallet: flagWalletStream } as const;
+
 export interface AppOptions
   extends Pick<PlaceOptions, "folder" | "create" | "nowMs">,
     Partial<Pick<PlaceOptions, "kafka" | "leavesCheckpoints" | "purpose">> {
@@ -175,8 +178,8 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
   const views = ofEachGroup(viewOf);
   const progressOf: ProgressReader = (group, partition) =>
     views[group as GroupName].progress(partition);
-  const deposits = createEmitter({ log, stream: depositStream, partitions });
-  const flagWallet = createEmitter({ log, stream: flagWalletStream, partitions });
+  const deposits = createEmitter({ log, stream: EMITTED_STREAMS.deposits, partitions });
+  const flagWallet = createEmitter({ log, stream: EMITTED_STREAMS.flagWallet, partitions });
   const onChange = (listener: () => void) => log.onChange(listener);
   const startProcessors: App["startProcessors"] = (names, own = {}) =>
     names.map((name) => {

@@ -20,6 +20,7 @@ import { restoreCommand } from "./cli/restore.ts";
 import { sampleCommand } from "./cli/sample.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { topicsCommand } from "./cli/topics.ts";
+import { topologyCommand } from "./cli/topology.ts";
 import { upCommand } from "./cli/up.ts";
 import { verifyCommand } from "./cli/verify.ts";
 
@@ -40,6 +41,7 @@ async function main(): Promise<void> {
     backupCommand(),
     restoreCommand(),
     topicsCommand(),
+    topologyCommand(),
     migrateCommand(),
     loadCommand(),
   ];
