@@ -7,7 +7,7 @@ import { freshPrefix, kafkaTest, testBrokers } from "./broker.ts";
 
 const TEST_MS = 60_000;
 
-kafkaTest("flags are listed, removed and added over HTTP, and read as soon as answered", async () => {
+kafkaTest("flags are listed, removed and added over HTTP, and can be read at once", async () => {
   using folder = temporaryFolder();
   const cluster = ["--brokers", await testBrokers(), "--prefix", freshPrefix()];
   const options = { folder: folder.path };

@@ -6,7 +6,13 @@ import { createService } from "../../src/service/service.ts";
 import { SETTLING_TIMEOUT_MS } from "../../src/service/settled-reads.ts";
 import { LogError } from "../../src/log/event-log.ts";
 import { ask, depositBody } from "./requests.ts";
-import { type RunningApp, runApp, type RunOptions, temporaryFolder, within } from "./running-app.ts";
+import {
+  type RunningApp,
+  runApp,
+  type RunOptions,
+  temporaryFolder,
+  within,
+} from "./running-app.ts";
 
 const apps: RunningApp[] = [];
 const ACCESS = { allowHosts: [] };
@@ -58,7 +64,7 @@ async function readAll(service: Service, query: string, from = "") {
 }
 
 describe("GET /flags", () => {
-  test("lists each flagged wallet once, whatever the page's size, also when more come", async () => {
+  test("lists each flagged wallet once, in pages of any size, also when more come", async () => {
     const { service, settle } = await serve();
     const ids = Array.from({ length: 23 }, (_, i) => `ü/${"w".repeat(i % 5)}${i}`);
     for (const id of ids) await ask(service, "POST /deposit", depositBody(id, "10000.01"));
@@ -158,7 +164,7 @@ describe("GET /flags", () => {
 });
 
 describe("GET /flags/{wallet_id}", () => {
-  test("waits for a deposit's position, and has evidence and history as the shell has", async () => {
+  test("waits for a deposit's position, and has what `flags --json` has", async () => {
     const { app, service } = await serve();
     const { position } = (await ask(service, "POST /deposit", depositBody("a/b", "10000.01")))
       .json as { position: string };
