@@ -110,7 +110,7 @@ describe("verify", () => {
     expect(result.out).toMatch(/^deposits +39$/m);
   }, TEST_MS);
 
-  test("names the log's file and a table's where SQLite finds them damaged", async () => {
+  test("names the log's file and tables' that are damaged or of another log", async () => {
     const { folder, data } = await withHistory();
     const files = [join(data, "log.db"), storeOf(data, "balance-table", "w1").path];
     for (const path of files) {
@@ -118,9 +118,13 @@ describe("verify", () => {
       miscount(bytes);
       writeFileSync(path, bytes);
     }
+    const foreign = storeOf(data, "flagger-table", "w0").path;
+    using database = new Database(foreign);
+    database.exec("UPDATE place SET incarnation = 'another'");
     const result = await run({ folder }, "verify");
-    expect(result).toMatchObject({ code: 1, err: "error: 2 differences found\n" });
+    expect(result).toMatchObject({ code: 1, err: "error: 3 differences found\n" });
     expect(result.out).toStartWith("damage in log\n");
+    expect(result.out).toContain(`${foreign} belongs to another log`);
     for (const path of files) expect(result.out).toContain(`${path} is damaged`);
     expect(result.out).toMatch(/^table in balance-table partition \d$/m);
   }, TEST_MS);
@@ -192,6 +196,8 @@ describe("backup and restore", () => {
     expect(backup).toMatchObject({ code: 0, err: "" });
     expect(backup.out).toContain(`${data} is backed up: `);
     expect(readdirSync(folder).filter((name) => name.includes("unfinished"))).toEqual([]);
+    const inUse = await run({ folder }, "restore", join(data, "log.db"), "--data", "again");
+    expect(inUse).toMatchObject({ code: 1, err: expect.stringContaining("has a WAL beside it") });
     await post(url, '{"wallet_id": "w1", "amount": 5}'); // is not in it
     const before = Bun.hash(readFileSync(join(folder, "a.backup")));
     const again = await run({ folder }, "backup", "a.backup");
@@ -199,6 +205,7 @@ describe("backup and restore", () => {
 
     const restored = await run({ folder }, "restore", "a.backup", "--data", "again");
     expect(restored).toMatchObject({ code: 0, err: "" });
+    expect(membersOf(join(folder, "again"))).toEqual([]); // `up` runs the other folder
     expect(Bun.hash(readFileSync(join(folder, "a.backup")))).toBe(before);
     const verified = await run({ folder }, "verify", "--data", "again");
     expect(verified).toMatchObject({ code: 0 });
@@ -287,6 +294,11 @@ describe("backup and restore", () => {
 /** A fault that nobody reads and SQLite's own check alone finds: free pages that are not there. */
 function miscount(file: Buffer): void {
   file.writeUInt32BE(file.readUInt32BE(FREE_PAGES_AT) + 3, FREE_PAGES_AT);
+}
+
+function membersOf(data: string): unknown[] {
+  using database = new Database(join(data, "log.db"), { readonly: true });
+  return database.query("SELECT id FROM members").values();
 }
 
 function incarnationOf(data: string): string {
