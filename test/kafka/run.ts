@@ -81,9 +81,10 @@ function lockFolder(folder: string): FileLock {
     if (lock !== null) return lock;
   } catch (error) {
     const why = (error as Error).message;
-    fail(`${folder} cannot be the data folder (${why}): choose another with --data`);
+    return fail(`${folder} cannot be the data folder (${why}): choose another with --data`);
   }
-  fail(`a broker runs on ${folder} already: stop it first, or choose another folder with --data`);
+  const advice = "stop it first, or choose another folder with --data";
+  return fail(`a broker runs on ${folder} already: ${advice}`);
 }
 
 function isFree(port: number): boolean {
