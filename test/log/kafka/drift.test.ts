@@ -64,6 +64,10 @@ describe("drift", () => {
     }
   });
 
+  test("compares with what verify rests on: a table's rows stay for an hour", () => {
+    expect(actual(TABLE).config["min.compaction.lag.ms"]).toBe("3600000");
+  });
+
   test.each(DANGERS)("of a %s in %s to %s endangers data", (kind, setting, value) => {
     const spec = SPECS[kind];
     expect(found(spec, { config: { [setting]: value } })).toEqual([
