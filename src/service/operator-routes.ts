@@ -113,7 +113,9 @@ class OperatorDesk {
     const evidence = walletEvidence(views.flagger, walletId, page);
     const { episodes, eventCount, actions } = evidence;
     const isKnown = eventCount > 0 || actions.length > 0;
-    if (!isKnown && views.balance.get(walletId, balanceRow) === null) throw unknownWallet(walletId);
+    if (!isKnown && views.balance.get(walletId, balanceRow) === null) {
+      throw unknownWallet(walletId, "nothing is known");
+    }
     const shown = episodes.slice(-MAX_PAGE_EPISODES);
     const hasEarlier = shown.length < episodes.length;
     return c.json({

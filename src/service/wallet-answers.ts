@@ -121,10 +121,9 @@ export function walletIdOf(segment: string): string {
   throw new DepositError("invalid_wallet_id", "wallet_id has a broken percent-encoding");
 }
 
-/** Nobody has deposited into it, flagged it or removed a flag from it, as far as is known here. */
-export function unknownWallet(walletId: string): ServiceError {
-  const name = JSON.stringify(walletId);
-  return new ServiceError("unknown_wallet", `nothing is known of the wallet ${name}`);
+/** `what` is missing, as far as is known here. */
+export function unknownWallet(walletId: string, what: string): ServiceError {
+  return new ServiceError("unknown_wallet", `${what} of the wallet ${JSON.stringify(walletId)}`);
 }
 
 function decoded(segment: string): string | null {

@@ -47,7 +47,8 @@ export function addWalletRoutes(routes: Hono, parts: WalletParts, reads: Settled
 function walletJson({ views, decimals }: WalletParts, walletId: string) {
   const row = views.balance.get(walletId, balanceRow);
   const flag = views.flagger.get(walletId, flagRow);
-  if (row === null && flag === null) throw unknownWallet(walletId);
+  // Whatever operators did about it: that is not for customers to be told.
+  if (row === null) throw unknownWallet(walletId, "no deposit has been counted");
   const { position, ...balance } = balanceJson(walletId, row, decimals);
   return { ...balance, above_threshold: isFlagged(flag), position };
 }

@@ -44,5 +44,6 @@ kafkaTest("flags are listed, removed and added over HTTP, and can be read at onc
   expect(removed).toMatchObject({ status: 200, flagged: false, covered_event: 1 });
   expect(await ask("/check/alice")).toMatchObject({ above_threshold: false });
   expect(await ask("/flags/dave", { action: "add", actor: "ana" })).toMatchObject({ status: 200 });
-  expect(await ask("/wallets/dave")).toMatchObject({ balance: "0.00", above_threshold: true });
+  expect(await ask("/wallets/dave")).toMatchObject({ status: 404, code: "unknown_wallet" });
+  expect(await ask("/wallets/bob")).toMatchObject({ balance: "10000.01", above_threshold: true });
 }, TEST_MS);

@@ -12,8 +12,9 @@ import { MAX_LISTED_DEPOSITS } from "../../flagger/flag-wallet.ts";
 import { MAX_PAGE_EPISODES, MAX_PAGE_FLAGS } from "../flag-queries.ts";
 import { described, named } from "./described.ts";
 
+const positionForm = z.regex(/^(0|[1-9][0-9]*)-(0|[1-9][0-9]*)$/);
 const position = described(
-  z.string().check(z.regex(/^(0|[1-9][0-9]*)-(0|[1-9][0-9]*)$/)),
+  z.string().check(positionForm),
   "Partition and offset in the deposit stream.",
 );
 const decimal = described(
@@ -74,7 +75,7 @@ export const walletAnswer = named(
       z.array(lastDeposit).check(z.maxLength(MAX_LAST_DEPOSITS)),
       "The last deposits that were counted, the newest last.",
     ),
-    position: described(z.nullable(position), "Of the newest deposit in the balance."),
+    position: described(z.string().check(positionForm), "Of the newest deposit in the balance."),
   }),
 );
 

@@ -65,7 +65,7 @@ const wallet = z.strictObject({
   wallet_id: described(
     z.string().check(z.minLength(1), z.maxLength(MAX_WALLET_ID_BYTES)),
     `1 to ${MAX_WALLET_ID_BYTES} UTF-8 bytes, without control characters.`,
-    { pattern: TEXT },
+    { pattern: TEXT, examples: ["alice"] },
   ),
 });
 const AFTER =
@@ -88,6 +88,7 @@ described(depositWallet, "1 to 128 UTF-8 bytes, without control characters.", {
   minLength: 1,
   maxLength: MAX_WALLET_ID_BYTES,
   pattern: TEXT,
+  examples: ["alice"],
 });
 described(
   amount,
