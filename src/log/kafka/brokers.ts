@@ -2,6 +2,7 @@
  * The brokers of a cluster, each connected when it is needed.
  *
  *   addresses ──connect──> a broker for data | any of them for questions ──silent──> another
+ *                                                     └──its word refuted for long──> another
  *
  * A broker serves one request of a connection at a time, so questions have connections of their
  * own: on one for data they would wait behind a write that waits for a replica that is gone.
@@ -11,7 +12,13 @@ import type Broker from "kafkajs/src/broker/index.js";
 import type { ConnectionPool } from "kafkajs/src/broker/index.js";
 import { LogError } from "../event-log.ts";
 import { BrokerConnection } from "./broker-connection.ts";
-import { CONNECT_AGAIN_MS, CONNECT_NEXT_MS, SILENT_MS } from "./limits.ts";
+import {
+  ASK_ANOTHER_AFTER_MS,
+  CONNECT_AGAIN_MS,
+  CONNECT_NEXT_MS,
+  OUTDATED_WITHIN_MS,
+  SILENT_MS,
+} from "./limits.ts";
 import { atMost, isLoginRefused } from "./retry.ts";
 
 export interface Address {
@@ -32,6 +39,11 @@ export class Brokers {
   /** By node for data, by address for questions. */
   private readonly connections = new Map<number | string, BrokerConnection>();
   private readonly addresses = new Map<number, Address>();
+  /** Since when what is said of each place was refuted, and when last. */
+  private readonly refutations = new Map<string, { sinceMs: number; lastMs: number }>();
+  /** By address, those whose word was refuted for long: asked last. Since when others are. */
+  private readonly doubted = new Set<string>();
+  private turnedMs = 0;
   private isClosed = false;
 
   constructor(private readonly options: BrokersOptions) {}
@@ -58,14 +70,13 @@ export class Brokers {
    */
   async any(): Promise<Broker> {
     this.assertOpen();
-    const usable = () =>
-      [...this.connections].find(
-        ([key, each]) => typeof key === "string" && each.isUsable && !each.isSilent,
-      )?.[1];
-    const found = usable();
+    const found = this.answering()?.[1];
     if (found !== undefined) return found.opened;
     const attempts: Promise<Broker>[] = [];
-    for (const address of [...this.addresses.values(), ...this.options.named.map(addressOf)]) {
+    const isDoubted = (address: Address) => this.doubted.has(nameOf(address));
+    const addresses = [...this.addresses.values(), ...this.options.named.map(addressOf)];
+    for (const address of addresses.toSorted((a, b) => +isDoubted(a) - +isDoubted(b))) {
+      if (isDoubted(address)) this.doubted.clear(); // there is nobody else
       let failure: unknown;
       const attempt = this.connected(nameOf(address), address);
       attempts.push(attempt);
@@ -76,7 +87,7 @@ export class Brokers {
         },
       );
       await atMost(CONNECT_NEXT_MS, settled);
-      const made = usable();
+      const made = this.answering()?.[1];
       if (made !== undefined) return made.opened;
       // The next broker would refuse it, too, and a user with too many failures may be locked.
       if (failure !== undefined && isLoginRefused(failure)) throw failure;
@@ -94,6 +105,22 @@ export class Brokers {
     return Promise.any([first, second]).catch((error: AggregateError) => {
       throw error.errors.at(-1);
     });
+  }
+
+  /**
+   * What a broker has said of a place was wrong. One that is cut off from its cluster says the same
+   * for as long as that lasts: then the others are asked.
+   */
+  refuted(place: string, sinceMs: number): void {
+    const nowMs = performance.now();
+    const before = this.refutations.get(place);
+    const isAgain = before !== undefined && nowMs - before.lastMs < OUTDATED_WITHIN_MS;
+    const fromMs = Math.max(this.turnedMs, isAgain ? before.sinceMs : sinceMs);
+    this.refutations.set(place, { sinceMs: fromMs, lastMs: nowMs });
+    if (nowMs - fromMs < ASK_ANOTHER_AFTER_MS) return;
+    const [name] = this.answering() ?? [];
+    if (name !== undefined) this.doubted.add(name);
+    this.turnedMs = nowMs;
   }
 
   /** Those that the cluster has now. */
@@ -119,6 +146,15 @@ export class Brokers {
     this.isClosed = true;
     for (const connection of this.connections.values()) connection.end(closed());
     this.connections.clear();
+  }
+
+  /** For questions, connected. */
+  private answering(): readonly [string, BrokerConnection] | undefined {
+    for (const [key, each] of this.connections) {
+      if (typeof key !== "string" || this.doubted.has(key)) continue;
+      if (each.isUsable && !each.isSilent) return [key, each];
+    }
+    return undefined;
   }
 
   /** Shared by all who ask; one that has just failed is not tried again by each of them. */

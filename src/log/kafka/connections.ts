@@ -128,9 +128,9 @@ export class Connections {
     return this.connectedWhere(find, () => this.forget(topic));
   }
 
-  /** What was known of the topic's leaders is wrong, or of the topic. */
-  forget(topic: string): void {
-    this.topics.delete(topic);
+  /** What was known of the topic or its leaders is wrong; `sinceMs`, when not just now. */
+  forget(topic: string, sinceMs = performance.now()): void {
+    if (this.topics.delete(topic)) this.brokers.refuted(topic, sinceMs);
   }
 
   /** One that is connected, else the first that can be. */
@@ -145,7 +145,8 @@ export class Connections {
   }
 
   forgetCoordinator(of: "group" | "transaction", id: string): void {
-    this.coordinators.delete(`${of} ${id}`);
+    const key = `${of} ${id}`;
+    if (this.coordinators.delete(key)) this.brokers.refuted(key, performance.now());
   }
 
   /** Idempotent. What waits for an answer is rejected. */

@@ -190,7 +190,9 @@ export class FetchLoop {
       if (cursor.topicId !== null && found.id !== cursor.topicId) return await this.doubt(cursor);
       const leader = found.leaders[partition];
       if (leader === undefined) throw unknownPartition(topic, partition);
-      if (leader === UNKNOWN_LEADER) await this.pause();
+      if (leader !== UNKNOWN_LEADER) return;
+      this.connections.forget(topic);
+      await this.pause();
     } catch (error) {
       if (this.isStopped) return;
       if (!isPassing(error)) return failAll([cursor], error);
@@ -204,8 +206,9 @@ export class FetchLoop {
 
   /** A broker that is late may still have the name's former topic: its word alone is not enough. */
   private async doubt(cursor: Cursor): Promise<void> {
-    if (cursor.doubt()) cursor.fail(madeAnew(cursor.place, cursor.nextOffset));
-    else await this.pause();
+    if (cursor.doubt()) return cursor.fail(madeAnew(cursor.place, cursor.nextOffset));
+    this.connections.forget(cursor.place.topic);
+    await this.pause();
   }
 }
 

@@ -37,6 +37,8 @@ export const UNKNOWN_TOPIC_WITHIN_MS = 1_000;
  * where a partition ended that another leads by now (120 ms were seen).
  */
 export const OUTDATED_WITHIN_MS = 2_000;
+/** A broker's word is refuted for so long: another is asked, while there is time for its word. */
+export const ASK_ANOTHER_AFTER_MS = 500;
 
 /** What was sent is sent again for so long, then its outcome is unknown: a client waits for it. */
 export const APPEND_WITHIN_MS = 8_000;

@@ -57,6 +57,7 @@ async function sendToLeader(
   },
 ): Promise<void> {
   const { batches, transactionalId, connections, outcomes } = options;
+  const sentMs = performance.now(); // a leader that has lost its replicas is deposed, maybe
   try {
     const results = await produce(leader, {
       transactionalId,
@@ -75,7 +76,7 @@ async function sendToLeader(
     }
   }
   for (const batch of batches) {
-    if (outcomes.get(batch)?.kind !== "done") connections.forget(batch.topic);
+    if (outcomes.get(batch)?.kind !== "done") connections.forget(batch.topic, sentMs);
   }
 }
 

@@ -3,7 +3,12 @@
 import { expect, test } from "bun:test";
 import { Connections } from "../../../src/log/kafka/connections.ts";
 import { NO_UUID } from "../../../src/log/kafka/flexible-bytes.ts";
-import { CONNECT_MS, REPLICATE_WITHIN_MS, SILENT_MS } from "../../../src/log/kafka/limits.ts";
+import {
+  CONNECT_MS,
+  OUTDATED_WITHIN_MS,
+  REPLICATE_WITHIN_MS,
+  SILENT_MS,
+} from "../../../src/log/kafka/limits.ts";
 import { retrying } from "../../../src/log/kafka/retry.ts";
 import { FETCH, METADATA, produce } from "../../../src/log/kafka/wire.ts";
 import { until } from "../../end-to-end/program.ts";
@@ -100,6 +105,51 @@ test("a question to a broker that is gone without a word is put to another", asy
   const startMs = performance.now();
   expect((await connections.metadata([])).brokers.length).toBe(2);
   expect(performance.now() - startMs).toBeLessThan(2 * SILENT_MS);
+});
+
+test("who leads is asked of another, while what one says is refuted again and again", async () => {
+  await using scene = await Scene.open(GONE);
+  const { connections, cluster, gone } = scene;
+  gone.cluster = { ...cluster }; // cut off from the others: what it knows stays as it was
+  Object.assign(cluster, { leader: LIVING, coordinator: LIVING });
+  expect((await connections.leader(TOPIC, 0)).nodeId).toBe(GONE);
+  const startMs = performance.now();
+  const isFound = async () => {
+    connections.forget(TOPIC);
+    return (await connections.leader(TOPIC, 0)).nodeId === LIVING;
+  };
+  await until(isFound, () => "only the broker that is cut off is asked");
+  expect(performance.now() - startMs).toBeLessThan(OUTDATED_WITHIN_MS / 2);
+  expect((await connections.coordinator("group", "counters")).nodeId).toBe(LIVING);
+});
+
+test("a coordinator that is refuted again and again is asked of another", async () => {
+  await using scene = await Scene.open(GONE);
+  const { connections, cluster, gone } = scene;
+  gone.cluster = { ...cluster };
+  cluster.coordinator = LIVING;
+  await connections.metadata([]); // there is another
+  const isFound = async () => {
+    connections.forgetCoordinator("group", "counters");
+    return (await connections.coordinator("group", "counters")).nodeId === LIVING;
+  };
+  await until(isFound, () => "only the broker that is cut off is asked");
+});
+
+test("after a write that waited for long in vain another is asked at once", async () => {
+  await using scene = await Scene.open(GONE);
+  const { connections, cluster, gone, living } = scene;
+  gone.cluster = { ...cluster };
+  cluster.leader = LIVING;
+  const ask = () => connections.leader(TOPIC, 0);
+  expect((await ask()).nodeId).toBe(GONE);
+  connections.forget(TOPIC, performance.now() - REPLICATE_WITHIN_MS);
+  expect((await ask()).nodeId).toBe(LIVING);
+  // It is no better, and then there is nobody: the first will do.
+  await living[Symbol.asyncDispose]();
+  connections.forget(TOPIC);
+  const again = () => connections.partitions(TOPIC);
+  expect(await retrying(again, { withinMs: SOON_MS, what: "ask" })).toEqual([GONE]);
 });
 
 test("a broker that does not know topics by their ids is refused at once", async () => {

@@ -179,6 +179,23 @@ test("a broker that is late with a topic's id ends nobody who reads it", async (
   expect(cursor.isDoubted).toBe(false);
 });
 
+test("a word that has no leader, or another topic, is refuted for another to ask", async () => {
+  const cluster = { now: 1, topicId: ID, forgotten: 0 };
+  const { fetcher } = brokersOf(({ broker, offset }) => {
+    const isLate = cluster.now !== broker || cluster.topicId !== ID;
+    return isLate ? { errorCode: ErrorCode.notLeader, end: -1 } : holding(["a", "b"], offset);
+  }, cluster);
+  for (const [from, word] of [[0, { now: -1 }], [1, { topicId: OTHER_ID }]] as const) {
+    const cursor = fetcher.open({ ...placeOf(0), topicId: ID }, BigInt(from));
+    await until(cursor, () => cursor.mode === "tailing");
+    const before = cluster.forgotten;
+    Object.assign(cluster, word);
+    await until(cursor, () => cluster.forgotten > before + 3);
+    Object.assign(cluster, { now: 1, topicId: ID });
+    expect(await taken(cursor, 1)).toEqual([from === 0 ? "a" : "b"]);
+  }
+});
+
 test("what stands before a damaged batch is read first", async () => {
   const damaged = storedBatch({ at: 1, values: ["bad"] });
   damaged[70] = (damaged[70] as number) ^ 1;
@@ -262,7 +279,7 @@ function holding(values: readonly string[], from: number): Answer {
 
 function brokersOf(
   answer: (asked: Asked, all: readonly { partition: number }[]) => Answer,
-  leaders: { now: number; topicId?: string } = { now: 1 },
+  leaders: { now: number; topicId?: string; forgotten?: number } = { now: 1 },
 ): { readonly fetcher: Fetcher } {
   const connect = () => {
     let known: KnownTopic | null = null;
@@ -272,7 +289,10 @@ function brokersOf(
     };
     return {
       known: () => known,
-      forget: () => (known = null),
+      forget: () => {
+        if (known !== null) leaders.forgotten = (leaders.forgotten ?? 0) + 1;
+        known = null;
+      },
       topicNow: find,
       leader: async () => brokerOf((await find()).leaders[0] as number, answer),
     } as unknown as Connections;
