@@ -6,6 +6,7 @@
 
 import { backupCommand } from "./cli/backup.ts";
 import { checkCommand } from "./cli/check.ts";
+import { configCommand } from "./cli/config.ts";
 import { deadLettersCommand } from "./cli/dead-letters.ts";
 import { depositCommand } from "./cli/deposit.ts";
 import { flagCommand } from "./cli/flag.ts";
@@ -42,6 +43,7 @@ async function main(): Promise<void> {
     restoreCommand(),
     topicsCommand(),
     topologyCommand(),
+    configCommand(),
     migrateCommand(),
     loadCommand(),
   ];

@@ -17,6 +17,7 @@ import {
   readSettings,
   type SettingName,
   type Settings,
+  type SettingsSources,
 } from "./settings.ts";
 import { setUpLogging } from "./logging.ts";
 import { startedAs } from "./started-as.ts";
@@ -111,14 +112,19 @@ export async function runWith<Name extends SettingName>(
   flags: object,
   action: (run: Run<Name>) => Promise<void>,
 ): Promise<void> {
-  const named = Object.entries(flags).map(([flag, value]) => [FLAG_NAMES[flag] ?? flag, value]);
-  const { settings, notes } = readSettings([...options.settings, "logLevel"], {
-    flags: Object.fromEntries(named) as Flags,
-    environment: process.env,
-    folder: process.cwd(),
-  });
+  const { settings, notes } = readSettings([...options.settings, "logLevel"], sourcesOf(flags));
   for (const sentence of notes) note(sentence);
   const logLevel = settings.logLevel ?? (options.isService === true ? "info" : "warning");
   await setUpLogging(logLevel);
   await action({ settings, logLevel, stopping: stopSignal() });
+}
+
+/** Where this process finds its settings. */
+export function sourcesOf(flags: object): SettingsSources {
+  const named = Object.entries(flags).map(([flag, value]) => [FLAG_NAMES[flag] ?? flag, value]);
+  return {
+    flags: Object.fromEntries(named) as Flags,
+    environment: process.env,
+    folder: process.cwd(),
+  };
 }

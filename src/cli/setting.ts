@@ -10,6 +10,8 @@ export interface Setting<T> {
   readonly parse: (text: string, folder: string) => T | null;
   readonly wanted: string;
   readonly fallback: T;
+  /** What null stands for, where nobody says it and it is not simply none. */
+  readonly unsaid?: string;
   /** Never shown, whatever is wrong with it. */
   readonly isSecret?: true;
 }

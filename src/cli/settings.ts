@@ -19,6 +19,7 @@ import {
 } from "./kafka-settings.ts";
 import { nearest } from "./nearest-name.ts";
 import type { SettingTable } from "./setting.ts";
+import { unknownVariables } from "./unknown-variables.ts";
 import { UsageError } from "./usage-error.ts";
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -112,6 +113,7 @@ const OWN_SETTINGS: SettingTable<Settings> = {
     parse: (text) => wholeNumber(text, { from: 1, to: 1_024 }),
     wanted: "a number from 1 to 1024",
     fallback: null,
+    unsaid: "as the log has it, 8 for a new one",
   },
   decimals: {
     flag: "--decimals",
@@ -119,6 +121,7 @@ const OWN_SETTINGS: SettingTable<Settings> = {
     parse: (text) => wholeNumber(text, { from: 0, to: 18 }),
     wanted: "a number from 0 to 18",
     fallback: null,
+    unsaid: "as the log has it, 2 for a new one",
   },
   health: {
     flag: "--health",
@@ -133,11 +136,14 @@ const OWN_SETTINGS: SettingTable<Settings> = {
     parse: (text) => LOG_LEVELS.find((level) => level === text) ?? null,
     wanted: "debug, info, warning or error",
     fallback: null,
+    unsaid: "info for what serves, else warning",
   },
 };
 
 const SETTINGS: SettingTable<Settings & KafkaValues> = { ...OWN_SETTINGS, ...KAFKA_SETTINGS };
 const KAFKA_NAMES = Object.keys(KAFKA_SETTINGS) as (keyof KafkaValues)[];
+/** All but those that reach a cluster, which every command takes. */
+export const SETTING_NAMES = Object.keys(OWN_SETTINGS) as SettingName[];
 
 /** Throws UsageError that names the setting, its source and what is wanted. */
 export function readSettings<Name extends SettingName>(
@@ -157,11 +163,40 @@ export function readSettings<Name extends SettingName>(
     settings: { ...(valuesOf(own) as Pick<Settings, Name>), kafka, typedKafka: typed(sources) },
     notes: [
       ...file.notes,
-      ...unknownVariables(sources.environment),
+      ...unknownVariables(sources.environment, VARIABLES),
       ...(kafka === null ? [] : kafkaNotes(kafka)),
     ],
   };
 }
+
+/** One setting as it comes to hold. */
+export interface EffectiveSetting {
+  /** Its name in the environment. */
+  readonly variable: string;
+  /** Null for none; a secret that is said is "***". */
+  readonly value: unknown;
+  /** What none means, where that is not plain. */
+  readonly unsaid: string | null;
+  readonly origin: Origin;
+  /** "--port", "PORT in config.env"; null for a default. */
+  readonly source: string | null;
+}
+
+export type Origin = "flag" | "environment" | "file" | "default";
+
+/** All of them, in the order in which they are documented. Throws as `readSettings` does. */
+export function effectiveSettings(sources: SettingsSources): readonly EffectiveSetting[] {
+  readSettings(SETTING_NAMES, sources); // what does not go together, too
+  const file = readFile(sources);
+  return (Object.keys(SETTINGS) as AnyName[]).map((name) => {
+    const { variable, isSecret, unsaid = null } = SETTINGS[name];
+    const { value, source, origin } = readOne(name, sources, file);
+    const shown = isSecret === true && source !== null ? SECRET : value;
+    return { variable, value: shown, unsaid, origin, source };
+  });
+}
+
+const SECRET = "***";
 
 function typed({ flags }: SettingsSources): string[] {
   return KAFKA_NAMES.flatMap((name) => {
@@ -176,6 +211,7 @@ function typed({ flags }: SettingsSources): string[] {
 interface Said<Name extends AnyName> {
   readonly value: (Settings & KafkaValues)[Name];
   readonly source: string | null;
+  readonly origin: Origin;
 }
 
 function valuesOf(said: Readonly<Record<string, { readonly value: unknown }>>) {
@@ -192,24 +228,25 @@ function readOne(
   name: AnyName,
   sources: SettingsSources,
   file: SettingsFile,
-): { readonly value: unknown; readonly source: string | null } {
+): { readonly value: unknown; readonly source: string | null; readonly origin: Origin } {
   const { flag, variable, fileKey, parse, wanted, fallback, isSecret } = SETTINGS[name];
   const found = sources.flags[name];
-  const candidates: [string | null, string | undefined][] = [
-    [flag, Array.isArray(found) ? found.join(",") : found?.toString()],
-    [variable, sources.environment[variable] || undefined], // set to nothing is not set
-    [`${variable} in ${file.path}`, file.entries.get(variable)],
-    [`${fileKey} in ${file.path}`, fileKey === undefined ? undefined : file.entries.get(fileKey)],
+  const key = fileKey !== undefined && file.entries.has(fileKey) ? fileKey : variable;
+  const candidates: [Origin, string | null, string | undefined][] = [
+    ["flag", flag, Array.isArray(found) ? found.join(",") : found?.toString()],
+    ["environment", variable, sources.environment[variable] || undefined], // empty is not set
+    ["file", `${key} in ${file.path}`, file.entries.get(key)],
   ];
-  for (const [source, text] of candidates) {
+  for (const [origin, source, text] of candidates) {
     if (text === undefined) continue;
     const value = parse(text, sources.folder);
-    if (value !== null) return { value, source };
+    if (value !== null) return { value, source, origin };
     const shown = isSecret === true ? "" : ` is "${text}": it`;
     throw new UsageError(`${source}${shown} must be ${wanted}`);
   }
   const isText = typeof fallback === "string" && fallback !== "";
-  return { value: isText ? parse(fallback, sources.folder) : fallback, source: null };
+  const value = isText ? parse(fallback, sources.folder) : fallback;
+  return { value, source: null, origin: "default" };
 }
 
 function readFile({ flags, folder }: SettingsSources): SettingsFile {
@@ -235,7 +272,7 @@ function readFile({ flags, folder }: SettingsSources): SettingsFile {
       throw new UsageError(`${path}: ${fileKey} and ${variable} are one setting: keep one of them`);
     }
   }
-  const shown = (key: string, value: string) => (SECRET_KEYS.has(key) ? "***" : value);
+  const shown = (key: string, value: string) => (SECRET_KEYS.has(key) ? SECRET : value);
   const said = [...entries].map(([key, value]) => `${key}=${shown(key, value)}`).join(" ");
   return { path, entries, notes: [`settings from ${full}: ${said === "" ? "none" : said}`] };
 }
@@ -247,17 +284,6 @@ const KNOWN_KEYS = Object.values(SETTINGS).flatMap(({ variable, fileKey }) =>
 const SECRET_KEYS = new Set(
   Object.values(SETTINGS).flatMap(({ variable, isSecret }) => (isSecret ? [variable] : [])),
 );
-
-/** What the test command reads. */
-const TEST_PREFIX = "DEPOSITAJA_TEST_";
-
-/** Not an error: a cluster's own variables may begin with a service's name. */
-function unknownVariables(environment: SettingsSources["environment"]): string[] {
-  return Object.keys(environment)
-    .filter((key) => key.startsWith("DEPOSITAJA_") && !key.startsWith(TEST_PREFIX))
-    .filter((key) => !VARIABLES.includes(key))
-    .map((key) => `the variable ${key} is no setting and is not used${nearest(key, VARIABLES)}`);
-}
 
 function wholeNumber(text: string, { from, to }: { from: number; to: number }): number | null {
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;

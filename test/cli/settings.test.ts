@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readSettings, type SettingsSources } from "../../src/cli/settings.ts";
+import { effectiveSettings, readSettings, type SettingsSources } from "../../src/cli/settings.ts";
 import { temporaryFolder } from "../end-to-end/program.ts";
 
 const NAMES = ["data", "host", "port", "allowHosts", "partitions", "decimals"] as const;
@@ -111,9 +111,21 @@ describe("settings", () => {
     },
   );
 
-  test("do not stop at a variable of the environment that is none, but name it", () => {
-    expect(read({ environment: { DEPOSITAJA_PROT: "1" } }).notes).toEqual([
-      "the variable DEPOSITAJA_PROT is no setting and is not used; did you mean DEPOSITAJA_PORT?",
+  test("refuse a variable of the environment that is none, and name the nearest", () => {
+    expect(() => read({ environment: { DEPOSITAJA_PROT: "1" } })).toThrow(
+      "the variable DEPOSITAJA_PROT is no setting; did you mean DEPOSITAJA_PORT?",
+    );
+    expect(() => read({ environment: { DEPOSITAJA_FOO: "" } })).toThrow("known are DEPOSITAJA_D");
+  });
+
+  test.each([
+    ["DEPOSITAJA_SERVICE_HOST", "10.0.0.1"],
+    ["DEPOSITAJA_SERVICE_PORT_HTTP", "80"],
+    ["DEPOSITAJA_PORT_8080_TCP_ADDR", "10.0.0.1"],
+    ["DEPOSITAJA_WEB_PORT", "tcp://10.0.0.1:80"],
+  ])("do not stop at %s, by which a cluster tells of a service", (name, value) => {
+    expect(read({ environment: { [name]: value } }).notes).toEqual([
+      `the variable ${name} is no setting and is not used`,
     ]);
   });
 
@@ -121,6 +133,42 @@ describe("settings", () => {
     const environment = { DEPOSITAJA_PORT: "tcp://10.0.0.1:8080" };
     expect(readSettings(["data"], { flags: {}, environment, folder: "/" }).settings.data).toBe(
       "/depositaja-data",
+    );
+  });
+});
+
+describe("the effective settings", () => {
+  const effective = (sources: Partial<SettingsSources>, config = "") => {
+    using folder = temporaryFolder();
+    writeFileSync(join(folder.path, "config.env"), config);
+    const all = effectiveSettings({ flags: {}, environment: {}, folder: folder.path, ...sources });
+    return new Map(all.map(({ variable, ...rest }) => [variable, rest]));
+  };
+
+  test("say of each where it came from", () => {
+    const environment = { DEPOSITAJA_PORT: "2", DEPOSITAJA_HEALTH: "3" };
+    const all = effective({ environment, flags: { health: "4" } }, "PORT=1\nBROKER=a\n");
+    expect(all.get("DEPOSITAJA_HEALTH")).toMatchObject({ value: 4, source: "--health" });
+    expect(all.get("DEPOSITAJA_PORT")).toMatchObject({ value: 2, origin: "environment" });
+    const brokers = { value: ["a:9092"], origin: "file", source: "BROKER in config.env" };
+    expect(all.get("DEPOSITAJA_BROKERS")).toMatchObject(brokers);
+    const host = { value: "127.0.0.1", origin: "default", source: null };
+    expect(all.get("DEPOSITAJA_HOST")).toMatchObject(host);
+  });
+
+  test("hold no secret", () => {
+    const all = effective(
+      { environment: { DEPOSITAJA_SASL_PASSWORD: "open sesame" } },
+      "BROKER=a\nDEPOSITAJA_SASL=plain\nDEPOSITAJA_SASL_USERNAME=ann\n",
+    );
+    expect(all.get("DEPOSITAJA_SASL_PASSWORD")).toMatchObject({ value: "***" });
+    expect(JSON.stringify([...all])).not.toContain("sesame");
+    expect(effective({}).get("DEPOSITAJA_SASL_PASSWORD")).toMatchObject({ value: null });
+  });
+
+  test("are refused where they do not go together", () => {
+    expect(() => effective({ environment: { DEPOSITAJA_TLS: "true" } })).toThrow(
+      "DEPOSITAJA_TLS is for a Kafka cluster",
     );
   });
 });
