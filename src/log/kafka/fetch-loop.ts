@@ -14,13 +14,9 @@ import type { Cursor } from "./cursor.ts";
 import { fetch, type FetchResult } from "./fetch-request.ts";
 import { fetchFailed, fetchRefused, madeAnew } from "./fetch-refusal.ts";
 import { committedBatches } from "./fetched-batches.ts";
-import {
-  FETCH_BYTES,
-  FETCH_PARTITION_BYTES,
-  RETRY_FIRST_MS,
-  RETRY_LAST_MS,
-} from "./limits.ts";
-import { isPassing, messageOf, pause } from "./retry.ts";
+import { FetchSize } from "./fetch-size.ts";
+import { FETCH_PARTITION_BYTES, RETRY_FIRST_MS, RETRY_LAST_MS } from "./limits.ts";
+import { isPassing, messageOf, pause, typeOf } from "./retry.ts";
 import { ErrorCode } from "./wire.ts";
 
 export class FetchLoop {
@@ -88,6 +84,7 @@ export class FetchLoop {
   }
 
   private pauseMs = RETRY_FIRST_MS;
+  private readonly size = new FetchSize();
 
   private async fetchOnce(cursors: readonly Cursor[]): Promise<void> {
     const first = (cursors[0] as Cursor).place;
@@ -97,18 +94,20 @@ export class FetchLoop {
         { topicId, partition, offset },
       ]),
     );
+    const { bytes } = this.size;
     try {
       const broker = await this.connections.leader(first.topic, first.partition);
       const sentMs = performance.now();
       const results = await fetch(broker, {
         waitMs: this.options.waitMs,
-        bytes: FETCH_BYTES,
+        bytes,
         partitionBytes: FETCH_PARTITION_BYTES,
         partitions: [...asked.values()],
       });
       const byPlace = new Map(results.map((each) => [keyOf(each), each]));
-      // Then the broker would have sent one batch at least, had any partition held one.
-      const isNothing = results.every(({ records }) => records.length === 0);
+      const came = results.reduce((sum, { records }) => sum + records.length, 0);
+      this.size.answered({ asked: bytes, came, tookMs: performance.now() - sentMs });
+      const isNothing = came === 0; // any batch would have come, at least one
       let isInTrouble = false;
       for (const cursor of cursors) {
         const result = byPlace.get(keyOfAsked(cursor));
@@ -122,6 +121,7 @@ export class FetchLoop {
       this.problem = null;
     } catch (error) {
       if (this.isStopped) return;
+      if (typeOf(error) === "KafkaJSRequestTimeoutError") this.size.timedOut(bytes);
       // What the first one's topic has come to is found out for each by itself.
       const isOfTopic = error instanceof LogError && error.code !== "closed";
       if (!isOfTopic && !isPassing(error)) return failAll(cursors, error);

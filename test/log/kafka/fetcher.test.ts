@@ -7,7 +7,12 @@ import type { Cursor } from "../../../src/log/kafka/cursor.ts";
 import { Fetcher } from "../../../src/log/kafka/fetcher.ts";
 import { FlexibleReader, FlexibleWriter } from "../../../src/log/kafka/flexible-bytes.ts";
 import { readRange } from "../../../src/log/kafka/offsets.ts";
-import { READ_AHEAD_BYTES, TAKE_BYTES } from "../../../src/log/kafka/limits.ts";
+import {
+  FETCH_BYTES,
+  MAX_MESSAGE_BYTES,
+  READ_AHEAD_BYTES,
+  TAKE_BYTES,
+} from "../../../src/log/kafka/limits.ts";
 import { ErrorCode } from "../../../src/log/kafka/wire.ts";
 import { resealed, storedBatch } from "./stored-batch.ts";
 
@@ -16,6 +21,8 @@ interface Asked {
   readonly topicId: string;
   readonly partition: number;
   readonly offset: number;
+  /** Of the whole fetch. */
+  readonly maxBytes: number;
 }
 
 interface Answer {
@@ -254,6 +261,27 @@ test("one who does not read is read ahead for so far, and then left out", async 
   await until(cursor, () => fetches > ahead);
 });
 
+test("a reader asks for less while a line is too slow, and for more when it is not", async () => {
+  const line = { maxBytes: MAX_MESSAGE_BYTES };
+  const seen: number[] = [];
+  const values = ["a", "b"];
+  const { fetcher } = brokersOf(({ offset, maxBytes }) => {
+    seen.push(maxBytes);
+    if (maxBytes <= line.maxBytes) return holding(values, offset);
+    throw Object.assign(new Error("timed out"), { name: "KafkaJSRequestTimeoutError" });
+  });
+  const cursor = fetcher.open(placeOf(0), 0n);
+  expect(await taken(cursor, 2)).toEqual(values);
+  const quarters = [1, 2, 4, 8].map((parts) => FETCH_BYTES / parts);
+  expect(seen.slice(0, 5)).toEqual([...quarters, MAX_MESSAGE_BYTES]);
+  line.maxBytes = FETCH_BYTES;
+  values.push("x".repeat(MAX_MESSAGE_BYTES / 2)); // a full answer
+  await taken(cursor, 1);
+  values.push("c");
+  await taken(cursor, 1);
+  expect(seen).toContain(2 * MAX_MESSAGE_BYTES);
+});
+
 test("a range is not waited for for ever while its broker does not serve it", async () => {
   const answer = { now: { errorCode: ErrorCode.notLeader, end: -1 } as Answer };
   const { fetcher } = brokersOf(() => answer.now);
@@ -310,8 +338,11 @@ function brokerOf(
     readonly request: { encode(): Promise<{ readonly buffer: Buffer }> };
     readonly response: { decode(payload: Buffer): Promise<unknown> };
   }) => {
-    const { waitMs, asked } = readFetch((await request.encode()).buffer);
-    const answers = asked.map((each) => ({ ...each, ...answer({ ...each, broker }, asked) }));
+    const { waitMs, maxBytes, asked } = readFetch((await request.encode()).buffer);
+    const answers = asked.map((each) => ({
+      ...each,
+      ...answer({ ...each, broker, maxBytes }, asked),
+    }));
     const isIdle = answers.every(({ bytes = "", errorCode = 0 }) => bytes.length + errorCode === 0);
     if (waitMs > 0 && isIdle) await Bun.sleep(5); // as a broker waits for the first byte
     return response.decode(writeFetched(answers));
@@ -324,7 +355,9 @@ function readFetch(bytes: Buffer) {
   reader.skipTags();
   reader.int32();
   const waitMs = reader.int32();
-  reader.bytes(4 + 4 + 1 + 4 + 4);
+  reader.int32();
+  const maxBytes = reader.int32();
+  reader.bytes(1 + 4 + 4);
   const asked = reader
     .compactArray(() => {
       const topicId = reader.uuid();
@@ -342,7 +375,7 @@ function readFetch(bytes: Buffer) {
     .flat();
   const partitions = asked.map(({ topicId, partition }) => `${topicId} ${partition}`);
   expect(new Set(partitions).size).toBe(partitions.length); // a broker keeps one of them only
-  return { waitMs, asked };
+  return { waitMs, maxBytes, asked };
 }
 
 function writeFetched(
