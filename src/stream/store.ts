@@ -252,10 +252,13 @@ export class Store {
     return this.options.nowMs();
   }
 
-  /** Was it out of step with its log for so long? For one that never was, since it was begun. */
+  /**
+   * Was it out of step with its log for so long? For one that never was, since it was begun. A
+   * stamp that is to come by as much is of a clock that was wrong: it says as little.
+   */
   mayMissTombstones(lifeMs: number): boolean {
     const { in_step_ms: inStepMs } = this.place();
-    return inStepMs !== null && this.nowMs() - inStepMs > lifeMs;
+    return inStepMs !== null && Math.abs(this.nowMs() - inStepMs) > lifeMs;
   }
 
   /** As it stands at `at` it was in step with its log then. Nothing where it has moved on since. */

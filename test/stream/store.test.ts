@@ -44,6 +44,21 @@ const fenced = (run: () => unknown) => expect(errorOf(run).code).toBe("store_fen
 describe.each(["in memory", "on disk"])("a store %s", (place) => {
   const make = () => new Stores(place === "in memory" ? ":memory:" : temporaryFolder(), "log-1");
 
+  test("may miss tombstones when its stamp is far from now, on either side", () => {
+    let nowMs = 1_000;
+    const { folder, incarnation } = make();
+    const store = new Stores(folder, incarnation, () => nowMs).open("a-table", 0);
+    store.take(1);
+    apply(store, 1, null, 1);
+    store.stamp({ epoch: 1, at: after(1), inStepMs: nowMs });
+    const mayMissAt = (atMs: number) => {
+      nowMs = atMs;
+      return store.mayMissTombstones(100);
+    };
+    expect([899, 900, 1_100, 1_101].map(mayMissAt)).toEqual([true, false, false, true]);
+    store.close();
+  });
+
   test("gives back rows and place, also when opened again", () => {
     const stores = make();
     const store = stores.open("a-table", 3);
