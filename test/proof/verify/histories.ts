@@ -143,6 +143,8 @@ async function playForeign(tester: Tester, wallet: string, how: Foreign): Promis
 export interface Hand {
   readonly log?: (log: EventLog) => Pick<EventLog, "read" | "bounds" | "progress">;
   readonly table?: (name: string, partition: number, table: TableState) => TableState | null;
+  /** The real one unless told. */
+  readonly monotonicMs?: () => number;
 }
 
 export function verified(tester: Tester, hand: Hand = {}): Promise<VerifyResult> {
@@ -167,7 +169,7 @@ export function verified(tester: Tester, hand: Hand = {}): Promise<VerifyResult>
     limit: ALL,
     signal: new AbortController().signal,
     delay: () => Promise.resolve(),
-    monotonicMs: () => performance.now(),
+    monotonicMs: hand.monotonicMs ?? (() => performance.now()),
   });
 }
 
