@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { backUpLog } from "../../../src/log/embedded/backup.ts";
 import { type EmbeddedLog, openEmbeddedLog } from "../../../src/log/embedded/embedded-log.ts";
 import { integrityProblems } from "../../../src/log/embedded/integrity.ts";
+import { Reader } from "../../../src/log/embedded/reader.ts";
 import { LogError, type LogRecord } from "../../../src/log/event-log.ts";
 import { errorOf, until } from "../../conformance/fixture.ts";
 import { Member } from "../../conformance/member.ts";
@@ -163,6 +164,20 @@ describe("a log of which one page", () => {
       rmSync(join(folder, "bell"), { force: true });
     }
   }, TEST_MS);
+});
+
+test("says what went wrong in a merge that the disk has ended", () => {
+  copyFileSync(join(whole, "log.db"), path());
+  using database = new Database(path());
+  const reader = new Reader(database);
+  reader.page = () => {
+    database.exec("ROLLBACK"); // as SQLite does when it cannot read
+    throw new Error("read failed");
+  };
+  const at = { id: 1, topic: "a", startOffset: 0, nextOffset: 1 };
+  const cursors = [0, 1].map((partition) => ({ ref: { ...at, partition }, next: 0 }));
+  expect(() => reader.merge(cursors, { untils: [1, 1], maxRecords: 1 })).toThrow("read failed");
+  reader.close();
 });
 
 test("a log of which the list of free pages is damaged names its file to who writes", async () => {
