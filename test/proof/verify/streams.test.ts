@@ -100,6 +100,19 @@ describe("a verification", () => {
     expect(ends[0]).toMatchObject({ where: "deposit", found: "an end at 1" });
   });
 
+  test("asks what a group has committed once it has its table", async () => {
+    const opened = new Set<string>();
+    const progress = (log: EventLog): Partial<Parts> => ({
+      progress: async (group, each) =>
+        opened.has(`${group}-table ${each}`) ? log.progress(group, each) : null,
+    });
+    const table: Hand["table"] = (name, each, state) => {
+      opened.add(`${name} ${each}`);
+      return state;
+    };
+    expect(await found(progress, { table })).toEqual([]);
+  });
+
   test("finds a table that is ahead of what its group has committed", async () => {
     const progress = (log: EventLog): Partial<Parts> => ({
       progress: async (group, each) => (group === "balance" ? null : log.progress(group, each)),
