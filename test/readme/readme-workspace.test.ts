@@ -46,6 +46,19 @@ describe("a README workspace", () => {
     expect(await workspace.run(block("run", "ls\nnpx -y bun@1.2.3 -p 1+1"))).toBe("server.ts\n2\n");
   });
 
+  test("has a reader's shell, however this test was started", async () => {
+    const workspace = await open();
+    const said = 'console.log(process.env.npm_config_user_agent ?? "nobody")';
+    const ownAgent = process.env["npm_config_user_agent"];
+    process.env["npm_config_user_agent"] = "npm/1";
+    const printed = workspace.run(block("run", `bun -e '${said}'`)).finally(() => {
+      if (ownAgent === undefined) delete process.env["npm_config_user_agent"];
+      else process.env["npm_config_user_agent"] = ownAgent;
+    });
+    expect(await printed).toBe("nobody\n");
+    expect(await workspace.run(block("run", `npx -y bun@1.2.3 -e '${said}'`))).toBe("npm/0\n");
+  });
+
   test("fails a block of which any command fails, or that npx would answer otherwise", async () => {
     const workspace = await open();
     for (const text of ["false\ntrue", "false | cat", "npx -y bun@1.2.4 -v", "npx bun -v"]) {

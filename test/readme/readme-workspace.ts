@@ -121,7 +121,7 @@ export class ReadmeWorkspace {
 
   private spawn(script: string): Bun.Subprocess<"ignore", "pipe", "pipe"> {
     const inherited = Object.entries(process.env).filter(
-      ([name]) => !name.startsWith("DEPOSITAJA_") && name !== "PORT" && name !== "BROKER",
+      ([name]) => !name.startsWith("DEPOSITAJA_") && !FOREIGN.includes(name),
     );
     return Bun.spawn(["bash", "-euo", "pipefail", "-c", script], {
       cwd: this.folder,
@@ -168,6 +168,9 @@ export class ReadmeWorkspace {
 const SAMPLE_COMMAND = "run depositaja sample";
 const SMALL_SAMPLE = "--deposits 3000 --wallets 300";
 
+/** Settings of the program, and how this test was started: a reader's shell has neither. */
+const FOREIGN = ["PORT", "BROKER", "npm_config_user_agent", "npm_lifecycle_event"];
+
 /** What the README calls its broker. */
 const BROKER_COMMAND = "bun run kafka";
 const BROKER_PORT = 9092;
@@ -185,6 +188,7 @@ function npxScript(bunVersion: string): string {
     "  exit 1",
     "fi",
     "shift 2",
+    "export npm_config_user_agent=npm/0 npm_lifecycle_event=npx", // as npx does
     `exec "${process.execPath}" "$@"`,
     "",
   ].join("\n");
