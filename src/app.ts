@@ -37,6 +37,7 @@ import { Followers } from "./stream/followers.ts";
 import { SettledWait } from "./stream/settled-wait.ts";
 import { StandIn, type StandInOptions } from "./stream/stand-in.ts";
 import { openSnapshot } from "./stream/table-snapshot.ts";
+import { Tails } from "./stream/tail.ts";
 import { defineTopology, type Topology, topicSpecs } from "./stream/topology.ts";
 import { View } from "./stream/view.ts";
 import { type Wallets, walletsOf } from "./wallets.ts";
@@ -94,6 +95,8 @@ export interface App {
   readonly submissions: Submissions;
   readonly wallets: Wallets;
   readonly deadLetters: DeadLetters;
+  /** Records of any topic, read back from its end. */
+  readonly tails: Tails;
   /**
    * For a command that must work without a service. In a data folder it runs what nobody runs; in
    * a cluster it waits for whoever does.
@@ -201,6 +204,7 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
     submissions: createSubmissions({ deposits, counted: views.balance, onChange, nowMs, delay }),
     wallets: walletsOf({ flagWallet, views }),
     deadLetters: createDeadLetters({ log, topology, partitions, views, nowMs }),
+    tails: new Tails(log, topology, partitions),
     startProcessors,
     standIn: (own) => {
       if (copies !== null) {

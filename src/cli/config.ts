@@ -40,5 +40,5 @@ function settingJson({ variable, value, origin, source }: EffectiveSetting): obj
 
 function valueText({ value, unsaid }: EffectiveSetting): string {
   if (Array.isArray(value)) return value.length === 0 ? "-" : value.join(",");
-  return value === null || value === "" ? (unsaid ?? "-") : String(value);
+  return value === null || value === "" ? (unsaid ?? "-") : `${value as string | number | boolean}`;
 }

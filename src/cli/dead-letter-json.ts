@@ -64,7 +64,7 @@ function contentJson({ key, value, headers }: NonNullable<Letter["record"]>) {
 }
 
 /** Numbers of any size and bytes as text; what a runtime adds to a message is left out. */
-function messageJson(message: unknown): unknown {
+export function messageJson(message: unknown): unknown {
   if (typeof message === "bigint") return message.toString();
   if (message instanceof Uint8Array) return Buffer.from(message).toString("hex");
   if (Array.isArray(message)) return message.map(messageJson);
@@ -83,14 +83,14 @@ function replayProblem({ reason }: Letter, problem: string | null): string | nul
 
 export type BytesJson = ReturnType<typeof bytesJson>;
 
-function bytesJson(value: Uint8Array) {
+export function bytesJson(value: Uint8Array) {
   const shown = value.subarray(0, MAX_SHOWN_BYTES);
   const isCut = shown.length < value.length;
   const hex = Buffer.from(shown).toString("hex");
   return { bytes: value.length, is_cut: isCut, text: textOf(shown), hex };
 }
 
-function textOf(bytes: Uint8Array): string | null {
+export function textOf(bytes: Uint8Array): string | null {
   try {
     return strictText.decode(bytes);
   } catch {

@@ -87,7 +87,7 @@ export function markText({ how, actor, reason, as }: Letter["marks"][number]): s
 }
 
 /** As text where a person can read it, else in hex. */
-function bytesText(bytes: BytesJson | null): string {
+export function bytesText(bytes: BytesJson | null): string {
   if (bytes === null) return "-";
   const isText = bytes.text !== null && !UNPRINTABLE.test(bytes.text);
   const text = isText ? bytes.text : `hex ${bytes.hex}`;

@@ -3,7 +3,9 @@
 import { afterAll, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run, temporaryFolder } from "./program.ts";
+import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
+import { type ProgramOptions, Running, run, SOURCE, temporaryFolder, until } from "./program.ts";
+import { post } from "./session.ts";
 
 const TEST_MS = 60_000;
 const folder = temporaryFolder();
@@ -59,4 +61,69 @@ test("config says what holds and where it came from; what is wrong is refused", 
   expect(malformed).toMatchObject({ code: 2, out: "" });
   expect(malformed.err).toContain('DEPOSITAJA_HEALTH is "x": it must be a port');
   expect(plain).toMatchObject({ code: 0, err: "" });
+}, TEST_MS);
+
+const HISTORY = `wallet_id,amount,accepted_at,id
+alice,6000,2026-01-31T12:00:00Z,first
+alice,6000,2026-01-31T12:00:01Z,second
+bob,1,2026-01-31T12:00:00Z,third
+`;
+
+/** What holds on any log; `args` name it. */
+async function playOperation(at: ProgramOptions, args: readonly string[]): Promise<void> {
+  const ask = (...words: string[]) => run(at, ...words, ...args);
+  const json = async (...words: string[]) => {
+    const { out } = await ask(...words, "--json");
+    return out.trimEnd().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+  };
+  writeFileSync(join(at.folder, "history.csv"), HISTORY);
+  await using up = new Running(at, "up", "--port", "0", ...args);
+  const url = await up.serves();
+  await until(async () => (await fetch(`${url}/readyz`)).status === 200, () => up.err);
+  expect(await ask("import", "history.csv")).toMatchObject({ code: 0 });
+
+  const [alices, oldest, event, unknown] = await Promise.all([
+    ask("tail", "deposit", "--key", "alice", "--last", "1"),
+    ask("tail", "deposit", "--to", "2026-01-31T12:00:00Z"),
+    json("tail", "flag_wallet"),
+    ask("tail", "depositt"),
+  ]);
+  expect(alices.out).toMatch(/^\d-1 {2}20\S+Z {2}alice {2}id second {2}\{"amountMinor":"600000",/);
+  expect(oldest).toMatchObject({ code: 0, out: "" });
+  expect(event).toMatchObject([{ key: "alice", message: { kind: { case: "event" } } }]);
+  expect(unknown).toMatchObject({ code: 2, err: expect.stringContaining("known are deposit,") });
+
+  await using following = new Running(at, "tail", "deposit", "--last", "1", "--follow", ...args);
+  await following.says(/ id (first|second|third) /);
+  await post(url, '{"wallet_id": "carol", "amount": 5}');
+  await following.says(/ carol .+"500"/);
+  expect(await following.stop("SIGINT")).toMatchObject({ code: 0, err: "" });
+  const [tail, read] = [[...SOURCE, "tail", "deposit", "--follow", ...args], "head -n 1"];
+  const shell = `${tail.map((word) => `'${word}'`).join(" ")} | ${read}; exit "\${PIPESTATUS[0]}"`;
+  let isEnded = false;
+  const piped = run({ ...at, program: ["bash", "-c", shell] }).finally(() => (isEnded = true));
+  // A pipe is found closed by writing to it.
+  const hasEnded = async () => {
+    await post(url, '{"wallet_id": "dave", "amount": 1}');
+    return isEnded;
+  };
+  await until(hasEnded, () => up.err);
+  expect(await piped).toMatchObject({ code: 0, err: "" });
+}
+
+test("an operator sees the records of a data folder", async () => {
+  using other = temporaryFolder();
+  await playOperation({ folder: other.path }, []);
+}, TEST_MS);
+
+kafkaTest("and of a cluster, rows of changelogs among them", async () => {
+  using other = temporaryFolder();
+  const args = ["--brokers", await testBrokers(), "--prefix", freshPrefix()];
+  const at = { folder: other.path };
+  await playOperation(at, args);
+  const { out } = await run(at, "tail", "balance-table", "--key", "alice", "--json", ...args);
+  const rows = out.trimEnd().split("\n").map((line) => JSON.parse(line) as object);
+  expect(rows).toContainEqual(
+    expect.objectContaining({ key: "alice", type: "balance", value: expect.anything() }),
+  );
 }, TEST_MS);
