@@ -12,6 +12,7 @@ import {
   ResourcePatternTypes,
 } from "kafkajs";
 import { PROJECT_ROOT, Running, run, temporaryFolder, until } from "../end-to-end/program.ts";
+import { post } from "../end-to-end/session.ts";
 import { freshPrefix } from "./broker.ts";
 import { missingForBroker } from "./java.ts";
 import { KafkaCluster } from "./kafka-cluster.ts";
@@ -20,10 +21,13 @@ import { KafkaCluster } from "./kafka-cluster.ts";
 const missing = await missingForBroker();
 const CLUSTER_MS = 120_000;
 const CASE_MS = 60_000;
+/** Each asks the brokers behind its answer whether all is well again. */
+const LOOKS = 10;
 const PASSWORDS = {
   worker: "worker-83a1",
   reader: "reader-5f0c",
   stranger: "stranger-c77e",
+  server: "server-2e90",
   "without-group": "groups-1d44",
   "without-id": "ids-92b7",
 };
@@ -57,7 +61,8 @@ beforeAll(async () => {
     },
   });
   await allow("worker", ({ who }) => !who.startsWith("`topics sync`"));
-  await allow("reader", ({ who }) => who.startsWith("all"), ["Write"]);
+  await allow("reader", ({ who }) => who.startsWith("all"), { without: "Write" });
+  await allow("server", ({ who }) => who.startsWith("all"), { without: "Write" });
   await allow("without-group", ({ resource }) => resource !== "Group");
   await allow("without-id", ({ resource }) => resource !== "TransactionalId");
 }, CLUSTER_MS);
@@ -82,21 +87,27 @@ function documentedRules(): Rule[] {
     );
 }
 
+function isTopicWrite({ resource, operation }: Rule): boolean {
+  return resource === "Topic" && operation === "Write";
+}
+
 async function allow(
   user: string,
   applies: (rule: Rule) => boolean,
-  without: readonly string[] = [],
+  options: { readonly without?: string; readonly topic?: string } = {},
 ): Promise<void> {
   const brokers = (cluster as KafkaCluster).addresses().split(",");
   const admin = new Kafka({ brokers, logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
   const rules = documentedRules().filter(applies);
-  const wanted = rules.filter(({ operation }) => !without.includes(operation));
+  const wanted = rules.filter(({ operation }) => operation !== options.without);
+  const { topic } = options;
+  const { LITERAL, PREFIXED } = ResourcePatternTypes;
   await admin.createAcls({
     acl: wanted.map(({ resource, operation }) => ({
       resourceType: RESOURCES[resource] as AclResourceTypes,
-      resourceName: prefix,
-      resourcePatternType: ResourcePatternTypes.PREFIXED,
+      resourceName: prefix + (topic ?? ""),
+      resourcePatternType: topic === undefined ? PREFIXED : LITERAL,
       principal: `User:${user}`,
       host: "*",
       operation: OPERATIONS[operation] as AclOperationTypes,
@@ -141,6 +152,33 @@ describe.skipIf(missing !== null)("what docs/kafka.md lets a user do", () => {
       expect(refused).toMatchObject({ code: 1, err: expect.stringContaining("authoriz") });
       const stranger = await run(as("stranger", folder.path), "check", "alice");
       expect(stranger).toMatchObject({ code: 1, err: expect.stringContaining("no log") });
+    },
+    CASE_MS,
+  );
+
+  test(
+    "is missed by a server that may not write deposits: it is not ready until it may",
+    async () => {
+      using folder = temporaryFolder();
+      const maker = new Running(as("worker", folder.path), "serve", "--port", "0");
+      await maker.serves(); // there is a log
+      await maker.stop();
+      const words = { "Cluster authorization": "log-meta", topicAuthorization: "deposit" };
+      for (const [word, next] of Object.entries(words)) {
+        await using serve = new Running(as("server", folder.path), "serve", "--port", "0");
+        const url = await serve.serves();
+        const isReady = async () => (await fetch(`${url}/readyz`)).status === 200;
+        const deposit = () => post(url, '{"wallet_id": "alice", "amount": 1}');
+        await until(isReady, () => serve.err);
+        // A rule is known a moment after it was made.
+        const isRefused = async () => JSON.stringify(await deposit()).includes(word);
+        await until(isRefused, () => serve.err);
+        for (let looks = 0; looks < LOOKS; looks += 1) expect(await isReady()).toBe(false);
+        await allow("server", isTopicWrite, { topic: next });
+        if (next === "log-meta") continue; // who may write that gets a producer, and no further
+        await until(isReady, () => serve.err);
+        expect(await deposit()).toMatchObject({ position: expect.any(String) });
+      }
     },
     CASE_MS,
   );

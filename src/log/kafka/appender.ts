@@ -24,7 +24,7 @@ import {
   UNAVAILABLE_AFTER_MS,
 } from "./limits.ts";
 import { recordBytes } from "./record-batch.ts";
-import { pause, unavailable } from "./retry.ts";
+import { pause, typeOf, unavailable } from "./retry.ts";
 import { type Sent, sendOnce } from "./sending.ts";
 import { ErrorCode, type PartitionBatch } from "./wire.ts";
 import { WriteProblem } from "./write-problem.ts";
@@ -162,7 +162,7 @@ export class Appender {
       const refused = asRefusal(error);
       for (const batch of batches) this.refuse(batch, refused);
       for (const lane of lanes) {
-        if (batches.length === 0) lane.refuseQueued(refused); // there is no producer
+        if (batches.length === 0) this.refuseWithoutProducer(lane, refused);
         lane.free();
       }
     }
@@ -190,7 +190,7 @@ export class Appender {
   /** Whether the batch has come to its end. */
   private settle(batch: AppendBatch, outcome: Sent): boolean {
     if (outcome.kind === "done") {
-      this.lastProblem.set(null);
+      this.lastProblem.written(batch.topic);
       this.brokerClock.saw(outcome.appendTimeMs, batch.madeMs);
       // The first append of a machine whose clock is wrong: readers may refuse what stands there.
       const clockProblem = this.brokerClock.problem;
@@ -200,11 +200,12 @@ export class Appender {
     }
     batch.error = outcome.error;
     if (outcome.kind === "again") {
-      this.lastProblem.set(outcome.error);
+      this.lastProblem.failed(outcome.error);
       if (outcome.mayBeWritten) batch.mayBeWritten = true;
       batch.lane.leader = UNKNOWN_LEADER;
       return false;
     }
+    if (NOT_ALLOWED.has(outcome.errorCode)) this.lastProblem.refused(batch.topic, outcome.error);
     if (batch.mayBeWritten) {
       this.producers.retire(batch.producer);
       batch.fail(outcomeUnknown(batch, outcome.error));
@@ -220,6 +221,13 @@ export class Appender {
 
   private refuse(batch: AppendBatch, error: LogError): void {
     this.settle(batch, { kind: "refused", errorCode: NO_ANSWER, error });
+  }
+
+  /** Who may write to no topic at all gets no producer. */
+  private refuseWithoutProducer(lane: Lane, refused: LogError): void {
+    const isNotAllowed = typeOf(refused.cause ?? refused) === "CLUSTER_AUTHORIZATION_FAILED";
+    if (isNotAllowed) this.lastProblem.refused(lane.topic, refused);
+    lane.refuseQueued(refused);
   }
 
   private giveUp(batch: AppendBatch, passedMs: number): boolean {
@@ -240,6 +248,11 @@ export class Appender {
 
 /** In the place of a broker's error code. */
 const NO_ANSWER = -1;
+
+const NOT_ALLOWED = new Set<number>([
+  ErrorCode.topicAuthorizationFailed,
+  ErrorCode.clusterAuthorizationFailed,
+]);
 
 function isProducersFault(errorCode: number): boolean {
   return (

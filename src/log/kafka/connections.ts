@@ -85,8 +85,11 @@ export class Connections {
   }
 
   /** Of the topics that are named, or with null of all; brokers and cluster's id come with it. */
-  async metadata(topics: readonly string[] | null): Promise<ClusterMetadata> {
-    const found = await this.brokers.ask((broker) => metadata(broker, topics));
+  async metadata(
+    topics: readonly string[] | null,
+    options: { readonly tellsRights?: boolean } = {},
+  ): Promise<ClusterMetadata> {
+    const found = await this.brokers.ask((broker) => metadata(broker, topics, options));
     this.brokers.take(found.brokers);
     return found;
   }

@@ -15,6 +15,9 @@ import { FlexibleReader, FlexibleWriter, NO_UUID } from "./flexible-bytes.ts";
 
 const NO_ERROR = 0;
 const ACKS_ALL = -1;
+/** A bit for each operation, by the codes of Kafka's AclOperation. */
+const RIGHT_TO_WRITE = 1 << 4;
+const RIGHTS_NOT_ASKED = -(2 ** 31);
 
 /** Of the requests that a broker may be too old for: their keys and the versions that are sent. */
 export const METADATA = { apiKey: 3, apiVersion: 12, apiName: "Metadata" };
@@ -75,6 +78,8 @@ export interface ClusterMetadata {
     readonly leaders: readonly number[];
     /** Copies of each record; the fewest of any partition. */
     readonly replicas: number;
+    /** This user; null unless it is asked for. */
+    readonly mayWrite: boolean | null;
   }[];
 }
 
@@ -82,10 +87,11 @@ export interface ClusterMetadata {
 export function metadata(
   broker: Broker,
   topics: readonly string[] | null,
+  { tellsRights = false }: { readonly tellsRights?: boolean } = {},
 ): Promise<ClusterMetadata> {
   const body = new FlexibleWriter().noTags();
   body.compactArray(topics, (topic) => body.uuid(NO_UUID).compactString(topic).noTags());
-  body.int8(0).int8(0).noTags(); // no topic is made by asking for it; who may do what is not asked
+  body.int8(0).int8(tellsRights ? 1 : 0).noTags(); // no topic is made by asking for it
   return send(broker, { ...METADATA, body }, (answer) => {
     answer.skipTags();
     answer.int32(); // throttle time: the broker has waited
@@ -120,9 +126,10 @@ function readTopic(answer: FlexibleReader): ClusterMetadata["topics"][number] {
     answer.skipTags();
     return copies;
   });
-  answer.int32(); // who may do what
+  const rights = answer.int32();
+  const mayWrite = rights === RIGHTS_NOT_ASKED ? null : (rights & RIGHT_TO_WRITE) !== 0;
   answer.skipTags();
-  return { name, id, errorCode, isInternal, leaders, replicas: Math.min(...replicas) };
+  return { name, id, errorCode, isInternal, leaders, replicas: Math.min(...replicas), mayWrite };
 }
 
 export interface PartitionBatch {

@@ -81,11 +81,13 @@ test("metadata is asked for of topics by name, of all, or of none", async () => 
   await metadata(broker, ["events"]);
   await metadata(broker, null);
   await metadata(broker, []);
+  await metadata(broker, [], { tellsRights: true });
   const asked = { apiKey: 3, apiVersion: 12 };
   expect(sent).toEqual([
     { ...asked, body: `${NO_TAGS}0200000000000000000000000000000000076576656e747300000000` },
     { ...asked, body: `${NO_TAGS}00000000` },
     { ...asked, body: `${NO_TAGS}01000000` },
+    { ...asked, body: `${NO_TAGS}01000100` },
   ]);
 });
 
@@ -100,11 +102,11 @@ test("metadata has each topic's id and its leaders, and a missing topic has neit
     topics: [
       {
         ...{ name: "events", id: ONE, errorCode: 0, isInternal: true },
-        ...{ leaders: [-1, 2], replicas: 2 },
+        ...{ leaders: [-1, 2], replicas: 2, mayWrite: true },
       },
       {
         ...{ name: "gone", id: NO_UUID, errorCode: ErrorCode.unknownTopicOrPartition },
-        ...{ isInternal: false, leaders: [], replicas: Infinity },
+        ...{ isInternal: false, leaders: [], replicas: Infinity, mayWrite: null },
       },
     ],
   });
@@ -118,7 +120,7 @@ const METADATA_ANSWER = [
   `030000076576656e7473${ONE_BYTES}0103`,
   "00000000000100000002000000070300000002000000010200000002020000000100",
   "000500000000ffffffff0000000704000000010000000200000003010100",
-  "8000000000",
+  "0000001000",
   "000305676f6e65000000000000000000000000000000000001800000000000",
 ].join("");
 
