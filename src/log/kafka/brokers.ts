@@ -99,8 +99,10 @@ export class Brokers {
 
   /** Another broker, too, when one is silent: the first answer counts. */
   async ask<T>(question: (broker: Broker) => Promise<T>): Promise<T> {
+    const [asked] = this.answering() ?? [];
     const first = this.any().then(question);
     if (await atMost(SILENT_MS, first)) return first;
+    if (asked !== undefined) this.doubted.add(asked); // it may count as silent a moment later only
     const second = this.any().then(question);
     return Promise.any([first, second]).catch((error: AggregateError) => {
       throw error.errors.at(-1);
