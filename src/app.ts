@@ -23,6 +23,7 @@ import { verify, type VerifyOptions, type VerifyResult } from "./proof/verify/ve
 import { createHealthService, createService } from "./service/service.ts";
 import { createDeadLetters, type DeadLetters } from "./stream/dead-letters.ts";
 import { createEmitter, type Emitter } from "./stream/emitter.ts";
+import { tableName } from "./stream/group.ts";
 import { type Processor, type ProcessorOptions, startProcessor } from "./stream/processor.ts";
 import {
   newestPositions,
@@ -36,7 +37,8 @@ import { Follower } from "./stream/follower.ts";
 import { Followers } from "./stream/followers.ts";
 import { SettledWait } from "./stream/settled-wait.ts";
 import { StandIn, type StandInOptions } from "./stream/stand-in.ts";
-import { openSnapshot } from "./stream/table-snapshot.ts";
+import { Statuses } from "./stream/status.ts";
+import { countRows, openSnapshot } from "./stream/table-snapshot.ts";
 import { Tails } from "./stream/tail.ts";
 import { defineTopology, type Topology, topicSpecs } from "./stream/topology.ts";
 import { View } from "./stream/view.ts";
@@ -97,6 +99,8 @@ export interface App {
   readonly deadLetters: DeadLetters;
   /** Records of any topic, read back from its end. */
   readonly tails: Tails;
+  /** How each partition of each group stands, as the log tells it. */
+  readonly statuses: Statuses;
   /**
    * For a command that must work without a service. In a data folder it runs what nobody runs; in
    * a cluster it waits for whoever does.
@@ -205,6 +209,10 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
     wallets: walletsOf({ flagWallet, views }),
     deadLetters: createDeadLetters({ log, topology, partitions, views, nowMs }),
     tails: new Tails(log, topology, partitions),
+    statuses: new Statuses({
+      ...{ log, topology, partitions, nowMs, monotonicMs },
+      rows: (group, each) => (copies === null ? countRows(stores, tableName(group), each) : null),
+    }),
     startProcessors,
     standIn: (own) => {
       if (copies !== null) {

@@ -20,6 +20,7 @@ import { runProgram } from "./cli/program.ts";
 import { restoreCommand } from "./cli/restore.ts";
 import { sampleCommand } from "./cli/sample.ts";
 import { serveCommand } from "./cli/serve.ts";
+import { statusCommand } from "./cli/status.ts";
 import { tailCommand } from "./cli/tail.ts";
 import { topicsCommand } from "./cli/topics.ts";
 import { topologyCommand } from "./cli/topology.ts";
@@ -43,6 +44,7 @@ async function main(): Promise<void> {
     backupCommand(),
     restoreCommand(),
     topicsCommand(),
+    statusCommand(),
     tailCommand(),
     topologyCommand(),
     configCommand(),

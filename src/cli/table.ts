@@ -3,6 +3,7 @@
 const NUMBERS: ReadonlySet<string> = new Set([
   ...["nr", "amount", "total", "deposits"],
   ...["partitions", "replicas"],
+  ...["partition", "done", "end", "lag", "behind", "rows", "dead"],
 ]);
 
 /** Columns as wide as their widest cell; numbers of the house stand to the right. */

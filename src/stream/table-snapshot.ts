@@ -13,6 +13,7 @@ import type { Progress } from "../log/event-log.ts";
 import { integrityFaults } from "../log/integrity-check.ts";
 import { checkIdentity, placeProgress, type StoredRow, type Stores } from "./store.ts";
 import { storeFault, storeMismatch } from "./store-fault.ts";
+import { StreamError } from "./stream-error.ts";
 
 /** For an owner that is just making the file or clearing its WAL away. */
 const LOCK_WAIT_MS = 1_000;
@@ -42,6 +43,16 @@ export class TableSnapshot {
       throw storeFault(this.path, error);
     } finally {
       statement?.finalize();
+    }
+  }
+
+  /** Of all kinds, ids of records among them. */
+  rowCount(): number {
+    try {
+      const counted = this.database.query("SELECT count(*) AS count FROM rows").get();
+      return Number((counted as { readonly count: number | bigint }).count);
+    } catch (error) {
+      throw storeFault(this.path, error);
     }
   }
 
@@ -80,5 +91,19 @@ export function openSnapshot(
   } catch (error) {
     database?.close();
     throw storeFault(path, error);
+  }
+}
+
+/** Null where no owner has made the store, or where it can't be read. */
+export function countRows(stores: Stores, table: string, partition: number): number | null {
+  let snapshot: TableSnapshot | null = null;
+  try {
+    snapshot = openSnapshot(stores, table, partition);
+    return snapshot === null ? null : snapshot.rowCount();
+  } catch (error) {
+    if (error instanceof StreamError) return null; // its owner builds it anew, or tells of it
+    throw error;
+  } finally {
+    snapshot?.close();
   }
 }

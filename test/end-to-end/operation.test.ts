@@ -93,6 +93,15 @@ async function playOperation(at: ProgramOptions, args: readonly string[]): Promi
   expect(event).toMatchObject([{ key: "alice", message: { kind: { case: "event" } } }]);
   expect(unknown).toMatchObject({ code: 2, err: expect.stringContaining("known are deposit,") });
 
+  const statuses = await json("status");
+  expect(statuses).toHaveLength(24);
+  expect(statuses.filter(({ owner, lag_records: lag }) => owner === null || lag !== 0)).toEqual([]);
+  const rows = statuses.map((status) => status["rows"] as number | null);
+  expect(rows.every((each) => each === null)).toBe(args.length > 0); // not on this machine
+  await using watching = new Running(at, "status", "--watch", ...args);
+  await watching.says(/all is done[^]+\n\n20\d\d-[^]+all is done/);
+  expect(await watching.stop("SIGINT")).toMatchObject({ code: 0, err: "" });
+
   await using following = new Running(at, "tail", "deposit", "--last", "1", "--follow", ...args);
   await following.says(/ id (first|second|third) /);
   await post(url, '{"wallet_id": "carol", "amount": 5}');
@@ -113,7 +122,13 @@ async function playOperation(at: ProgramOptions, args: readonly string[]): Promi
 
 test("an operator sees the records of a data folder", async () => {
   using other = temporaryFolder();
-  await playOperation({ folder: other.path }, []);
+  const at = { folder: other.path };
+  await playOperation(at, []);
+  await using server = new Running(at, "serve", "--port", "0");
+  await post(await server.serves(), '{"wallet_id": "alice", "amount": 5}');
+  const { out } = await run(at, "status");
+  expect(out).toMatch(/^collector \(balance\) +5  nobody +2 +3 +1 +\d+ m?s +\d+ +0\/0$/m);
+  expect(out).toMatch(/^collector \(balance\): \d to do, .+ behind, nobody runs 8 of 8 part/m);
 }, TEST_MS);
 
 kafkaTest("and of a cluster, rows of changelogs among them", async () => {

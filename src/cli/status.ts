@@ -1,0 +1,133 @@
+/**
+ * `status [--watch]`: who runs what, and what is left to do.
+ *
+ *   owners, progress, ends, dead letters ──look──> a line for each partition ──--watch──> again
+ */
+
+import type { App } from "../app.ts";
+import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
+import { withData } from "./data.ts";
+import { type NamedGroup, namedGroups } from "./dead-letter-names.ts";
+import { print, printJson } from "./output.ts";
+import { delay } from "./stopping.ts";
+import { table } from "./table.ts";
+import { utcText } from "./time-text.ts";
+
+type Status = Awaited<ReturnType<App["statuses"]["look"]>>[number];
+
+/** Owners that hang are told from living ones by who asks regularly, too. */
+const WATCH_EVERY_MS = 1_000;
+
+const OPTIONS = {
+  name: "status",
+  description: "Show who runs each partition of each group, and what is left to do.",
+  settings: DATA_SETTINGS,
+  examples: ["status", "status --watch", "status --json"],
+  remarks:
+    "It asks the log, not a server. lag counts records between what is done and the end; behind\n" +
+    "is how long the oldest of them has waited. dead counts dead letters that nobody has dealt\n" +
+    "with, and behind the slash those that somebody has. rows are counted where the tables lie\n" +
+    "in the data folder. A hung owner is told from a living one by --watch, within 5 s. --json\n" +
+    "prints one object a partition; with --watch all of them again each second.",
+} as const;
+
+interface Flags {
+  readonly watch?: true;
+  readonly json?: true;
+}
+
+export function statusCommand() {
+  return newCommand(OPTIONS)
+    .option("--watch", "look again each second, until Ctrl-C")
+    .option("--json", "print JSON")
+    .action((flags: Flags) =>
+      runWith(OPTIONS, flags, ({ settings, stopping }) =>
+        withData(settings, async (app) => {
+          const groups = await namedGroups([]);
+          for (let isFirst = true; !stopping.aborted; isFirst = false) {
+            const statuses = await app.statuses.look();
+            if (flags.json) statuses.forEach((status) => printJson(statusJson(app, status)));
+            else show(app, { groups, statuses, isFirst, isWatching: flags.watch === true });
+            if (flags.watch !== true) return;
+            await delay(WATCH_EVERY_MS, stopping);
+          }
+        }),
+      ),
+    );
+}
+
+const HEAD = ["group", "partition", "owner", "done", "end", "lag", "behind", "rows", "dead"];
+
+interface Shown {
+  readonly groups: readonly NamedGroup[];
+  readonly statuses: readonly Status[];
+  readonly isFirst: boolean;
+  readonly isWatching: boolean;
+}
+
+function show(app: App, { groups, statuses, isFirst, isWatching }: Shown): void {
+  const titles = new Map(groups.map(({ name, title }) => [name, title]));
+  const rows = statuses.map((status) => [
+    titles.get(status.group) ?? status.group,
+    String(status.partition),
+    status.owner ?? "nobody",
+    status.inputs.map(({ nextOffset }) => nextOffset ?? "-").join(" "),
+    status.inputs.map(({ end }) => end).join(" "),
+    String(status.lagRecords),
+    status.lagMs === null ? "-" : durationText(status.lagMs),
+    status.rows === null ? "-" : String(status.rows),
+    `${status.dead.open}/${status.dead.handled}`,
+  ]);
+  const clear = isWatching && process.stdout.isTTY ? "\x1b[H\x1b[2J" : "";
+  const gap = isFirst || clear !== "" ? [] : [""];
+  const time = isWatching ? [utcText(app.nowMs())] : [];
+  const lines = [...gap, ...time, ...table(HEAD, rows), "", ...sums(groups, statuses)];
+  print(`${clear}${lines.join("\n")}`);
+}
+
+/** One line a group. */
+function sums(groups: readonly NamedGroup[], statuses: readonly Status[]): string[] {
+  return groups.map(({ name, title }) => {
+    const own = statuses.filter(({ group }) => group === name);
+    const lag = own.reduce((sum, { lagRecords }) => sum + lagRecords, 0n);
+    const behindMs = Math.max(...own.map(({ lagMs }) => lagMs ?? 0));
+    const dead = own.reduce((sum, status) => sum + status.dead.open, 0);
+    const unowned = own.filter(({ owner }) => owner === null).length;
+    return [
+      `${title}: ${lag === 0n ? "all is done" : `${lag} to do`}`,
+      ...(behindMs === 0 ? [] : [`${durationText(behindMs)} behind`]),
+      ...(unowned === 0 ? [] : [`nobody runs ${unowned} of ${own.length} partitions`]),
+      ...(dead === 0 ? [] : [`${dead} dead letter${dead === 1 ? "" : "s"} open`]),
+    ].join(", ");
+  });
+}
+
+/** "250 ms", "12 s", "3 min 5 s", "4 h 10 min", "2 d 3 h". */
+function durationText(ms: number): string {
+  if (ms < 1_000) return `${ms} ms`;
+  const seconds = Math.floor(ms / 1_000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+function statusJson({ nowMs }: App, status: Status): object {
+  return {
+    group: status.group,
+    partition: status.partition,
+    owner: status.owner,
+    inputs: status.inputs.map(({ topic, nextOffset, end }) => ({
+      topic,
+      next_offset: nextOffset === null ? null : Number(nextOffset),
+      end: Number(end),
+    })),
+    lag_records: Number(status.lagRecords),
+    lag_ms: status.lagMs,
+    rows: status.rows,
+    dead_letters: status.dead,
+    at_ms: nowMs(),
+  };
+}

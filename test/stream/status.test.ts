@@ -1,0 +1,104 @@
+import { describe, expect, test } from "bun:test";
+import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
+import type { LogRecord } from "../../src/log/event-log.ts";
+import { jsonCodec } from "../../src/stream/codec.ts";
+import { toDeadLetter } from "../../src/stream/dead-letter.ts";
+import { toMark } from "../../src/stream/dead-letter-mark.ts";
+import { defineGroup, input, type Stream } from "../../src/stream/group.ts";
+import { Statuses, type StatusOptions } from "../../src/stream/status.ts";
+import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
+
+const lines: Stream<number> = { topic: "lines", codec: jsonCodec(), validate: () => null };
+const count = defineGroup({ name: "count", inputs: [input(lines, () => {})], rows: [] });
+const topology = defineTopology([count]);
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** Four records, of the seconds 0 to 3, in one of two partitions; it is second 10. */
+async function filled(own: Partial<StatusOptions["log"]> = {}) {
+  let nowMs = 0;
+  let monotonicMs = 0;
+  const log = openEmbeddedLog({ folder: ":memory:", create: true, nowMs: () => nowMs });
+  await log.ensureTopics(topicSpecs(topology, { partitions: 2, keepsChangelogs: false }));
+  for (; nowMs < 4_000; nowMs += 1_000) {
+    await log.append([{ topic: "lines", partition: 1, key: bytes("k"), value: bytes("1") }]);
+  }
+  nowMs = 10_000;
+  const asked: StatusOptions["log"] = {
+    bounds: (topic, partition) => log.bounds(topic, partition),
+    progress: (group, partition) => log.progress(group, partition),
+    owners: (group) => log.owners(group),
+    read: (options) => log.read(options),
+    ...own,
+  };
+  let rows = 5;
+  const statuses = new Statuses({
+    ...{ log: asked, topology, partitions: 2, nowMs: () => nowMs },
+    monotonicMs: () => monotonicMs,
+    rows: () => rows++,
+  });
+  return {
+    log,
+    look: () => statuses.look(),
+    pass: (ms: number) => (monotonicMs += ms),
+    [Symbol.asyncDispose]: () => log.close(),
+  };
+}
+
+const progressAt = (nextOffset: bigint): Partial<StatusOptions["log"]> => ({
+  progress: async (_, partition) => {
+    const inputs = [{ topic: "lines", nextOffset, checksum: 0 }];
+    return partition === 0 ? null : { inputs, outputs: [], changelogOffset: null };
+  },
+});
+
+describe("the status of a partition", () => {
+  test("tells of a group that never ran that all is to be done, by nobody", async () => {
+    await using here = await filled();
+    const [empty, full] = await here.look();
+    expect(empty).toMatchObject({ partition: 0, owner: null, lagRecords: 0n, lagMs: null });
+    expect(full).toEqual({
+      ...{ group: "count", partition: 1, owner: null, lagRecords: 4n, lagMs: 10_000, rows: 6 },
+      inputs: [{ topic: "lines", nextOffset: null, end: 4n }],
+      dead: { open: 0, handled: 0 },
+    });
+  });
+
+  test("has the records left, and how long the oldest has waited", async () => {
+    const owners = async () => [{ partition: 1, owner: "pid 7" }];
+    await using here = await filled({ ...progressAt(3n), owners });
+    expect((await here.look())[1]).toMatchObject({ owner: "pid 7", lagRecords: 1n, lagMs: 7_000 });
+    await using done = await filled(progressAt(4n));
+    expect((await done.look())[1]).toMatchObject({ lagRecords: 0n, lagMs: null });
+  });
+
+  test("takes a gap before the end for no lag", async () => {
+    const bounds = async () => ({ start: 0n, end: 6n });
+    const gap: Partial<StatusOptions["log"]> = { bounds, async *read() {} };
+    await using here = await filled({ ...progressAt(5n), ...gap });
+    expect((await here.look())[1]).toMatchObject({ lagRecords: 0n, lagMs: null });
+  });
+
+  test("counts dead letters apart from those that somebody has dealt with", async () => {
+    await using here = await filled();
+    const refused = { topic: "lines", partition: 1, headers: [], timestampMs: 0, checksum: 0 };
+    const letter = (offset: bigint) => {
+      const record: LogRecord = { ...refused, offset, key: bytes("k"), value: bytes("1") };
+      return toDeadLetter(count, record, { reason: "invalid_record", detail: "no" });
+    };
+    await here.log.append([letter(0n), letter(1n)]);
+    expect((await here.look())[1]).toMatchObject({ dead: { open: 2, handled: 0 } });
+    const mark = { how: "dropped", actor: "ann", reason: "a test", atMs: 0, as: null } as const;
+    await here.log.append([toMark(count, { topic: "lines", partition: 1, offset: 0n }, mark)]);
+    expect((await here.look())[1]).toMatchObject({ dead: { open: 1, handled: 1 } });
+  });
+
+  test("counts rows anew only after a while", async () => {
+    await using here = await filled();
+    const rows = async () => (await here.look()).map((status) => status.rows);
+    expect(await rows()).toEqual([5, 6]);
+    here.pass(9_999);
+    expect(await rows()).toEqual([5, 6]);
+    here.pass(1);
+    expect(await rows()).toEqual([7, 8]);
+  });
+});
