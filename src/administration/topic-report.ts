@@ -24,8 +24,16 @@ export interface ReportedTopic {
   readonly declaredPartitions: number | null;
   /** Copies of each record; null where it is not there, or not in a cluster. */
   readonly replicas: number | null;
+  /** Both null where it can't be counted: in a cluster. Bytes are of keys, values and headers. */
+  readonly records: number | null;
+  readonly bytes: number | null;
+  /** As it is; null for one that is not there, or not declared. */
+  readonly retention: Retention | null;
   readonly drifts: readonly Drift[];
 }
+
+/** Null is for good: of all records, or on a compacted topic of tombstones. */
+export type Retention = Pick<TopicSpec, "cleanup" | "retentionMs">;
 
 /** Of the log in a data folder. Throws LogError. */
 export async function embeddedTopics(options: {
@@ -37,7 +45,12 @@ export async function embeddedTopics(options: {
     const topology = topologyOf(Number(log.settings["decimals"]));
     const partitions = Number(log.settings["partitions"]);
     const specs = topicSpecs(topology, { partitions, keepsChangelogs: log.keepsChangelogs });
-    return reportOfFolder(topology, specs, await log.topics());
+    const report = reportOfFolder(topology, specs, await log.topics());
+    return await Promise.all(
+      report.map(async (topic) =>
+        topic.partitions === null ? topic : { ...topic, ...(await log.size(topic.name)) },
+      ),
+    );
   } finally {
     await log.close();
   }
@@ -59,6 +72,8 @@ export function reportOfCluster(
       partitions: actual?.partitions ?? null,
       declaredPartitions: declared.partitions,
       replicas: actual?.replicas ?? null,
+      ...UNCOUNTED,
+      retention: actual === null ? null : clusterRetention(actual.config),
       drifts,
     };
   });
@@ -82,6 +97,8 @@ function reportOfFolder(
       partitions: found?.partitions ?? null,
       declaredPartitions: spec.partitions,
       replicas: null,
+      ...UNCOUNTED,
+      retention: found === undefined ? null : retentionOf(found),
       drifts,
     };
   });
@@ -105,7 +122,22 @@ function folderDrifts(declared: TopicSpec, actual: TopicSpec): readonly Drift[] 
 
 function unknownTopic(name: string, partitions: number | null = null): ReportedTopic {
   const nothing = { holds: null, declaredPartitions: null, replicas: null, drifts: [] };
-  return { ...nothing, name, partitions, state: "unknown" };
+  return { ...nothing, ...UNCOUNTED, retention: null, name, partitions, state: "unknown" };
+}
+
+const UNCOUNTED = { records: null, bytes: null };
+
+function retentionOf({ cleanup, retentionMs }: TopicSpec): Retention {
+  return { cleanup, retentionMs };
+}
+
+/** By the settings of Kafka's that this program declares. */
+function clusterRetention(config: Readonly<Record<string, string>>): Retention {
+  const isCompacted = config["cleanup.policy"]?.includes("compact") === true;
+  const text = config[isCompacted ? "delete.retention.ms" : "retention.ms"];
+  const ms = Number(text ?? Number.NaN);
+  const isForGood = !(ms >= 0) || ms === Number.MAX_SAFE_INTEGER;
+  return { cleanup: isCompacted ? "compact" : "keep", retentionMs: isForGood ? null : ms };
 }
 
 /** By the name without prefix. */

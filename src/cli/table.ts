@@ -4,6 +4,7 @@ const NUMBERS: ReadonlySet<string> = new Set([
   ...["nr", "amount", "total", "deposits"],
   ...["partitions", "replicas"],
   ...["partition", "done", "end", "lag", "behind", "rows", "dead"],
+  ...["records", "bytes"],
 ]);
 
 /** Columns as wide as their widest cell; numbers of the house stand to the right. */

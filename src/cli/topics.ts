@@ -98,10 +98,12 @@ async function showCluster(topics: ClusterTopics, flags: Flags): Promise<void> {
 
 function show(report: readonly ReportedTopic[], flags: Flags): void {
   if (flags.json) return report.forEach((topic) => printJson(topicJson(topic)));
-  const rows = report.map(({ name, holds, partitions, replicas, state }) =>
-    [name, holds ?? "?", partitions ?? "-", replicas ?? "-", state].map(String),
-  );
-  print(table(["topic", "holds", "partitions", "replicas", "state"], rows).join("\n"));
+  const rows = report.map((topic) => {
+    const { name, holds, partitions, replicas, records, bytes, state } = topic;
+    const counts = [partitions, replicas, records, bytes].map((count) => count ?? "-");
+    return [name, holds ?? "?", ...counts, retentionText(topic.retention), state].map(String);
+  });
+  print(table(HEAD, rows).join("\n"));
   for (const { name, drifts } of report) {
     for (const drift of drifts) {
       const danger = drift.endangers ? " (data may be lost by it: nothing starts)" : "";
@@ -109,6 +111,18 @@ function show(report: readonly ReportedTopic[], flags: Flags): void {
     }
   }
 }
+
+const HEAD = ["topic", "holds", "partitions", "replicas", "records", "bytes", "kept", "state"];
+
+function retentionText(retention: ReportedTopic["retention"]): string {
+  if (retention === null) return "-";
+  const { cleanup, retentionMs } = retention;
+  const ms = retentionMs === null ? null : `${Math.round(retentionMs / DAY_MS)} d`;
+  if (cleanup === "keep") return ms ?? "for good";
+  return ms === null ? "newest of a key" : `newest of a key, tombstones ${ms}`;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1_000;
 
 async function sync(topics: ClusterTopics, flags: Flags, { stopping }: TopicsRun): Promise<void> {
   const plan = topics.plan({ deletesUnknown: flags.deleteUnknown === true });
@@ -173,6 +187,10 @@ function topicJson(topic: ReportedTopic): Record<string, unknown> {
     partitions: topic.partitions,
     declared_partitions: topic.declaredPartitions,
     replicas: topic.replicas,
+    records: topic.records,
+    bytes: topic.bytes,
+    cleanup: topic.retention?.cleanup ?? null,
+    retention_ms: topic.retention?.retentionMs ?? null,
     drift: topic.drifts.map(({ endangers, setting, declared, actual }) => ({
       setting,
       declared,

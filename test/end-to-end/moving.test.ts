@@ -158,7 +158,7 @@ kafkaTest("topics shows a cluster's topics, and sync brings them in line", async
   expect(dry.out).toContain("nothing was changed: a dry run");
   const missing = await run(options, "topics", ...cluster);
   expect(missing.err).toBe("there is no log in the cluster yet\n");
-  expect(missing.out).toMatch(/deposit +depositaja\.v1\.Deposit +- +- +missing/);
+  expect(missing.out).toMatch(/deposit +depositaja\.v1\.Deposit +- +- +- +- +- +missing/);
 
   const sized = ["--partitions", "2", ...cluster];
   const synced = await run(options, "topics", "sync", "--json", ...sized);
@@ -168,16 +168,18 @@ kafkaTest("topics shows a cluster's topics, and sync brings them in line", async
   const shown = await run(options, "topics", ...cluster);
   expect(shown).toMatchObject({ code: 0, err: "" });
   const holds = [
-    "deposit +depositaja.v1.Deposit",
-    "flag_wallet +depositaja.v1.FlagWallet",
-    "balance-dead-letters +dead letters of balance",
-    "balance-table +changelog of balance",
-    "balance-progress +progress of balance",
+    ["deposit +depositaja.v1.Deposit", "for good"],
+    ["flag_wallet +depositaja.v1.FlagWallet", "for good"],
+    ["balance-dead-letters +dead letters of balance", "for good"],
+    ["balance-table +changelog of balance", "newest of a key, tombstones 7 d"],
+    ["balance-progress +progress of balance", "newest of a key"],
   ];
-  for (const each of holds) {
-    expect(shown.out).toMatch(new RegExp(`^${prefix}${each} +2 +1  as declared$`, "m"));
+  for (const [each, kept] of holds) {
+    const line = `^${prefix}${each} +2 +1 +- +-  ${kept} +as declared$`;
+    expect(shown.out).toMatch(new RegExp(line, "m"));
   }
-  expect(shown.out).toMatch(/log-meta +values of the whole log +1 +1  as declared$/m);
+  const meta = /log-meta +values of the whole log +1 +1 +- +-  newest of a key +as declared$/m;
+  expect(shown.out).toMatch(meta);
   const nothing = await run(options, "topics", "sync", ...cluster);
   expect(nothing).toMatchObject({ code: 0, out: "nothing to do\n", err: "" });
 
@@ -234,12 +236,12 @@ test("topics shows a folder's topics; there is nothing to sync", async () => {
   const { code, out, err } = await run(options, "topics", ...data);
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(out.split("\n").map((line) => line.replaceAll(/ {2,}/g, "|"))).toEqual([
-    "topic|holds|partitions|replicas|state",
-    "deposit|depositaja.v1.Deposit|8|-|as declared",
-    "flag_wallet|depositaja.v1.FlagWallet|8|-|as declared",
-    "balance-dead-letters|dead letters of balance|8|-|as declared",
-    "threshold-dead-letters|dead letters of threshold|8|-|as declared",
-    "flagger-dead-letters|dead letters of flagger|8|-|as declared",
+    "topic|holds|partitions|replicas|records|bytes|kept|state",
+    "deposit|depositaja.v1.Deposit|8|-|4|237|for good|as declared",
+    "flag_wallet|depositaja.v1.FlagWallet|8|-|2|397|for good|as declared",
+    "balance-dead-letters|dead letters of balance|8|-|0|0|for good|as declared",
+    "threshold-dead-letters|dead letters of threshold|8|-|0|0|for good|as declared",
+    "flagger-dead-letters|dead letters of flagger|8|-|0|0|for good|as declared",
     "",
   ]);
   const json = await run(options, "topics", "--json", ...data);
@@ -250,6 +252,10 @@ test("topics shows a folder's topics; there is nothing to sync", async () => {
     partitions: 8,
     declared_partitions: 8,
     replicas: null,
+    records: 4,
+    bytes: 237,
+    cleanup: "keep",
+    retention_ms: null,
     drift: [],
   });
 }, TEST_MS);

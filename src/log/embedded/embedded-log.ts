@@ -27,6 +27,7 @@ import { readPartition } from "./partition-reading.ts";
 import { recordBytes } from "./record-rows.ts";
 import { logPath } from "./schema.ts";
 import { type Seal, sealedError } from "./seal.ts";
+import type { TopicSize } from "./topic-size.ts";
 
 export interface EmbeddedLogOptions extends LogFileOptions {
   /**
@@ -146,6 +147,12 @@ export class EmbeddedLog implements EventLog {
     this.file.assertOpen();
     this.file.catalog.refresh();
     return this.file.catalog.specs();
+  }
+
+  /** What a topic holds; reads all of it. */
+  async size(topic: string): Promise<TopicSize> {
+    this.file.assertOpen();
+    return this.file.topicSize(topic);
   }
 
   /** Where the log was moved to; null when it was not. */

@@ -23,6 +23,7 @@ import { type Seal, Seals } from "./seal.ts";
 import { openWal, type Wal } from "./wal.ts";
 import { checkWitness, encodeWitness } from "./witness.ts";
 import { type Step, Writer } from "./writer.ts";
+import { topicSize, type TopicSize } from "./topic-size.ts";
 
 /** Compaction is never urgent; a run over nothing to do costs microseconds. */
 const CLEAN_EVERY_MS = 5 * 60 * 1_000;
@@ -120,6 +121,11 @@ export class LogFile {
   /** Drops what compaction and retention of the topics allow. Returns how many records went. */
   clean(): Promise<number> {
     return this.transact(0, () => clean(this.database, this.catalog, this.options.nowMs()));
+  }
+
+  /** Reads all of it. */
+  topicSize(topic: string): TopicSize {
+    return topicSize(this.database, topic);
   }
 
   /** Idempotent. What was queued is written or refused first. */
