@@ -17,7 +17,7 @@ import { wholeNumber } from "./whole-number.ts";
 type LogRecord = Parameters<App["tails"]["content"]>[0];
 
 /** More is a job for a program that reads the log. */
-const MAX_LAST = 100_000;
+const MAX_LAST = 10_000;
 
 const OPTIONS = {
   name: "tail",

@@ -138,7 +138,7 @@ class Newest {
   ) {}
 
   add(record: LogRecord): void {
-    this.records.push(record);
+    this.records.push(ownCopy(record));
     this.bytes += sizeOf(record);
     // Twice as many, so that sorting costs little a record.
     if (this.records.length >= 2 * this.count || this.bytes >= 2 * this.maxBytes) this.shrink();
@@ -162,6 +162,17 @@ class Newest {
     this.records = sorted.slice(first);
     this.bytes = this.records.reduce((sum, record) => sum + sizeOf(record), 0);
   }
+}
+
+/** A log may hand out views of whole batches, which one record would keep in memory. */
+function ownCopy(record: LogRecord): LogRecord {
+  const { key, value, headers } = record;
+  return {
+    ...record,
+    key: key.slice(),
+    value: value?.slice() ?? null,
+    headers: headers.map(([name, bytes]) => [name, bytes.slice()]),
+  };
 }
 
 function byTime(a: LogRecord, b: LogRecord): number {

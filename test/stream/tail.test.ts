@@ -69,6 +69,27 @@ describe("the end of a topic", () => {
     expect((await here.newest({ last: 50 })).isCut).toBe(false);
   });
 
+  test("keeps records alone, not the batches that a log has them in", async () => {
+    const batch = new Uint8Array(1_000_000);
+    const key = batch.subarray(7, 8);
+    const given = { topic: "lines", partition: 0, offset: 0n, key, value: batch.subarray(9, 12) };
+    const record: LogRecord = { ...given, headers: [["a", key]], timestampMs: 0, checksum: 0 };
+    const log = {
+      keepsChangelogs: false,
+      bounds: async () => ({ start: 0n, end: 1n }),
+      async *read() {
+        yield [record];
+      },
+    };
+    const { signal } = new AbortController();
+    const tails = new Tails(log, topology, 1);
+    const { records } = await tails.newest({ topic: "lines", last: 1, signal });
+    expect(records).toEqual([record]);
+    const [kept] = records;
+    const parts = [kept?.key, kept?.value, kept?.headers[0]?.[1]];
+    expect(parts.map((part) => part?.buffer.byteLength)).toEqual([1, 3, 1]);
+  });
+
   test("is followed from where it was read to, until the signal fires", async () => {
     await using here = await filled(10);
     const { ends } = await here.newest({});
