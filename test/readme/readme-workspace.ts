@@ -121,7 +121,7 @@ export class ReadmeWorkspace {
 
   private spawn(script: string): Bun.Subprocess<"ignore", "pipe", "pipe"> {
     const inherited = Object.entries(process.env).filter(
-      ([name]) => !name.startsWith("DEPOSITAJA_") && !FOREIGN.includes(name),
+      ([name]) => !name.startsWith("DEPOSITAJA_") && !FOREIGN.has(name),
     );
     return Bun.spawn(["bash", "-euo", "pipefail", "-c", script], {
       cwd: this.folder,
@@ -169,7 +169,12 @@ const SAMPLE_COMMAND = "run depositaja sample";
 const SMALL_SAMPLE = "--deposits 3000 --wallets 300";
 
 /** Settings of the program, and how this test was started: a reader's shell has neither. */
-const FOREIGN = ["PORT", "BROKER", "npm_config_user_agent", "npm_lifecycle_event"];
+const FOREIGN: ReadonlySet<string> = new Set([
+  "PORT",
+  "BROKER",
+  "npm_config_user_agent",
+  "npm_lifecycle_event",
+]);
 
 /** What the README calls its broker. */
 const BROKER_COMMAND = "bun run kafka";
