@@ -9,14 +9,15 @@
  */
 
 import { LogError } from "../event-log.ts";
+import { passing } from "./brokers.ts";
 import { type Connections, unknownPartition } from "./connections.ts";
-import type { Cursor } from "./cursor.ts";
-import { fetch, type FetchResult } from "./fetch-request.ts";
+import type { Cursor, Place } from "./cursor.ts";
+import { fetch, type FetchOptions, type FetchResult } from "./fetch-request.ts";
 import { fetchFailed, fetchRefused, madeAnew } from "./fetch-refusal.ts";
 import { committedBatches } from "./fetched-batches.ts";
 import { FetchSize } from "./fetch-size.ts";
 import { FETCH_PARTITION_BYTES, RETRY_FIRST_MS, RETRY_LAST_MS } from "./limits.ts";
-import { isPassing, messageOf, pause, typeOf } from "./retry.ts";
+import { atMost, isPassing, messageOf, pause, typeOf } from "./retry.ts";
 import { ErrorCode } from "./wire.ts";
 
 export class FetchLoop {
@@ -29,6 +30,7 @@ export class FetchLoop {
     private readonly connections: Connections,
     private readonly options: {
       readonly waitMs: number;
+      readonly withinMs: number;
       readonly cursors: () => Cursor[];
       /** Not asked for, since a fetch is under way or asks for another offset. */
       readonly onLeft: (cursor: Cursor) => void;
@@ -96,14 +98,7 @@ export class FetchLoop {
     );
     const { bytes } = this.size;
     try {
-      const broker = await this.connections.leader(first.topic, first.partition);
-      const sentMs = performance.now();
-      const results = await fetch(broker, {
-        waitMs: this.options.waitMs,
-        bytes,
-        partitionBytes: FETCH_PARTITION_BYTES,
-        partitions: [...asked.values()],
-      });
+      const { results, sentMs } = await this.inTime(this.answer(first, [...asked.values()], bytes));
       const byPlace = new Map(results.map((each) => [keyOf(each), each]));
       const came = results.reduce((sum, { records }) => sum + records.length, 0);
       this.size.answered({ asked: bytes, came, tookMs: performance.now() - sentMs });
@@ -132,6 +127,22 @@ export class FetchLoop {
       this.problem = `the brokers cannot be read: ${messageOf(error)}`;
       await this.pause();
     }
+  }
+
+  private async answer(at: Place, partitions: FetchOptions["partitions"], bytes: number) {
+    const broker = await this.connections.leader(at.topic, at.partition);
+    const sentMs = performance.now();
+    const { waitMs } = this.options;
+    const partitionBytes = FETCH_PARTITION_BYTES;
+    const results = await fetch(broker, { waitMs, bytes, partitionBytes, partitions });
+    return { results, sentMs };
+  }
+
+  /** However it comes that there is none: its leader would not be asked again. */
+  private async inTime<T>(answer: Promise<T>): Promise<T> {
+    const { withinMs } = this.options;
+    if (await atMost(withinMs, answer)) return answer;
+    throw passing("KafkaJSRequestTimeoutError", `no answer to a fetch within ${withinMs} ms`);
   }
 
   private async pause(): Promise<void> {

@@ -13,7 +13,7 @@ import { LogError } from "../event-log.ts";
 import type { Connections } from "./connections.ts";
 import { Cursor, type Place } from "./cursor.ts";
 import { FetchLoop } from "./fetch-loop.ts";
-import { FETCH_WAIT_MS, LOOK_LAST_MS } from "./limits.ts";
+import { FETCH_WAIT_MS, FETCH_WITHIN_MS, LOOK_LAST_MS } from "./limits.ts";
 
 export class Fetcher {
   private readonly cursors = new Set<Cursor>();
@@ -24,17 +24,22 @@ export class Fetcher {
     readonly quick: Connections;
     /** For fetches that wait. */
     readonly waiting: Connections;
+    /** For tests: a fetch without an answer is given up after so long. */
+    readonly withinMs?: number;
   }) {
+    const { withinMs = FETCH_WITHIN_MS } = options;
     const of = (isWanted: (cursor: Cursor) => boolean) => () =>
       [...this.cursors].filter((cursor) => !cursor.isAsked && isWanted(cursor));
     this.loops = {
       behind: new FetchLoop(options.quick, {
         waitMs: 0,
+        withinMs,
         cursors: of(({ mode, isDue }) => mode === "behind" || (mode === "tailing" && isDue)),
         onLeft: () => {}, // the next fetch is a moment away
       }),
       tailing: new FetchLoop(options.waiting, {
         waitMs: FETCH_WAIT_MS,
+        withinMs,
         cursors: of(({ mode }) => mode === "tailing"),
         onLeft: (cursor) => this.lookSoon(cursor),
       }),

@@ -80,6 +80,8 @@ export const STAND_IN_LOOKS_EVERY_MS = 500;
 
 /** A fetch waits so long for records. */
 export const FETCH_WAIT_MS = 1_000;
+/** A fetch with the way to its broker: to connect, to log in, to be answered, and a second. */
+export const FETCH_WITHIN_MS = CONNECT_MS + AUTHENTICATE_MS + REQUEST_MS + 1_000;
 /** Between looks at a partition that came too late for such a fetch. */
 export const LOOK_FIRST_MS = 1;
 export const LOOK_LAST_MS = 64;

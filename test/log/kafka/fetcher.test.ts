@@ -282,6 +282,22 @@ test("a reader asks for less while a line is too slow, and for more when it is n
   expect(seen).toContain(2 * MAX_MESSAGE_BYTES);
 });
 
+test("a fetch that never ends is given up, told, and sent anew", async () => {
+  let fetches = 0;
+  const never = new Promise<void>(() => {});
+  const { fetcher } = brokersOf(({ offset }) => holding(["a"], offset), {
+    now: 1,
+    withinMs: 20,
+    before: () => ((fetches += 1) === 1 ? never : Promise.resolve()),
+  });
+  const told = until(fetcher.open(placeOf(0), 0n), () => fetcher.problem !== null);
+  const cursor = fetcher.open(placeOf(1), 0n);
+  await told;
+  expect(fetcher.problem).toContain("no answer to a fetch within 20 ms");
+  expect(await taken(cursor, 1)).toEqual(["a"]);
+  await until(cursor, () => fetcher.problem === null);
+});
+
 test("a range is not waited for for ever while its broker does not serve it", async () => {
   const answer = { now: { errorCode: ErrorCode.notLeader, end: -1 } as Answer };
   const { fetcher } = brokersOf(() => answer.now);
@@ -307,7 +323,14 @@ function holding(values: readonly string[], from: number): Answer {
 
 function brokersOf(
   answer: (asked: Asked, all: readonly { partition: number }[]) => Answer,
-  leaders: { now: number; topicId?: string; forgotten?: number } = { now: 1 },
+  leaders: {
+    now: number;
+    topicId?: string;
+    forgotten?: number;
+    withinMs?: number;
+    /** What each fetch waits for. */
+    before?: () => Promise<void>;
+  } = { now: 1 },
 ): { readonly fetcher: Fetcher } {
   const connect = () => {
     let known: KnownTopic | null = null;
@@ -322,10 +345,16 @@ function brokersOf(
         known = null;
       },
       topicNow: find,
-      leader: async () => brokerOf((await find()).leaders[0] as number, answer),
+      leader: async () => {
+        const [leader] = (await find()).leaders;
+        await leaders.before?.();
+        return brokerOf(leader as number, answer);
+      },
     } as unknown as Connections;
   };
-  const fetcher = new Fetcher({ quick: connect(), waiting: connect() });
+  const { withinMs } = leaders;
+  const limits = withinMs === undefined ? {} : { withinMs };
+  const fetcher = new Fetcher({ quick: connect(), waiting: connect(), ...limits });
   open.push(fetcher);
   return { fetcher };
 }
