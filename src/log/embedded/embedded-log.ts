@@ -12,6 +12,7 @@ import {
   type Claim,
   type EventLog,
   type JoinOptions,
+  LogError,
   type LogRecord,
   type NewRecord,
   type Owner,
@@ -193,10 +194,15 @@ export class EmbeddedLog implements EventLog {
     });
   }
 
-  /** Why nothing can be written now; null when the log is well. */
+  /** Why nothing can be written now, or read; null when the log is well. Who looks is not ended. */
   get problem(): string | null {
-    const seal = this.file.isClosed ? null : this.seal;
-    if (seal !== null) return sealedError(seal, this.options.folder).message;
+    try {
+      const seal = this.file.isClosed ? null : this.seal;
+      if (seal !== null) return sealedError(seal, this.options.folder).message;
+    } catch (error) {
+      if (!(error instanceof LogError)) throw error;
+      return error.message;
+    }
     return this.file.problem;
   }
 

@@ -199,7 +199,7 @@ describe("a log that is damaged while it is open", () => {
     const stdin = Buffer.alloc(PAGE_BYTES, 0xee);
     const { exitCode } = Bun.spawnSync(["dd", ...place], { stdin, stderr: "ignore" });
     expect(exitCode).toBe(0);
-    other.exec("INSERT OR REPLACE INTO meta VALUES ('user.other', '1')"); // caches are dropped
+    other.exec("UPDATE sequence SET next = next"); // caches are dropped
   }
 
   test("says so to whoever asks, waits or writes, and ends no program", async () => {
@@ -216,6 +216,18 @@ describe("a log that is damaged while it is open", () => {
         expectNamed("open", error);
         expect(error.code).toBe("corrupt");
       }
+    } finally {
+      await log.close();
+    }
+  });
+
+  test("tells of it as its problem where whether it was moved cannot be read", async () => {
+    copyFileSync(join(whole, "log.db"), path());
+    const log = openEmbeddedLog({ folder, create: false, nowMs: () => 1 });
+    try {
+      expect(log.problem).toBeNull();
+      overwriteRoot("meta");
+      expect(log.problem).toContain(path());
     } finally {
       await log.close();
     }
