@@ -131,7 +131,7 @@ export class Writer {
     try {
       this.options.step("transaction begun");
       this.options.afterBegin();
-      for (const { job } of batch) results.push(attempt(job));
+      for (const { job } of batch) results.push(this.attempt(job));
       this.options.step("records written");
       this.options.beforeCommit();
       this.options.step("before commit");
@@ -256,19 +256,20 @@ export class Writer {
     this.options.database.exec("UPDATE sequence SET next = next");
   }
 
+  /** A job may refuse itself alone, unless the disk has ended the transaction that all share. */
+  private attempt(job: Job<unknown>): { value?: unknown; error?: LogError } {
+    try {
+      return { value: job.run() };
+    } catch (error) {
+      if (error instanceof LogError && this.options.database.inTransaction) return { error };
+      throw error;
+    }
+  }
+
   private refuseAll(error: LogError): void {
     const waiting = this.queue.splice(0);
     this.queuedBytes = 0;
     for (const { reject } of waiting) reject(error);
     this.settleIdle();
-  }
-}
-
-function attempt(job: Job<unknown>): { value?: unknown; error?: LogError } {
-  try {
-    return { value: job.run() };
-  } catch (error) {
-    if (error instanceof LogError) return { error };
-    throw error;
   }
 }
