@@ -51,7 +51,7 @@ const MAX_TURN_MS = 20;
 /**
  * While more waits to be read the store is written in larger steps, for small ones write the same
  * pages again and again. What readers of the store see then is this old, or as many records as
- * above when batches are full.
+ * above when batches are full; and older while the log refuses the next commit.
  */
 const FLUSH_WITHIN_MS = 100;
 /** Between tries of a commit that the log refused for the moment. */
