@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
-import { foreignClient } from "../kafka/foreign-client.ts";
+import { foreignClient, makeTopic } from "../kafka/foreign-client.ts";
 import { Running, run, SOURCE, temporaryFolder, until } from "./program.ts";
 
 const TEST_MS = 120_000;
@@ -197,9 +197,10 @@ kafkaTest("topics shows a cluster's topics, and sync brings them in line", async
 kafkaTest("topics sync removes what nothing declares when someone types yes", async () => {
   const [brokers, prefix] = [await testBrokers(), freshPrefix()];
   const topic = `${prefix}old`;
-  const admin = foreignClient(brokers).admin();
+  const client = foreignClient(brokers);
+  await makeTopic(client, topic);
+  const admin = client.admin();
   await admin.connect();
-  await admin.createTopics({ topics: [{ topic }] });
   const isThere = async () => (await admin.listTopics()).includes(topic);
   const where = ["--brokers", brokers, "--prefix", prefix, "--partitions", "1"];
   const command = ["topics", "sync", "--delete-unknown", ...where];
