@@ -32,6 +32,8 @@ const SAMPLES = 500;
 /** So few descriptors, and so many connections that want one. */
 const FEW_DESCRIPTORS = 400;
 const TOO_MANY = 800;
+/** Of a core, without a descriptor left and nothing to do. */
+const MOST_CORE = 0.5;
 const SETTLES_WITHIN_MS = 120_000;
 const POLL_MS = 50;
 
@@ -145,6 +147,7 @@ async function descriptors(ground: Ground, { child, port, honest }: Scene): Prom
       `${(core * 100).toFixed(0)} % of a core`,
   );
   ground.say(`descriptors: the honest client waited ${honest.report("descriptors")}`);
+  if (core > MOST_CORE) faults.push(`without descriptors it took ${core.toFixed(2)} of a core`);
   const { made, closed } = report;
   if (closed < made) faults.push(`descriptors: ${made - closed} of ${made} were not closed`);
   const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
