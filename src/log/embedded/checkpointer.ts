@@ -10,7 +10,7 @@ import { statSync } from "node:fs";
 import { logPath } from "./schema.ts";
 
 /** Move it from here on. Fewer and larger checkpoints write a hot page once, not many times. */
-export const CHECKPOINT_BYTES = 16 * 1024 * 1024;
+const CHECKPOINT_BYTES = 16 * 1024 * 1024;
 /** A reader or a missed turn has let it grow: cut the file, too. */
 const TRUNCATE_BYTES = 64 * 1024 * 1024;
 /** The file's size is asked for once in so many commits. */
