@@ -112,14 +112,27 @@ const action = fc.record(
   },
   { requiredKeys: ["action", "actor"] },
 );
-const bodies = fc.oneof(
-  depositText,
-  fc.oneof(goodAction, action).map((each) => JSON.stringify(each)),
-  fc.json(),
-  text,
-);
+const actionText = fc.oneof(goodAction, action).map((each) => JSON.stringify(each));
+/** Most are of the operation's own shape: another's says little of it. */
+const bodyOf = ({ id }: Operation) =>
+  fc.oneof(
+    { weight: 3, arbitrary: id === "act-on-flag" ? actionText : depositText },
+    { weight: 1, arbitrary: fc.oneof(actionText, depositText, fc.json(), text) },
+  );
+const GOOD_BODIES = ['{"wallet_id":"alice","amount":1}', '{"action":"add","actor":"ana"}'];
 
-function requestOf({ path, query: known }: Operation) {
+/** Tried first: one that is taken and one that is not, by construction and not by chance. */
+function examplesOf({ id, path: template }: Operation) {
+  const path = template.replace("{wallet_id}", "alice");
+  const body = GOOD_BODIES[id === "act-on-flag" ? 1 : 0] as string;
+  return [
+    [{ path, query: {}, body, key: null }],
+    [{ path, query: { other: "1" } as Record<string, string>, body: "", key: "" }],
+  ] satisfies [object][];
+}
+
+function requestOf(operation: Operation) {
+  const { path, query: known } = operation;
   const names = Object.keys(known?.shape ?? {});
   const wanted = fc.record(
     Object.fromEntries(names.map((name) => [name, VALUES[name] ?? text])),
@@ -129,7 +142,7 @@ function requestOf({ path, query: known }: Operation) {
   return fc.record({
     path: walletId.map((id) => path.replace("{wallet_id}", () => encodeURIComponent(id))),
     query: fc.oneof({ weight: 4, arbitrary: wanted }, { weight: 1, arbitrary: query }),
-    body: bodies,
+    body: bodyOf(operation),
     key,
   });
 }
@@ -149,7 +162,7 @@ describe("whatever is asked, the answer is one that the document knows:", () => 
         // An empty name makes another path of it.
         if (!request.path.startsWith("//")) check(answer, operation);
       }),
-      { numRuns: 150 },
+      { numRuns: 150, examples: examplesOf(operation) },
     );
     expect([...statuses]).toContain(200);
     if (path !== "/readyz" && path !== "/healthz") expect([...statuses]).toContain(422);
