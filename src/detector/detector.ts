@@ -38,6 +38,9 @@ export const WINDOW_MS = 120_000;
 /** In whole units of money; to exceed is to have more. */
 export const LIMIT = 10_000n;
 
+/** Deposits that came after a newer one of their wallet. */
+export const LATE_COUNT = "late";
+
 export interface ThresholdOptions {
   /** The log's scale: how many decimals an amount's minor units are. */
   readonly decimals: number;
@@ -60,6 +63,7 @@ export function thresholdGroup(options: ThresholdOptions): Group {
     ],
     outputs: [flagWalletStream],
     rows: [walletRow, blockHeadRow, blockEntriesRow],
+    counts: [LATE_COUNT],
   });
 }
 
@@ -74,6 +78,7 @@ function judge(context: Context, deposit: Deposit, options: CountOptions): void 
   };
   const counted = countDeposit(context, row, entry, options);
   context.set(walletRow, counted.row);
+  if (counted.isLate) context.count(LATE_COUNT);
   if (counted.exceeding === null) return;
   const { limitMinor } = options.rule;
   const message = flagEvent(context, { counted, exceeding: counted.exceeding, entry, limitMinor });

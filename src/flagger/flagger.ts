@@ -20,6 +20,7 @@ import {
   episodeOpeningRow,
   type FlagRow,
   flagRow,
+  isFlagged,
   NO_FLAG,
   numberKey,
 } from "./flag-rows.ts";
@@ -49,6 +50,10 @@ export function applyAction(
   };
 }
 
+/** How often a wallet came to be flagged, and how often it ceased to be. */
+export const RAISED_COUNT = "raised";
+export const REMOVED_COUNT = "removed";
+
 export const flaggerGroup = defineGroup({
   name: "flagger",
   inputs: [
@@ -63,12 +68,13 @@ export const flaggerGroup = defineGroup({
     ),
   ],
   rows: [flagRow, episodeOpeningRow, episodeEventsRow, actionRow],
+  counts: [RAISED_COUNT, REMOVED_COUNT],
 });
 
 function keepEvent(context: Context, event: FlagEvent): void {
   const ordinal = Number(event.deposit?.ordinal);
   const episode = Number(event.episode);
-  context.set(flagRow, applyEvent(context.get(flagRow) ?? NO_FLAG, { ordinal, episode }));
+  setFlag(context, (row) => applyEvent(row, { ordinal, episode }));
   const key = numberKey(episode);
   const events = context.get(episodeEventsRow, key) ?? NO_EVENTS;
   if (event.opening !== undefined && events.count === 0) {
@@ -82,9 +88,17 @@ function keepEvent(context: Context, event: FlagEvent): void {
 function keepAction(context: Context, action: OperatorAction): void {
   const kind = action.kind === OperatorAction_Kind.ADD ? "add" : "remove";
   const seenOrdinal = Number(action.seenOrdinal);
-  const row = applyAction(context.get(flagRow) ?? NO_FLAG, { kind, seenOrdinal });
-  context.set(flagRow, row);
+  const row = setFlag(context, (before) => applyAction(before, { kind, seenOrdinal }));
   context.set(actionRow, action, numberKey(row.actionCount));
+}
+
+function setFlag(context: Context, apply: (row: FlagRow) => FlagRow): FlagRow {
+  const before = context.get(flagRow) ?? NO_FLAG;
+  const row = apply(before);
+  context.set(flagRow, row);
+  const isNow = isFlagged(row);
+  if (isNow !== isFlagged(before)) context.count(isNow ? RAISED_COUNT : REMOVED_COUNT);
+  return row;
 }
 
 function actionText(action: OperatorAction): string {

@@ -92,7 +92,15 @@ export interface Progress {
   readonly outputs: readonly OutputProgress[];
   /** The last offset written to the group's changelog; null while there is none. */
   readonly changelogOffset: bigint | null;
+  /**
+   * What its commits have counted, added up since the first one. Left out: none did, or the first
+   * one was made before commits counted, and the sums would not be all.
+   */
+  readonly counts?: Counts;
 }
+
+/** Whole numbers from 0 to 2^53 by name. */
+export type Counts = Readonly<Record<string, number>>;
 
 /**
  * What one batch did. A commit always moves the progress: one without `inputs` is a mistake of the
@@ -105,6 +113,8 @@ export interface Commit {
   readonly changelog: readonly { readonly key: Uint8Array; readonly value: Uint8Array | null }[];
   /** The new place in each input that moved. */
   readonly inputs: readonly InputProgress[];
+  /** Added to those of the progress. A few names: they are written with every commit. */
+  readonly counts?: Counts;
 }
 
 /**

@@ -1,11 +1,12 @@
 /** A group's progress as text, so that `sqlite3` shows an operator what stands there. */
 
-import type { Progress } from "./event-log.ts";
+import type { Counts, Progress } from "./event-log.ts";
 
 interface Stored {
   readonly inputs: readonly (readonly [string, number, number | null])[];
   readonly outputs: readonly (readonly [string, number, number])[];
   readonly changelog: number | null;
+  readonly counts?: Counts;
 }
 
 export function encodeProgress(progress: Progress): string {
@@ -13,6 +14,7 @@ export function encodeProgress(progress: Progress): string {
     inputs: progress.inputs.map((i) => [i.topic, Number(i.nextOffset), i.checksum]),
     outputs: progress.outputs.map((o) => [o.topic, o.partition, Number(o.lastOffset)]),
     changelog: progress.changelogOffset === null ? null : Number(progress.changelogOffset),
+    ...(progress.counts === undefined ? {} : { counts: progress.counts }),
   };
   return JSON.stringify(stored);
 }
@@ -31,5 +33,6 @@ export function decodeProgress(text: string): Progress {
       lastOffset: BigInt(last),
     })),
     changelogOffset: stored.changelog === null ? null : BigInt(stored.changelog),
+    ...(stored.counts === undefined ? {} : { counts: stored.counts }),
   };
 }

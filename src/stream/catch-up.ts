@@ -37,6 +37,8 @@ export interface CatchUp {
   readonly log: EventLog;
   /** Records, or changed rows, between two transactions of the store. */
   readonly flushRecords: number;
+  /** After each write: where the store stands now. */
+  readonly onApplied: (progress: Progress) => void;
 }
 
 /**
@@ -46,7 +48,7 @@ export interface CatchUp {
 export async function catchUp(options: CatchUp): Promise<void> {
   const { claim, store, log, to, toMs } = options;
   const { group, partition, epoch, revoked: signal } = claim;
-  const { flushRecords: flushRows } = options;
+  const { flushRecords: flushRows, onApplied } = options;
   const from = store.progress();
   if (from !== null) checkNotAhead(store, from, to);
   if (to === null) return;
@@ -57,7 +59,8 @@ export async function catchUp(options: CatchUp): Promise<void> {
   }
   if (!log.keepsChangelogs) return runAgain(options, from, to);
   resetIfStale(store, epoch);
-  await followChangelog({ log, group, partition, store, epoch, to, toMs, signal, flushRows });
+  const range = { log, group, partition, store, epoch, to, toMs, signal, flushRows, onApplied };
+  await followChangelog(range);
 }
 
 async function runAgain(options: CatchUp, from: Progress | null, to: Progress): Promise<void> {
@@ -71,6 +74,7 @@ async function runAgain(options: CatchUp, from: Progress | null, to: Progress): 
     rows.flush((encoded) => store.apply({ epoch, before, after, rows: encoded, inStepMs }));
     flushed = after;
     recordsSinceFlush = 0;
+    options.onApplied(after);
   };
   const { group, partition } = claim;
   const refused = await refusedBetween({ log: options.log, group, partition, from, to });
@@ -162,7 +166,7 @@ function moved(
   input: Progress["inputs"][number],
 ): Progress {
   const rest = (reached?.inputs ?? []).filter(({ topic }) => topic !== input.topic);
-  return { inputs: [...rest, input], outputs: to.outputs, changelogOffset: to.changelogOffset };
+  return { ...to, inputs: [...rest, input] };
 }
 
 function checkNotAhead(store: Store, from: Progress, to: Progress | null): void {

@@ -83,6 +83,8 @@ export interface Context extends RowReader {
   /** The value belongs to the table from here on: do not change it afterwards. */
   set<R>(kind: RowKind<R>, value: R, subKey?: Uint8Array): void;
   delete<R>(kind: RowKind<R>, subKey?: Uint8Array): void;
+  /** One more of what the group declares among its counts: a sum of the partition, for good. */
+  count(name: string): void;
   /** To a stream that the group declares as output. Throws on what is too large for a record. */
   emit<M>(stream: Stream<M>, key: string, message: M): void;
 }
@@ -104,7 +106,15 @@ export interface Group {
   readonly inputs: readonly Input<unknown>[];
   readonly outputs: readonly Stream<unknown>[];
   readonly rows: readonly RowKind<unknown>[];
+  /**
+   * Names of what callbacks count, for whoever watches: the sums stand in each partition's
+   * progress, and no callback reads them. The engine counts `dead_letters` and `repeats` itself.
+   */
+  readonly counts: readonly string[];
 }
+
+/** What the engine counts of every group. */
+export const ENGINE_COUNTS = ["dead_letters", "repeats"] as const;
 
 /** Checks a definition. Throws an Error that names what is wrong with it. */
 export function defineGroup(group: {
@@ -112,6 +122,7 @@ export function defineGroup(group: {
   readonly inputs: readonly Input<unknown>[];
   readonly outputs?: readonly Stream<unknown>[];
   readonly rows: readonly RowKind<unknown>[];
+  readonly counts?: readonly string[];
 }): Group {
   if (!/^[a-z0-9_-]{1,100}$/.test(group.name)) {
     throw new Error(`group name "${group.name}" must be 1 to 100 of a-z, 0-9, _ and -`);
@@ -131,7 +142,10 @@ export function defineGroup(group: {
     }
     tags.add(tag);
   }
-  return { ...group, outputs: group.outputs ?? [] };
+  const { outputs = [], counts = [] } = group;
+  const taken = counts.find((name) => ENGINE_COUNTS.some((each) => each === name));
+  if (taken !== undefined) throw new Error(`group ${group.name}: the engine counts ${taken} itself`);
+  return { ...group, outputs, counts };
 }
 
 /** Pairs a stream with the callback for its messages, so that their types agree. */

@@ -11,6 +11,7 @@
 import { getLogger } from "@logtape/logtape";
 import { type Claim, type EventLog, LogError } from "../log/event-log.ts";
 import { type Group, tableName } from "./group.ts";
+import { CommitTally, type ProcessorNumbers } from "./processing-numbers.ts";
 import type { Stores } from "./store.ts";
 import { isUselessStore } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
@@ -41,6 +42,8 @@ export interface Processor {
   readonly group: Group;
   /** The partitions that this process has, in order. */
   state(): readonly TaskState[];
+  /** The same in plain numbers, and how its commits went. */
+  numbers(): ProcessorNumbers;
   /** Finishes the running batches and gives the partitions back. Idempotent. */
   stop(): Promise<void>;
   /** Settles when the processor has ended; rejects when it can't go on at all. */
@@ -54,9 +57,10 @@ export function startProcessor(options: ProcessorOptions): Processor {
   const failed = new Map<number, TaskState>();
   const discarded = new Set<number>();
   const running = new Set<Promise<void>>();
+  const commits = new CommitTally();
 
   const start = (claim: Claim) => {
-    const own = { stopping: stopping.signal, tasks, failed, discarded };
+    const own = { stopping: stopping.signal, tasks, failed, discarded, commits };
     const run = runClaim(claim, { ...options, ...own });
     running.add(run);
     run.finally(() => running.delete(run)).catch(() => {}); // `done` has the error
@@ -87,16 +91,22 @@ export function startProcessor(options: ProcessorOptions): Processor {
 
   const done = loop();
   done.catch(() => {}); // whoever awaits `done` or `stop` hears of it
+  const state = () => {
+    // A task that has just ended is judged in a moment: it may be one that comes again.
+    const live = [...tasks.values()]
+      .map((task) => task.state)
+      .filter(({ phase }) => phase !== "stopped");
+    return [...live, ...failed.values()].sort((a, b) => a.partition - b.partition);
+  };
   return {
     group,
     done,
-    state: () => {
-      // A task that has just ended is judged in a moment: it may be one that comes again.
-      const live = [...tasks.values()]
-        .map((task) => task.state)
-        .filter(({ phase }) => phase !== "stopped");
-      return [...live, ...failed.values()].sort((a, b) => a.partition - b.partition);
-    },
+    state,
+    numbers: () => ({
+      group: group.name,
+      commits: { ...commits, sizes: [...commits.sizes] },
+      tasks: state().map(({ partition, phase, recovery }) => ({ partition, phase, recovery })),
+    }),
     stop: async () => {
       stopping.abort();
       await done;
@@ -185,6 +195,7 @@ function stoppedState(claim: Claim, task: Task | undefined, error: Error): TaskS
     progress: claim.progress,
     deadLetters: 0,
     repeats: 0,
+    recovery: null,
     ...task?.state,
     phase: "stopped",
     error,

@@ -5,7 +5,7 @@
  *                 └── no: passed by, dead letter, or skipped as a repeat
  */
 
-import { type LogRecord, MAX_RECORD_BYTES, type NewRecord } from "../log/event-log.ts";
+import { type Counts, type LogRecord, MAX_RECORD_BYTES, type NewRecord } from "../log/event-log.ts";
 import { type DeadLetterReason, toDeadLetter } from "./dead-letter.ts";
 import { isFor } from "./for-group.ts";
 import type { Context, Group, Input, RangeOptions, RecordInfo, RowKind, Stream } from "./group.ts";
@@ -36,6 +36,8 @@ export class RecordRunner {
   repeats = 0;
   private taken = { deadLetters: 0, repeats: 0 };
   private outputs: NewRecord[] = [];
+  /** By the callbacks, since `takeCounts`. */
+  private counts: Record<string, number>;
   private readonly inputs: ReadonlyMap<string, Input<unknown>>;
   private readonly context: TaskContext;
 
@@ -50,7 +52,9 @@ export class RecordRunner {
     const { group, rows, partitions } = options;
     this.inputs = new Map(group.inputs.map((each) => [each.stream.topic, each]));
     const emit = (record: NewRecord) => this.outputs.push(record);
-    this.context = new TaskContext({ group, rows, partitions, emit });
+    this.counts = noCounts(group);
+    const count = (name: string) => this.count(name);
+    this.context = new TaskContext({ group, rows, partitions, emit, count });
   }
 
   /** Null when all went well. Throws what the store throws: it is no fault of a record. */
@@ -66,18 +70,34 @@ export class RecordRunner {
     return null;
   }
 
-  /** What the records since the last call wrote, dead letters included. */
-  takeOutputs(): readonly NewRecord[] {
-    const { outputs, deadLetters, repeats } = this;
+  /** What the records since the last call wrote, dead letters included, and counted. */
+  takeEffects(): { readonly outputs: readonly NewRecord[]; readonly counts: Counts } {
+    const { outputs, deadLetters, repeats, taken } = this;
+    const counts = {
+      ...this.counts,
+      dead_letters: deadLetters - taken.deadLetters,
+      repeats: repeats - taken.repeats,
+    };
     this.outputs = [];
+    this.counts = noCounts(this.options.group);
     this.taken = { deadLetters, repeats };
-    return outputs;
+    return { outputs, counts };
   }
 
-  /** Forgets what the records since `takeOutputs` wrote, and that they were counted. */
+  /** Forgets what the records since `takeEffects` wrote and counted. */
   discard(): void {
     this.outputs = [];
+    this.counts = noCounts(this.options.group);
     Object.assign(this, this.taken);
+  }
+
+  private count(name: string): void {
+    const counted = this.counts[name];
+    if (counted !== undefined) this.counts[name] = counted + 1;
+    else {
+      const what = `${this.options.group.name} counts ${name}: declare it among its counts`;
+      throw new StreamError("undeclared", what);
+    }
   }
 
   private runOne(record: LogRecord): void {
@@ -141,6 +161,10 @@ export class RecordRunner {
   }
 }
 
+function noCounts({ counts }: Group): Record<string, number> {
+  return Object.fromEntries(counts.map((name) => [name, 0]));
+}
+
 /** The record's message and what is told of it; not validated yet. */
 export function decodeRecord(
   record: LogRecord,
@@ -187,6 +211,7 @@ class TaskContext implements Context {
       readonly rows: TaskRows;
       readonly partitions: number;
       readonly emit: (record: NewRecord) => void;
+      readonly count: (name: string) => void;
     },
   ) {
     this.outputs = new Set(options.group.outputs);
@@ -221,6 +246,10 @@ class TaskContext implements Context {
   delete<R>(kind: RowKind<R>, subKey?: Uint8Array): void {
     this.check(kind);
     this.options.rows.set(this.prefix, kind, null, subKey);
+  }
+
+  count(name: string): void {
+    this.options.count(name);
   }
 
   emit<M>(stream: Stream<M>, key: string, message: M): void {

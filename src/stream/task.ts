@@ -19,6 +19,7 @@ import { nameChangelog, resetIfOfAnother } from "./changelog-id.ts";
 import { readDeadLetter } from "./dead-letter.ts";
 import { deadLetterTopic, type Group, tableName } from "./group.ts";
 import { keepStamped } from "./in-step.ts";
+import { type CommitTally, missingBetween, type Recovery } from "./processing-numbers.ts";
 import { RecordRunner } from "./record-runner.ts";
 import type { Store, Stores } from "./store.ts";
 import { ruleFailed } from "./stream-error.ts";
@@ -69,6 +70,8 @@ export interface TaskState {
   readonly deadLetters: number;
   /** Records skipped because their id was counted before. */
   readonly repeats: number;
+  /** Null while the store is in step. */
+  readonly recovery: Recovery | null;
 }
 
 export interface TaskOptions {
@@ -82,6 +85,8 @@ export interface TaskOptions {
   readonly monotonicMs?: () => number;
   /** Other limits than a program's, for tests of what few records never reach. */
   readonly limits?: TaskLimits;
+  /** Told of each commit. */
+  readonly commits?: CommitTally;
 }
 
 export class Task {
@@ -94,6 +99,7 @@ export class Task {
   private flushed: Progress | null = null;
   private flushedMs = 0;
   private recordsSinceFlush = 0;
+  private recovery: Recovery | null = null;
   private readonly store: Store;
   private readonly rows: TaskRows;
   private readonly runner: RecordRunner;
@@ -119,9 +125,9 @@ export class Task {
   }
 
   get state(): TaskState {
-    const { partition, phase, progress, error } = this;
+    const { partition, phase, progress, error, recovery } = this;
     const { deadLetters, repeats } = this.runner;
-    return { partition, phase, progress, error, deadLetters, repeats };
+    return { partition, phase, progress, error, deadLetters, repeats, recovery };
   }
 
   /**
@@ -218,18 +224,27 @@ export class Task {
   /** Brings store and rows to the committed progress: what was not flushed is done again. */
   private async catchUp(): Promise<void> {
     const { claim, progress: to, progressMs: toMs, store, rows, runner, options } = this;
+    const { log } = options;
     const flushRecords = this.limits.catchUpFlushRecords;
-    await catchUp({ claim, to, toMs, store, rows, runner, log: options.log, flushRecords });
+    const missing = (from: Progress | null) => missingBetween(from, to, log.keepsChangelogs);
+    const all = missing(store.progress());
+    this.recovery = { done: 0, left: all };
+    const onApplied = (at: Progress) => {
+      const left = missing(at);
+      this.recovery = { done: all - left, left };
+    };
+    await catchUp({ claim, to, toMs, store, rows, runner, log, flushRecords, onApplied });
+    this.recovery = null;
     this.flushed = this.progress;
     this.recordsSinceFlush = 0;
-    if (to === null && options.log.keepsChangelogs) nameChangelog(rows, store.nowMs());
+    if (to === null && log.keepsChangelogs) nameChangelog(rows, store.nowMs());
   }
 
   private async commit(records: readonly LogRecord[]): Promise<void> {
     const { claim, rows, runner, options } = this;
     const changed = options.log.keepsChangelogs ? rows.encodeChanged() : [];
     const commit = {
-      outputs: runner.takeOutputs(),
+      ...runner.takeEffects(),
       changelog: changed.map(([key, value]) => ({ key: Buffer.from(key, "latin1"), value })),
       inputs: lastOfEach(records),
     };
@@ -240,11 +255,13 @@ export class Task {
         this.progressMs = askedMs;
         break;
       } catch (error) {
+        options.commits?.failed(error);
         const canRetry = error instanceof LogError && error.code === "unavailable";
         if (!canRetry || claim.revoked.aborted) throw error;
         await options.delay(RETRY_MS, claim.revoked);
       }
     }
+    options.commits?.committed(records.length);
     rows.committed();
     this.tellOfDeadLetters(commit.outputs);
     this.recordsSinceFlush += records.length;

@@ -87,19 +87,21 @@ export function commitCases(fixture: Fixture): void {
     const one = await claim.commit(
       commitOf(await take(claim, 1), {
         outputs: [record(output, "1"), record(output, "1", { partition: 1 })],
+        counts: { odd: 1, even: 0 },
       }),
     );
     const [offset] = await log.append([record(second, "x")]);
     const two = await claim.commit(
       commitOf(await take(claim, 2), { outputs: [record(output, "2")] }),
     );
-    const three = await claim.commit(commitOf(await take(claim, 1)));
+    const three = await claim.commit(commitOf(await take(claim, 1), { counts: { odd: 1 } }));
     const nextOf = (topic: string) => three.inputs.find((each) => each.topic === topic)?.nextOffset;
     expect(nextOf(input)).toBe((offsets[2] as bigint) + 1n);
     expect(nextOf(second)).toBe((offset as bigint) + 1n);
     expect(three.outputs).toEqual(two.outputs);
     const kept = (of: typeof one) => of.outputs.find(({ partition }) => partition === 1);
     expect(kept(three)).toEqual(kept(one));
+    expect([two.counts, three.counts]).toEqual([{ odd: 1, even: 0 }, { odd: 2, even: 0 }]);
     await member.leave();
     const next = new Member(log, { group, topics: [input, second] });
     const heir = await next.claim();

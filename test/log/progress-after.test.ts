@@ -48,3 +48,15 @@ test("the last of several outputs to a place counts, by topic and partition", ()
     changelogOffset: 11n,
   });
 });
+
+test("counts are added up from the first commit on, and never begin half-way", () => {
+  const commit = { inputs: [input("a", 4n)], outputs: [], counts: { odd: 2, even: 0 } };
+  const written = { offsets: [], lastRow: null };
+  const first = progressAfter(null, commit, written);
+  expect(first.counts).toEqual({ odd: 2, even: 0 });
+  const second = progressAfter(first, { ...commit, counts: { odd: 1, new: 3 } }, written);
+  expect(second.counts).toEqual({ odd: 3, even: 0, new: 3 });
+  const { counts: _, ...silent } = commit;
+  expect(progressAfter(second, silent, written).counts).toEqual(second.counts);
+  expect("counts" in progressAfter(before, commit, written)).toBe(false);
+});

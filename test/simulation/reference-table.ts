@@ -139,6 +139,7 @@ export class ReferenceTable {
       range: (kind, options) => this.range(prefix, kind, options),
       set: (kind, value, subKey) => set(kind as RowKind<unknown>, value, subKey),
       delete: (kind, subKey) => set(kind as RowKind<unknown>, null, subKey),
+      count: () => {},
       emit: (stream, to, what) => {
         emitted.push(what);
         const keyBytes = encoder.encode(to);

@@ -90,6 +90,7 @@ export function memoryContext(key: string): MemoryContext {
     delete<R>(kind: RowKind<R>, subKey: Uint8Array = new Uint8Array()): void {
       table(kind).delete(hex(subKey));
     },
+    count(): void {},
     emit<M>(stream: Stream<M>, emittedKey: string, message: M): void {
       emitted.push({ topic: stream.topic, key: emittedKey, message });
     },
