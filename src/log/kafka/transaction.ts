@@ -8,24 +8,23 @@
  * id, or by the broker after TRANSACTION_TIMEOUT_MS.
  */
 
+import type Broker from "kafkajs/src/broker/index.js";
 import { LogError, type NewRecord } from "../event-log.ts";
 import type { Connections } from "./connections.ts";
+import { CONCURRENT, withCoordinator } from "./coordinator-tries.ts";
 import {
   BATCH_BYTES,
   COMMIT_WITHIN_MS,
   COMPRESS_FROM_BYTES,
-  CONCURRENT_FIRST_MS,
-  CONCURRENT_LAST_MS,
   RETRY_FIRST_MS,
   RETRY_LAST_MS,
   TRANSACTION_TIMEOUT_MS,
 } from "./limits.ts";
 import { encodeBatch, nextSequence, recordBytes } from "./record-batch.ts";
-import { isPassing, pause, typeOf, unavailable } from "./retry.ts";
+import { pause, typeOf, unavailable } from "./retry.ts";
 import { sendOnce } from "./sending.ts";
 import { ErrorCode, type PartitionBatch } from "./wire.ts";
 
-const CONCURRENT = "CONCURRENT_TRANSACTIONS";
 const FENCED = new Set(["INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED"]);
 /** Answers to the end of a transaction by which it has surely not been taken. */
 const NOT_ENDED = new Set([...FENCED, CONCURRENT, "GROUP_LOAD_IN_PROGRESS"]);
@@ -51,12 +50,11 @@ export async function openTransactions(
   options: TransactionOptions & { readonly signal?: AbortSignal },
 ): Promise<Transactions> {
   const { connections, transactionalId } = options;
-  const init = async () => {
-    const coordinator = await connections.coordinator("transaction", transactionalId);
-    const transactionTimeout = TRANSACTION_TIMEOUT_MS;
-    return coordinator.initProducerId({ transactionalId, transactionTimeout });
-  };
-  const found = await withCoordinator(init, { ...options, withinMs: COMMIT_WITHIN_MS });
+  const found = await withCoordinator(
+    { ...options, of: "transaction", id: transactionalId, withinMs: COMMIT_WITHIN_MS },
+    (coordinator) =>
+      coordinator.initProducerId({ transactionalId, transactionTimeout: TRANSACTION_TIMEOUT_MS }),
+  );
   const { nowMs } = options;
   return new Transactions({ connections, transactionalId, nowMs }, {
     producerId: found.producerId,
@@ -75,15 +73,14 @@ export class Transactions {
 
   /** Before the first write: where this transaction will write, all at once. */
   async begin(partitions: readonly { readonly topic: string; readonly partition: number }[]) {
-    const { connections, transactionalId } = this.options;
+    const { transactionalId } = this.options;
     this.endMs = performance.now() + COMMIT_WITHIN_MS;
     const topics = [...Map.groupBy(unique(partitions), ({ topic }) => topic)].map(
       ([topic, each]) => ({ topic, partitions: each.map(({ partition }) => partition) }),
     );
-    await this.run(async () => {
-      const coordinator = await connections.coordinator("transaction", transactionalId);
-      return coordinator.addPartitionsToTxn({ ...this.identity, transactionalId, topics });
-    });
+    await this.run((coordinator) =>
+      coordinator.addPartitionsToTxn({ ...this.identity, transactionalId, topics }),
+    );
   }
 
   /**
@@ -109,11 +106,10 @@ export class Transactions {
    * half-written, for its producer and epoch are the same (KIP-890).
    */
   async commit(): Promise<void> {
-    const { connections, transactionalId } = this.options;
+    const { transactionalId } = this.options;
     let mayBeDone = false;
     try {
-      await this.run(async () => {
-        const coordinator = await connections.coordinator("transaction", transactionalId);
+      await this.run(async (coordinator) => {
         try {
           await coordinator.endTxn({ ...this.identity, transactionalId, transactionResult: true });
         } catch (error) {
@@ -183,10 +179,11 @@ export class Transactions {
     );
   }
 
-  private async run<T>(attempt: () => Promise<T>): Promise<T> {
+  private async run<T>(attempt: (coordinator: Broker) => Promise<T>): Promise<T> {
+    const { connections, transactionalId: id } = this.options;
     const withinMs = this.endMs - performance.now();
     try {
-      return await withCoordinator(attempt, { ...this.options, withinMs });
+      return await withCoordinator({ connections, of: "transaction", id, withinMs }, attempt);
     } catch (error) {
       throw FENCED.has(typeOf(error)) ? this.fenced(error) : error;
     }
@@ -218,36 +215,6 @@ function chunks<T extends { readonly record: NewRecord }>(items: readonly T[]): 
     bytes += size;
   }
   return made;
-}
-
-/** Tries again while the coordinator moves, or is done with the last transaction in a moment. */
-async function withCoordinator<T>(
-  attempt: () => Promise<T>,
-  options: TransactionOptions & { readonly withinMs: number; readonly signal?: AbortSignal },
-): Promise<T> {
-  const { connections, transactionalId, withinMs, signal } = options;
-  const endMs = performance.now() + withinMs;
-  let pauseMs = RETRY_FIRST_MS;
-  let concurrentMs = CONCURRENT_FIRST_MS;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      const isConcurrent = typeOf(error) === CONCURRENT;
-      if (!isConcurrent && !isPassing(error)) throw error;
-      if (performance.now() > endMs || signal?.aborted === true) {
-        throw unavailable(`reach the coordinator of ${transactionalId}`, error);
-      }
-      if (isConcurrent) {
-        await pause(concurrentMs, signal);
-        concurrentMs = Math.min(concurrentMs * 1.5, CONCURRENT_LAST_MS);
-        continue;
-      }
-      connections.forgetCoordinator("transaction", transactionalId);
-      await pause(pauseMs, signal);
-      pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS);
-    }
-  }
 }
 
 function unique<T extends { readonly topic: string; readonly partition: number }>(
