@@ -10,6 +10,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { FUZZER_STEP } from "./fuzz/schemathesis.ts";
 import {
   type CheckStep,
   failed,
@@ -36,6 +37,7 @@ const PARALLEL = 2;
 const TEST_TIMEOUT_MS = 30_000;
 
 const STEPS: readonly CheckStep[] = [
+  FUZZER_STEP,
   tool("types", "typescript/bin/tsc", "--noEmit"),
   tool("lint", "oxlint/bin/oxlint", "--deny-warnings", "--report-unused-disable-directives"),
   tool("unused", "knip/bin/knip-bun.js", "--no-progress", "--no-config-hints"),

@@ -5,7 +5,7 @@ import { fuzz, missingForFuzzer } from "./schemathesis.ts";
 const SECONDS = 10;
 const TEST_MS = 60_000;
 
-// Skipped: where `bun run fuzz` was never run; its first run installs the fuzzer from PyPI.
+// Skipped: where the fuzzer is not installed; the check's step of that name says why it is not.
 test.skipIf(missingForFuzzer() !== null)(
   "the running service gives no answer that its document does not know",
   async () => {

@@ -10,6 +10,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { type CheckStep, PASSED, skipped } from "../house/check-step.ts";
 import { PROJECT_ROOT } from "../house/source-files.ts";
 
 const VERSION = "4.32.5";
@@ -19,6 +20,21 @@ const INSTALLED = join(CACHE, VERSION);
 const PYTHON = join(INSTALLED, "bin/python");
 const SETTINGS = join(import.meta.dir, "schemathesis.toml");
 const LEFT_OUT = "positive_data_acceptance";
+/** Half a minute on an idle machine; a registry that does not answer is not waited for longer. */
+const INSTALL_MS = 120_000;
+
+/** Before the tests, so that theirs runs wherever there is Python and a registry. */
+export const FUZZER_STEP: CheckStep = {
+  name: "fuzzer",
+  run: async () => {
+    try {
+      await installFuzzer();
+      return PASSED;
+    } catch (error) {
+      return skipped(`the service is not fuzzed: ${(error as Error).message}`);
+    }
+  },
+};
 
 /** Why it cannot run here now; null when it can. */
 export function missingForFuzzer(): string | null {
@@ -26,7 +42,7 @@ export function missingForFuzzer(): string | null {
   return `Schemathesis ${VERSION} is not installed: \`bun run fuzz\` installs it, with Python`;
 }
 
-/** Half a minute, once. Throws when there is no Python, or PyPI cannot be reached. */
+/** Once. Throws when there is no Python, or PyPI cannot be reached. */
 export async function installFuzzer(): Promise<void> {
   if (missingForFuzzer() === null) return;
   if (Bun.which("python3") === null) {
@@ -73,7 +89,10 @@ export async function fuzz(options: FuzzOptions): Promise<{ isClean: boolean; re
 }
 
 async function succeed(command: readonly string[]): Promise<void> {
-  const child = Bun.spawn([...command], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = Bun.spawn([...command], {
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: INSTALL_MS,
+  });
   const [code, printed, complaints] = await Promise.all([
     child.exited,
     child.stdout.text(),
