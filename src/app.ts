@@ -19,6 +19,7 @@ import type { Deposit } from "./gen/depositaja/v1/deposit_pb.ts";
 import type { FlagWallet } from "./gen/depositaja/v1/flag_wallet_pb.ts";
 import { openPlace, type Place, type PlacedLog, type PlaceOptions } from "./place.ts";
 import { type AccessOptions, createStartingService, type Service } from "./service/listening.ts";
+import type { MetricsOptions } from "./service/metrics.ts";
 import { verify, type VerifyOptions, type VerifyResult } from "./proof/verify/verify.ts";
 import { createHealthService, createService } from "./service/service.ts";
 import { createDeadLetters, type DeadLetters } from "./stream/dead-letters.ts";
@@ -101,6 +102,8 @@ export interface App {
   readonly tails: Tails;
   /** How each partition of each group stands, as the log tells it. */
   readonly statuses: Statuses;
+  /** Of what lies on this machine. */
+  diskUse: Place["diskUse"];
   /**
    * For a command that must work without a service. In a data folder it runs what nobody runs; in
    * a cluster it waits for whoever does.
@@ -124,11 +127,14 @@ export interface App {
   /** Resolves when all is counted. Throws ImportError, LogError, and what `settle` throws. */
   importDeposits(request: ImportRequest): Promise<ImportResult>;
   /** The HTTP service, and health and readiness alone; to be started with `listen`. */
-  createService(access: AccessOptions): Service;
-  createHealthService(access: AccessOptions): Service;
+  createService(access: AccessOptions, own?: ServiceOwn): Service;
+  createHealthService(access: AccessOptions, own?: ServiceOwn): Service;
   /** Stop what uses it first. Idempotent. */
   close(): Promise<void>;
 }
+
+/** What only who starts a service knows, for its metrics. */
+export type ServiceOwn = Partial<Pick<MetricsOptions, "processors" | "version">>;
 
 /** Throws LogError, as opening and `ensureTopics` do. */
 export async function openApp(options: AppOptions): Promise<App> {
@@ -212,7 +218,9 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
     statuses: new Statuses({
       ...{ log, topology, partitions, nowMs, monotonicMs },
       rows: (group, each) => (copies === null ? countRows(stores, tableName(group), each) : null),
+      folded: (group, each) => (copies === null ? progressOf(group.name, each) : undefined),
     }),
+    diskUse: () => place.diskUse(),
     startProcessors,
     standIn: (own) => {
       if (copies !== null) {
@@ -256,19 +264,20 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
     settled: (positions, signal) =>
       whenSettled({ log, settling: new Settling(topology, positions), progressOf, signal }),
   };
-  const serviceParts = {
+  const serviceParts = (own: ServiceOwn) => ({
     ...parts,
+    ...own,
     processorNames: ofEachGroup((name) => GROUPS[name].processor),
     viewProblem: () => followers.problem,
     viewsNotFollowed: () => followers.notFollowed,
-  };
+  });
   return {
     ...parts,
-    createService: (access) => {
+    createService: (access, own = {}) => {
       followers.followAll();
-      return createService(serviceParts, access);
+      return createService(serviceParts(own), access);
     },
-    createHealthService: (access) => createHealthService(serviceParts, access),
+    createHealthService: (access, own = {}) => createHealthService(serviceParts(own), access),
     close: async () => {
       try {
         await followers.stop();

@@ -5,10 +5,12 @@
  *   folder ──> embedded log, stores beside it        brokers ──> log in the cluster, own copies
  */
 
+import { statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openEmbeddedLog } from "./log/embedded/embedded-log.ts";
 import { integrityProblems } from "./log/embedded/integrity.ts";
+import { logBytes } from "./log/embedded/schema.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { KafkaAccess } from "./log/kafka/connections.ts";
 import { openKafkaLog } from "./log/kafka/kafka-log.ts";
@@ -53,8 +55,17 @@ export interface Place {
   readonly temporaryFolder: string;
   /** What is wrong with the log's own file; nothing in a cluster, which looks after its own. */
   logProblems(): readonly string[];
+  /** Bytes here: of the log and of the copies null where there are none; of what is left, too. */
+  diskUse(): DiskUse;
   /** Closes the log, too. */
   close(): Promise<void>;
+}
+
+export interface DiskUse {
+  readonly log: number | null;
+  readonly tables: number;
+  readonly views: number | null;
+  readonly free: number | null;
 }
 
 /** Throws LogError. */
@@ -67,12 +78,17 @@ function openFolder(options: PlaceOptions): Place {
   const isInMemory = folder === ":memory:";
   const log = openEmbeddedLog(options);
   const storesFolder = isInMemory ? folder : join(folder, "stores");
+  const stores = new Stores(storesFolder, log.incarnation);
   return {
     log,
-    stores: new Stores(storesFolder, log.incarnation),
+    stores,
     copies: null,
     temporaryFolder: isInMemory ? tmpdir() : folder,
     logProblems: () => integrityProblems(folder),
+    diskUse: () => ({
+      ...{ log: logBytes(folder), tables: stores.bytes(), views: null },
+      free: isInMemory ? null : freeBytes(folder),
+    }),
     close: () => log.close(),
   };
 }
@@ -90,12 +106,17 @@ async function openCluster(
     log.keepMemberIds(place);
     const storesIn = (name: string) =>
       new Stores(join(place.folder, name), log.incarnation, nowMs);
+    const [stores, copies] = [storesIn("stores"), storesIn("views")];
     return {
       log,
-      stores: storesIn("stores"),
-      copies: storesIn("views"),
+      stores,
+      copies,
       temporaryFolder: place.folder,
       logProblems: () => [],
+      diskUse: () => ({
+        ...{ log: null, tables: stores.bytes(), views: copies.bytes() },
+        free: freeBytes(place.folder),
+      }),
       close: async () => {
         try {
           await log.close();
@@ -108,4 +129,10 @@ async function openCluster(
     await log.close();
     throw error;
   }
+}
+
+/** Of its disk, for who is not root. */
+function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
 }

@@ -2,12 +2,14 @@
  * The worker thread of `up`: all processors, so that processing does not hold up answers.
  *
  *   up (main thread: HTTP) ──"stop"──> this thread ──"ready"──> up
+ *                          ──"numbers"──> ──what the processors do──>
  *
  * It opens the log by itself, and can be stopped while it does. When a processor can't go on at
  * all the thread ends, and `up` with it.
  */
 
 import { parentPort, workerData } from "node:worker_threads";
+import type { App } from "../app.ts";
 import { openUnlessStopped } from "./data.ts";
 import type { KafkaSettings } from "./kafka-settings.ts";
 import { setUpLogging } from "./logging.ts";
@@ -23,7 +25,14 @@ export interface WorkerSettings {
 
 export type WorkerMessage =
   | { readonly kind: "ready" }
+  | { readonly kind: "numbers"; readonly processors: readonly ProcessorNumbers[] }
   | { readonly kind: "failed"; readonly message: string };
+
+type Processors = ReturnType<App["startProcessors"]>;
+export type ProcessorNumbers = ReturnType<Processors[number]["numbers"]>;
+
+/** What `up` says. */
+export type WorkerOrder = "stop" | "numbers";
 
 /** Runs until "stop" comes; then the thread ends by itself. Tells `up` when it cannot go on. */
 export async function runProcessingWorker(): Promise<void> {
@@ -31,7 +40,11 @@ export async function runProcessingWorker(): Promise<void> {
   if (port === null) throw new Error("the processing worker has no parent: start `up` instead");
   const tell = (message: WorkerMessage) => port.postMessage(message);
   const stopping = new AbortController();
-  port.once("message", () => stopping.abort());
+  let running: Processors = [];
+  port.on("message", (order: WorkerOrder) => {
+    if (order === "stop") stopping.abort();
+    else tell({ kind: "numbers", processors: running.map((each) => each.numbers()) });
+  });
   try {
     const { data, kafka, logLevel } = workerData as WorkerSettings;
     await setUpLogging(logLevel);
@@ -40,6 +53,7 @@ export async function runProcessingWorker(): Promise<void> {
     const app = await openUnlessStopped({ data, kafka }, opening, stopping.signal);
     if (app === null) process.exit(0); // what it reaches for keeps the thread alive
     const processors = app.startProcessors(allProcessors);
+    running = processors;
     tell({ kind: "ready" });
     const ended = Promise.all(processors.map(({ done }) => done));
     await Promise.race([whenAborted(stopping.signal), ended]);

@@ -17,6 +17,8 @@ type Status = Awaited<ReturnType<App["statuses"]["look"]>>[number];
 
 /** Owners that hang are told from living ones by who asks regularly, too. */
 const WATCH_EVERY_MS = 1_000;
+/** A table that is built moves several times within it. */
+const RATE_WITHIN_MS = 1_000;
 
 const OPTIONS = {
   name: "status",
@@ -25,10 +27,12 @@ const OPTIONS = {
   examples: ["status", "status --watch", "status --json"],
   remarks:
     "It asks the log, not a server. lag counts records between what is done and the end; behind\n" +
-    "is how long the oldest of them has waited. dead counts dead letters that nobody has dealt\n" +
-    "with, and behind the slash those that somebody has. rows are counted where the tables lie\n" +
-    "in the data folder. A hung owner is told from a living one by --watch, within 5 s. --json\n" +
-    "prints one object a partition; with --watch all of them again each second.",
+    "is how long the oldest of them has waited. rows are counted where the tables lie in the data\n" +
+    "folder, and recovery is what a table there lacks while it is built, and how long that takes.\n" +
+    "late counts deposits that came after a newer one of their wallet, ever. dead counts dead\n" +
+    "letters that nobody has dealt with, and behind the slash those that somebody has. A hung\n" +
+    "owner is told from a living one by --watch, within 5 s. --json prints one object a\n" +
+    "partition; with --watch all of them again each second.",
 } as const;
 
 interface Flags {
@@ -45,7 +49,12 @@ export function statusCommand() {
         withData(settings, async (app) => {
           const groups = await namedGroups([]);
           for (let isFirst = true; !stopping.aborted; isFirst = false) {
-            const statuses = await app.statuses.look();
+            let statuses = await app.statuses.look();
+            if (isFirst && statuses.some(({ recovery }) => recovery !== null)) {
+              // How fast a table is built shows between two looks.
+              await delay(RATE_WITHIN_MS, stopping);
+              statuses = await app.statuses.look();
+            }
             if (flags.json) statuses.forEach((status) => printJson(statusJson(app, status)));
             else show(app, { groups, statuses, isFirst, isWatching: flags.watch === true });
             if (flags.watch !== true) return;
@@ -56,7 +65,10 @@ export function statusCommand() {
     );
 }
 
-const HEAD = ["group", "partition", "owner", "done", "end", "lag", "behind", "rows", "dead"];
+const HEAD = [
+  ...["group", "partition", "owner", "done", "end", "lag", "behind", "rows", "recovery"],
+  ...["late", "dead"],
+];
 
 interface Shown {
   readonly groups: readonly NamedGroup[];
@@ -76,6 +88,8 @@ function show(app: App, { groups, statuses, isFirst, isWatching }: Shown): void 
     String(status.lagRecords),
     status.lagMs === null ? "-" : durationText(status.lagMs),
     status.rows === null ? "-" : String(status.rows),
+    recoveryText(status),
+    String(status.counts?.["late"] ?? "-"),
     `${status.dead.open}/${status.dead.handled}`,
   ]);
   const clear = isWatching && process.stdout.isTTY ? "\x1b[H\x1b[2J" : "";
@@ -92,14 +106,24 @@ function sums(groups: readonly NamedGroup[], statuses: readonly Status[]): strin
     const lag = own.reduce((sum, { lagRecords }) => sum + lagRecords, 0n);
     const behindMs = Math.max(...own.map(({ lagMs }) => lagMs ?? 0));
     const dead = own.reduce((sum, status) => sum + status.dead.open, 0);
+    const late = own.reduce((sum, { counts }) => sum + (counts?.["late"] ?? 0), 0);
+    const left = own.reduce((sum, { recovery }) => sum + (recovery?.left ?? 0), 0);
     const unowned = own.filter(({ owner }) => owner === null).length;
     return [
       `${title}: ${lag === 0n ? "all is done" : `${lag} to do`}`,
       ...(behindMs === 0 ? [] : [`${durationText(behindMs)} behind`]),
+      ...(left === 0 ? [] : [`tables lack ${left} records`]),
+      ...(late === 0 ? [] : [`${late} came late`]),
       ...(unowned === 0 ? [] : [`nobody runs ${unowned} of ${own.length} partitions`]),
       ...(dead === 0 ? [] : [`${dead} dead letter${dead === 1 ? "" : "s"} open`]),
     ].join(", ");
   });
+}
+
+function recoveryText({ recovery }: Status): string {
+  if (recovery === null) return "-";
+  const { left, etaMs } = recovery;
+  return etaMs === null ? `${left} left` : `${left} left, ${durationText(Math.ceil(etaMs))}`;
 }
 
 /** "250 ms", "12 s", "3 min 5 s", "4 h 10 min", "2 d 3 h". */
@@ -127,7 +151,17 @@ function statusJson({ nowMs }: App, status: Status): object {
     lag_records: Number(status.lagRecords),
     lag_ms: status.lagMs,
     rows: status.rows,
+    recovery:
+      status.recovery === null
+        ? null
+        : { left: status.recovery.left, eta_ms: roundedUp(status.recovery.etaMs) },
+    late: status.counts?.["late"] ?? null,
+    counts: status.counts,
     dead_letters: status.dead,
     at_ms: nowMs(),
   };
+}
+
+function roundedUp(ms: number | null): number | null {
+  return ms === null ? null : Math.ceil(ms);
 }

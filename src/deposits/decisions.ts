@@ -95,6 +95,13 @@ export class Decisions {
     );
   }
 
+  /** Deposits that are written and not decided. */
+  get waitingCount(): number {
+    let count = 0;
+    for (const group of this.waiting.values()) count += group.size;
+    return count;
+  }
+
   /** Ends every wait now: `undecided`. */
   abandon(): void {
     for (const group of this.waiting.values()) {

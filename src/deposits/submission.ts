@@ -52,6 +52,8 @@ export interface Submissions {
    * as `EventLog.append` does.
    */
   submit(request: DepositRequest): Promise<AcceptedDeposit>;
+  /** How many are under way: not durable yet, or with a key and not decided. */
+  readonly waiting: { readonly durable: number; readonly decision: number };
   /** Ends every wait now: `undecided`. */
   abandon(): void;
 }
@@ -65,6 +67,15 @@ export interface SubmissionOptions extends DecisionOptions {
 export function createSubmissions(options: SubmissionOptions): Submissions {
   const decisions = new Decisions(options);
   const underWay = new Map<string, Promise<AcceptedDeposit>>();
+  let undurable = 0;
+  const emit = async (emission: Parameters<typeof options.deposits.emit>[0]) => {
+    undurable += 1;
+    try {
+      return await options.deposits.emit(emission);
+    } finally {
+      undurable -= 1;
+    }
+  };
 
   const submitWithKey = (emission: KeyedEmission): Promise<AcceptedDeposit> => {
     const { key: walletId, id, idName } = emission;
@@ -81,7 +92,7 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
       throw new DepositError("busy", "too many deposits wait for the collector: try again soon");
     }
     const outcome = (async () => {
-      const position = await options.deposits.emit(emission);
+      const position = await emit(emission);
       const written = { walletId, id, idName, fingerprint, position };
       // A known id stays what it is. A conflict is written all the same, for the dead letters.
       if (known !== null) return decisions.verdict(written);
@@ -108,8 +119,11 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
       }
       // The processors check the time again, against the record's: it must not be an earlier one.
       const emission = { key: walletId, message, notBeforeMs: nowMs };
-      const position = await options.deposits.emit(emission);
+      const position = await emit(emission);
       return { position, isRepeat: false };
+    },
+    get waiting() {
+      return { durable: undurable, decision: decisions.waitingCount };
     },
     abandon: () => decisions.abandon(),
   };

@@ -2,18 +2,22 @@
  * How each partition of each group stands, told by the log and the stores alone: no processor and
  * no server is asked.
  *
- *   owners, progress, ends ──> owner, lag        dead letters ──> counts        store ──> rows
+ *   owners, progress, ends ──> owner, lag, counts    dead letters ──> open    store ──> rows
  *
- * How long a table that is built anew still takes only its builder knows.
+ * A table that is built anew is seen by what it lacks, and how long it takes by what it did between
+ * two looks.
  */
 
-import type { EventLog } from "../log/event-log.ts";
+import type { Counts, EventLog, Progress } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
 import { lettersIn } from "./dead-letter-topic.ts";
-import { deadLetterTopic, type Group } from "./group.ts";
+import { deadLetterTopic, ENGINE_COUNTS, type Group } from "./group.ts";
+import { missingBetween } from "./processing-numbers.ts";
+import { BATCH_RECORDS, FLUSH_EVERY_RECORDS } from "./task.ts";
 import type { Topology } from "./topology.ts";
 
-export interface PartitionStatus {
+/** What costs little to look at, again and again. */
+export interface PartitionLag {
   readonly group: string;
   readonly partition: number;
   /** Null: nobody that lives. */
@@ -23,9 +27,27 @@ export interface PartitionStatus {
   readonly lagRecords: bigint;
   /** How long ago the log took the oldest record to do; null when there is none. */
   readonly lagMs: number | null;
+  /**
+   * What the group's commits there have counted, ever; 0 where it never ran. Null: the first of
+   * them was made before commits counted.
+   */
+  readonly counts: Counts | null;
+}
+
+export interface PartitionStatus extends PartitionLag {
   /** Of the table; null where it is not on this machine. */
   readonly rows: number | null;
+  /** Null where the table is in step, or not on this machine. */
+  readonly recovery: TableRecovery | null;
   readonly dead: DeadCounts;
+}
+
+/** Of a table that is brought to its group's progress, or waits for an owner who does it. */
+export interface TableRecovery {
+  /** Records of the inputs that it lacks, by offsets. */
+  readonly left: number;
+  /** As fast as it went between the looks so far; null: it did not move, or this is the first. */
+  readonly etaMs: number | null;
 }
 
 export interface InputStatus {
@@ -50,10 +72,15 @@ export interface StatusOptions {
   readonly monotonicMs: () => number;
   /** Rows of the table; null where they can't be counted. */
   readonly rows: (group: Group, partition: number) => number | null;
+  /** Up to where the table is folded; undefined where it is not on this machine. */
+  readonly folded: (group: Group, partition: number) => Progress | null | undefined;
 }
 
 /** Counting reads a whole table: in between the last count stands. */
 const COUNT_EVERY_MS = 10_000;
+
+/** A table that is written while its group is behind lacks no more: see FLUSH_EVERY_RECORDS. */
+const IN_STEP_RECORDS = FLUSH_EVERY_RECORDS + BATCH_RECORDS;
 
 export class Statuses {
   /** Of each dead-letter partition, with the end at which it was counted. */
@@ -61,30 +88,50 @@ export class Statuses {
 
   private readonly rows = new Map<string, { readonly count: number | null; atMs: number }>();
 
+  /** Of each table that is not in step: what it lacked when that was seen first. */
+  private readonly behind = new Map<string, { readonly left: number; readonly atMs: number }>();
+
   constructor(private readonly options: StatusOptions) {}
 
   /** As it is now, in the order of the flow. Throws as the log does. */
-  async look(): Promise<readonly PartitionStatus[]> {
+  look(): Promise<readonly PartitionStatus[]> {
+    return this.ofEach(async (group, lag, progress) => ({
+      ...lag,
+      rows: this.rowsOf(group, lag.partition),
+      recovery: this.recoveryOf(group, lag.partition, progress),
+      dead: await this.deadOf(group, lag.partition),
+    }));
+  }
+
+  /** The same without what takes reading whole tables and topics. Throws as the log does. */
+  lags(): Promise<readonly PartitionLag[]> {
+    return this.ofEach(async (_, lag) => lag);
+  }
+
+  private async ofEach<T>(
+    tell: (group: Group, lag: PartitionLag, progress: Progress | null) => Promise<T>,
+  ): Promise<readonly T[]> {
     const { log, topology, partitions } = this.options;
-    const statuses: PartitionStatus[] = [];
+    const told: T[] = [];
     for (const group of topology.groups) {
       const owners = new Map(
         (await log.owners(group.name)).map(({ partition, owner }) => [partition, owner]),
       );
       for (let partition = 0; partition < partitions; partition += 1) {
-        statuses.push(await this.statusOf(group, partition, owners.get(partition) ?? null));
+        const progress = await log.progress(group.name, partition);
+        const owner = owners.get(partition) ?? null;
+        told.push(await tell(group, await this.lagOf(group, { partition, owner }, progress), progress));
       }
     }
-    return statuses;
+    return told;
   }
 
-  private async statusOf(
+  private async lagOf(
     group: Group,
-    partition: number,
-    owner: string | null,
-  ): Promise<PartitionStatus> {
+    { partition, owner }: Pick<PartitionLag, "partition" | "owner">,
+    progress: Progress | null,
+  ): Promise<PartitionLag> {
     const { log, nowMs } = this.options;
-    const progress = await log.progress(group.name, partition);
     const inputs: InputStatus[] = [];
     let lagRecords = 0n;
     let oldestMs: number | null = null;
@@ -100,8 +147,7 @@ export class Statuses {
     return {
       ...{ group: group.name, partition, owner, inputs, lagRecords },
       lagMs: oldestMs === null ? null : Math.max(0, nowMs() - oldestMs),
-      rows: this.rowsOf(group, partition),
-      dead: await this.deadOf(group, partition),
+      counts: progress === null ? noCounts(group) : (progress.counts ?? null),
     };
   }
 
@@ -131,6 +177,29 @@ export class Statuses {
     return count;
   }
 
+  private recoveryOf(
+    group: Group,
+    partition: number,
+    progress: Progress | null,
+  ): TableRecovery | null {
+    const folded = this.options.folded(group, partition);
+    if (folded === undefined) return null;
+    const place = `${group.name}/${partition}`;
+    const left = missingBetween(folded, progress, false);
+    if (left <= IN_STEP_RECORDS) {
+      this.behind.delete(place);
+      return null;
+    }
+    const atMs = this.options.monotonicMs();
+    const first = this.behind.get(place);
+    if (first === undefined || first.left < left) {
+      this.behind.set(place, { left, atMs });
+      return { left, etaMs: null };
+    }
+    const done = first.left - left;
+    return { left, etaMs: done === 0 ? null : ((atMs - first.atMs) * left) / done };
+  }
+
   private async deadOf(group: Group, partition: number): Promise<DeadCounts> {
     const { log } = this.options;
     const { end } = await log.bounds(deadLetterTopic(group), partition);
@@ -146,4 +215,8 @@ export class Statuses {
     this.counted.set(place, { end, dead });
     return dead;
   }
+}
+
+function noCounts({ counts }: Group): Counts {
+  return Object.fromEntries([...counts, ...ENGINE_COUNTS].map((name) => [name, 0]));
 }

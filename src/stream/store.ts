@@ -18,6 +18,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   rmSync,
   statSync,
 } from "node:fs";
@@ -95,6 +96,18 @@ export class Stores {
   isThere(table: string, partition: number): boolean {
     const path = this.path(table, partition);
     return this.folder === ":memory:" ? this.shared.has(path) : existsSync(path);
+  }
+
+  /** Of all files, what is not checkpointed yet among them; 0 in memory. */
+  bytes(): number {
+    if (this.folder === ":memory:" || !existsSync(this.folder)) return 0;
+    let bytes = 0;
+    for (const name of readdirSync(this.folder, { recursive: true, encoding: "utf8" })) {
+      // One that is discarded meanwhile is not there.
+      const file = statSync(join(this.folder, name), { throwIfNoEntry: false });
+      if (file?.isFile() === true) bytes += file.size;
+    }
+    return bytes;
   }
 
   /** Where the store lies; within a folder the path of its file. */

@@ -39,9 +39,13 @@ export interface TaskLimits {
   readonly generationBytes?: number;
 }
 
+/** See TaskLimits. */
+export const BATCH_RECORDS = 2_048;
+export const FLUSH_EVERY_RECORDS = 16_384;
+
 const DEFAULT_LIMITS: TaskLimits = {
-  batchRecords: 2_048,
-  flushEveryRecords: 16_384,
+  batchRecords: BATCH_RECORDS,
+  flushEveryRecords: FLUSH_EVERY_RECORDS,
   flushEveryRows: 8_192,
   catchUpFlushRecords: 8_192,
 };

@@ -13,7 +13,9 @@ class FakeThread extends EventEmitter {
 
 function start() {
   const thread = new FakeThread();
-  return { thread, watched: watchThread(thread) };
+  const delays: (() => void)[] = [];
+  const delay = () => new Promise<void>((resolve) => delays.push(resolve));
+  return { thread, watched: watchThread(thread, delay), pass: () => delays.shift()?.() };
 }
 
 test("it is ready when it says so, and is stopped when it has ended", async () => {
@@ -49,4 +51,19 @@ test("one that ends without a word has failed, and its code is named", async () 
   const { thread, watched } = start();
   thread.emit("exit", 137);
   await expect(watched.failed).rejects.toThrow("their thread ended with code 137");
+});
+
+test("asked for its numbers it tells them; one that is busy, what was last known", async () => {
+  const { thread, watched, pass } = start();
+  const [first, second] = [watched.numbers(), watched.numbers()];
+  expect(thread.heard).toEqual(["numbers"]);
+  const processors = [{ group: "balance" }];
+  thread.emit("message", { kind: "numbers", processors });
+  expect([await first, await second]).toEqual([processors, processors] as never);
+  const late = watched.numbers();
+  expect(thread.heard).toEqual(["numbers", "numbers"]);
+  pass();
+  pass();
+  pass();
+  expect(await late).toEqual(processors as never);
 });

@@ -35,6 +35,7 @@ async function filled(own: Partial<StatusOptions["log"]> = {}) {
     ...{ log: asked, topology, partitions: 2, nowMs: () => nowMs },
     monotonicMs: () => monotonicMs,
     rows: () => rows++,
+    folded: () => undefined,
   });
   return {
     log,
@@ -60,6 +61,8 @@ describe("the status of a partition", () => {
       ...{ group: "count", partition: 1, owner: null, lagRecords: 4n, lagMs: 10_000, rows: 6 },
       inputs: [{ topic: "lines", nextOffset: null, end: 4n }],
       dead: { open: 0, handled: 0 },
+      counts: { dead_letters: 0, repeats: 0 },
+      recovery: null,
     });
   });
 

@@ -11,7 +11,7 @@
  */
 
 import { Database } from "bun:sqlite";
-import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { LogError } from "../event-log.ts";
 import { refuseNetworkFolder } from "../network-file-system.ts";
@@ -68,6 +68,16 @@ export interface OpenedDatabase {
   readonly settings: Readonly<Record<string, string>>;
   readonly incarnation: string;
   readonly wasCreated: boolean;
+}
+
+/** Bytes of the log's files, what is not checkpointed yet among them; 0 in memory. */
+export function logBytes(folder: string): number {
+  if (folder === ":memory:") return 0;
+  let bytes = 0;
+  for (const ending of ["", "-wal", "-shm"]) {
+    bytes += statSync(logPath(folder) + ending, { throwIfNoEntry: false })?.size ?? 0;
+  }
+  return bytes;
 }
 
 export function logPath(folder: string): string {
