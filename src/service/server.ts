@@ -4,6 +4,8 @@
  *   port ──Bun.serve──> fetch ──> answers; stop: no new connections, running requests answered
  */
 
+import { guardDescriptors } from "./spare-descriptors.ts";
+
 export interface ServerOptions {
   readonly host: string;
   /** 0: any free one. */
@@ -68,7 +70,9 @@ const STOP_CUT_MS = 1_500;
 export function startServer(options: ServerOptions): RunningServer {
   const { host, abandon, delay } = options;
   const server = listen(options);
+  const endGuard = guardDescriptors(server.port as number, options);
   const stop = async () => {
+    endGuard(); // first: no gate without a listening socket
     const answered = new AbortController();
     const closed = server.stop().finally(() => answered.abort());
     await delay(STOP_WAIT_MS, answered.signal);

@@ -20,7 +20,10 @@ export function thisProcess(): ProcessIdentity {
 /** True only when it is certain: same host, and the pid is gone or another process has it. */
 export function isDead(other: ProcessIdentity): boolean {
   if (other.host !== hostIdentity()) return false;
-  if (other.started !== "") return startTime(other.pid) !== other.started;
+  if (other.started !== "") {
+    const started = startTime(other.pid);
+    return started !== undefined && started !== other.started;
+  }
   try {
     process.kill(other.pid, 0);
     return false;
@@ -29,16 +32,21 @@ export function isDead(other: ProcessIdentity): boolean {
   }
 }
 
-/** Field 22 of /proc/<pid>/stat (proc(5)); null for no such process, a zombie, or no /proc. */
-function startTime(pid: number): string | null {
+/**
+ * Field 22 of /proc/<pid>/stat (proc(5)); null for no such process, a zombie, or no /proc, and
+ * undefined where that cannot be told: without a descriptor left nothing can be looked at.
+ */
+function startTime(pid: number): string | null | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     // The command stands in parentheses and may hold anything, so count from the last one.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const isZombie = fields[0] === "Z" || fields[0] === "X";
     return isZombie ? null : (fields[19] ?? null);
-  } catch {
-    return null; // gone, or not Linux: then `started` is empty and kill(0) decides
+  } catch (error) {
+    const { code = "" } = error as { code?: string };
+    // Gone, the second one while it was read; or not Linux: `started` is empty, kill(0) decides.
+    return ["ENOENT", "ESRCH"].includes(code) ? null : undefined;
   }
 }
 

@@ -1,0 +1,136 @@
+/**
+ * Descriptors that connections cannot have: a client that takes all the others stops neither the
+ * log nor the tables, which open files when they are first needed.
+ *
+ *   held from the start ──no other is left──> gate closed, these free for files
+ *          └──────────────── gate open again <──so many are free, and some more──┘
+ *
+ * Out of descriptors Bun tries to accept without a pause, for as long as somebody waits: a whole
+ * core. With the gate closed it does not try.
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { type ListenerGate, listenerGate } from "./listener-gate.ts";
+
+/**
+ * Three for each table of 8 partitions, of the processors and of the views, and some for modules,
+ * brokers and /proc. Files that are open already are not taken off: it is those that come later
+ * that must find one.
+ */
+const SPARE_DESCRIPTORS = 192;
+/** A look costs microseconds; until the next one a file may find no descriptor. */
+const LOOK_EVERY_MS = 100;
+/** After the gate was opened: what waited in the queue may have taken all of them at once. */
+const LOOK_SOON_MS = 5;
+/** So many more are free before the gate is opened, so that it is not for each that ends. */
+const ROOM = 16;
+/** A client that comes again and again must not fill the messages. */
+const TELL_EVERY_MS = 60_000;
+const ANY_FILE = "/dev/null";
+
+const logger = getLogger(["depositaja", "service"]);
+
+export interface GuardOptions {
+  /** Resolves after so many milliseconds, or when the signal fires. */
+  readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+/**
+ * Guards what listens at the port. Returns what ends it, which comes before the server's own end;
+ * the gate stays as it is then. Nothing is held where there can be no gate.
+ */
+export function guardDescriptors(port: number, { delay }: GuardOptions): () => void {
+  if (process.platform !== "linux") return () => {};
+  const spare = new SpareDescriptors(port);
+  const ending = new AbortController();
+  const look = async () => {
+    while (!ending.signal.aborted) await delay(spare.look(), ending.signal);
+  };
+  void look();
+  return () => {
+    ending.abort();
+    spare.release();
+  };
+}
+
+class SpareDescriptors {
+  private readonly limit = descriptorLimit();
+  private readonly count: number;
+  private held: number[];
+  private isOpen = true;
+  /** Looked for when it is needed first: that takes milliseconds. Null, too, where there is none. */
+  private gate: ListenerGate | null = null;
+  private toldMs = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly port: number) {
+    this.held = hold(SPARE_DESCRIPTORS);
+    // Where there are few, half of them is left to connections.
+    if (this.held.length < SPARE_DESCRIPTORS) close(this.held.splice(this.held.length >> 1));
+    this.count = this.held.length;
+  }
+
+  /** Returns after how many milliseconds to look again. */
+  look(): number {
+    if (this.isOpen) {
+      if (isOneFree()) return LOOK_EVERY_MS;
+      this.isOpen = false;
+      this.release(); // to look for the gate takes some, too; none is taken in between
+      this.gate ??= listenerGate(this.port);
+      this.gate?.close();
+      this.tell();
+      return LOOK_EVERY_MS;
+    }
+    if (this.limit - descriptorsInUse() < this.count + ROOM) return LOOK_EVERY_MS;
+    this.isOpen = true;
+    this.held = hold(this.count);
+    this.gate?.open();
+    return LOOK_SOON_MS;
+  }
+
+  release(): void {
+    close(this.held.splice(0));
+  }
+
+  private tell(): void {
+    const nowMs = performance.now();
+    if (nowMs - this.toldMs < TELL_EVERY_MS) return;
+    this.toldMs = nowMs;
+    const { limit } = this;
+    logger.warn("all {limit} descriptors are used up: new connections wait", { limit });
+  }
+}
+
+/** As many as there are, but no more than so many. */
+function hold(count: number): number[] {
+  const held: number[] = [];
+  try {
+    while (held.length < count) held.push(openSync(ANY_FILE, "r"));
+  } catch {
+    // No more than these.
+  }
+  return held;
+}
+
+function close(held: readonly number[]): void {
+  for (const descriptor of held) closeSync(descriptor);
+}
+
+function isOneFree(): boolean {
+  const held = hold(1);
+  close(held);
+  return held.length === 1;
+}
+
+function descriptorsInUse(): number {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    return Number.POSITIVE_INFINITY; // to look takes one, too
+  }
+}
+
+function descriptorLimit(): number {
+  const limits = readFileSync("/proc/self/limits", "latin1");
+  return Number(/Max open files\s+(\d+)/.exec(limits)?.[1]);
+}

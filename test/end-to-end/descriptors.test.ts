@@ -1,0 +1,83 @@
+import { expect, test } from "bun:test";
+import { connect, type Socket } from "node:net";
+import { readFileSync } from "node:fs";
+import { HttpConnection } from "../../src/proof/load/http-connection.ts";
+import { Running, SOURCE, temporaryFolder, until } from "./program.ts";
+
+const TEST_MS = 60_000;
+/** Descriptors of the program, and connections that want one. */
+const FEW = 400;
+const MANY = 600;
+/** Long enough for ticks of 10 ms to tell half a core from none. */
+const MEASURED_MS = 1_000;
+const TICK_MS = 10;
+/** Of a core; without the gate it is a whole one. */
+const MOST_CORE = 0.5;
+/** Every partition of every table has some. */
+const WALLETS = 24;
+
+function cpuMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+}
+
+/** Status and text of each answer to an honest client, on the connection that it keeps. */
+async function connected(address: string) {
+  const connection = await HttpConnection.open(new URL(address));
+  const { host } = new URL(address);
+  const send = (request: string) =>
+    new Promise<readonly [number, string]>((resolve) => {
+      connection.send(request, (answer) => resolve([answer?.status ?? 0, answer?.body ?? ""]));
+    });
+  return {
+    get: (path: string) => send(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`),
+    post: (path: string, body: string) =>
+      send(`POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${body.length}\r\n\r\n${body}`),
+    [Symbol.dispose]: () => connection.close(),
+  };
+}
+
+// Skipped: what a process may have is limited by `ulimit`, and looked up in /proc, on Linux alone.
+test.skipIf(process.platform !== "linux")(
+  "connections that take every descriptor cost no core, and no honest client an answer",
+  async () => {
+    using folder = temporaryFolder();
+    const program = ["sh", "-c", `ulimit -n ${FEW} && exec "$0" "$@"`, ...SOURCE];
+    await using server = new Running({ folder: folder.path, program }, "up", "--port", "0");
+    const address = await server.serves();
+    using honest = await connected(address);
+    expect(await honest.get("/healthz")).toEqual([200, '{"status":"ok"}']);
+    const { hostname, port } = new URL(address);
+    const open = (): Socket => connect(Number(port), hostname).on("error", () => {});
+    const sockets = Array.from({ length: MANY }, open);
+    try {
+      const USED_UP = "descriptors are used up: new connections wait";
+      await until(() => server.err.includes(USED_UP), () => server.err);
+      const startCpuMs = cpuMs(server.pid);
+      const startMs = performance.now();
+      await Bun.sleep(MEASURED_MS); // it is measured, not awaited
+      const core = (cpuMs(server.pid) - startCpuMs) / (performance.now() - startMs);
+      expect(core).toBeLessThan(MOST_CORE);
+      // Tables that nobody has asked for yet, and modules that nobody has needed, are opened now.
+      for (let index = 0; index < WALLETS; index += 1) {
+        const body = `{"wallet_id":"w${index}","amount":6000}`;
+        const [status, text] = await honest.post("/deposit", body);
+        expect(status).toBe(200);
+        const { position } = JSON.parse(text) as { position: string };
+        const checked = await honest.get(`/check/w${index}?after=${position}`);
+        expect(checked).toEqual([200, expect.stringContaining('"balance":6000')]);
+      }
+      for (const path of ["/flags", "/openapi.json", "/readyz"]) {
+        expect([path, (await honest.get(path))[0]]).toEqual([path, 200]);
+      }
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
+    // Who waited is let in as soon as others are gone.
+    using later = await connected(address);
+    expect(await later.get("/healthz")).toEqual([200, '{"status":"ok"}']);
+    expect(await server.stop()).toMatchObject({ code: 0 });
+  },
+  TEST_MS,
+);
