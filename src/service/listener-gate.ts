@@ -1,6 +1,6 @@
 /**
  * Closes the way in for new connections and opens it again, while those that are there go on: the
- * event loop does not look at the listening socket. Who comes meanwhile waits in the system's queue.
+ * event loop does not look at the listening socket. Who comes then waits in the system's queue.
  *
  *   port ──/proc: listening sockets──> inode ──/proc: what epoll watches──> entry <──epoll_ctl── gate
  *
