@@ -14,7 +14,10 @@ const topology = defineTopology([count]);
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 /** Four records, of the seconds 0 to 3, in one of two partitions; it is second 10. */
-async function filled(own: Partial<StatusOptions["log"]> = {}) {
+async function filled(
+  own: Partial<StatusOptions["log"]> = {},
+  folded: StatusOptions["folded"] = () => undefined,
+) {
   let nowMs = 0;
   let monotonicMs = 0;
   const log = openEmbeddedLog({ folder: ":memory:", create: true, nowMs: () => nowMs });
@@ -35,11 +38,12 @@ async function filled(own: Partial<StatusOptions["log"]> = {}) {
     ...{ log: asked, topology, partitions: 2, nowMs: () => nowMs },
     monotonicMs: () => monotonicMs,
     rows: () => rows++,
-    folded: () => undefined,
+    folded,
   });
   return {
     log,
     look: () => statuses.look(),
+    lags: () => statuses.lags(),
     pass: (ms: number) => (monotonicMs += ms),
     [Symbol.asyncDispose]: () => log.close(),
   };
@@ -103,5 +107,44 @@ describe("the status of a partition", () => {
     expect(await rows()).toEqual([5, 6]);
     here.pass(1);
     expect(await rows()).toEqual([7, 8]);
+  });
+
+  test("says what a table lacks, and how long it takes as fast as it went", async () => {
+    const all = 1_000_000n;
+    let at: bigint | null = null;
+    const progress = (nextOffset: bigint) => ({
+      inputs: [{ topic: "lines", nextOffset, checksum: 0 }],
+      ...{ outputs: [], changelogOffset: null },
+    });
+    const bounds = async (topic: string) => ({ start: 0n, end: topic === "lines" ? all : 0n });
+    const log = { ...progressAt(all), bounds };
+    const folded = () => (at === null ? null : progress(at));
+    await using here = await filled(log, folded);
+    const recovery = async () => (await here.look())[1]?.recovery;
+    expect(await recovery()).toEqual({ left: 1_000_000, etaMs: null });
+    here.pass(1_000);
+    expect(await recovery()).toEqual({ left: 1_000_000, etaMs: null });
+    at = 100_000n;
+    here.pass(1_000);
+    expect(await recovery()).toEqual({ left: 900_000, etaMs: 18_000 });
+    at = all - 18_432n; // as one that keeps up may lack
+    expect(await recovery()).toBeNull();
+    at = 0n; // lost again
+    expect(await recovery()).toEqual({ left: 1_000_000, etaMs: null });
+  });
+
+  test("has what commits counted: zeros before the first, nothing where not all were", async () => {
+    const counted = { late: 3 };
+    const ran: Partial<StatusOptions["log"]> = {
+      progress: async (_, partition) => {
+        const progress = { inputs: [], outputs: [], changelogOffset: null };
+        return partition === 0 ? progress : { ...progress, counts: counted };
+      },
+    };
+    await using here = await filled(ran);
+    expect((await here.lags()).map(({ counts }) => counts)).toEqual([null, counted]);
+    await using fresh = await filled();
+    const none = { dead_letters: 0, repeats: 0 };
+    expect((await fresh.lags()).map(({ counts }) => counts)).toEqual([none, none]);
   });
 });
