@@ -47,3 +47,9 @@ export function kafkaTest(title: string, run: () => Promise<void>, timeoutMs = 3
   // Skipped: without Java 17 and Maven, or a cluster that is pointed to, there is no broker.
   test.skipIf(whyNoBroker !== null)(title, run, timeoutMs);
 }
+
+/** One that waits more than it works, beside those declared next to it. */
+export function kafkaTestBeside(title: string, run: () => Promise<void>, timeoutMs: number): void {
+  // Skipped: as above.
+  test.concurrent.skipIf(whyNoBroker !== null)(title, run, timeoutMs);
+}

@@ -20,7 +20,12 @@ kafkaTest("a deposit with an id says what was written, who is missing, what to d
       "error: the deposit 0-0 is written, but the collector has not decided on it: send it again " +
       "with the same id, it is counted once; nobody runs the collector: start `process` first\n",
   });
-  const second = await deposit("n2");
+  const removal = ["flag", "alice", "--remove", "--by", "ana", "--reason", "known"];
+  // Each waits for that deposit, and writes nothing.
+  const [second, removed] = await Promise.all([
+    deposit("n2"),
+    run(options, ...removal, ...cluster),
+  ]);
   expect(second).toMatchObject({ code: 1, out: "" });
   const lines = second.err.split("\n");
   expect(lines.at(-2)).toBe(
@@ -32,8 +37,6 @@ kafkaTest("a deposit with an id says what was written, who is missing, what to d
     "processing: 2 records to go (balance partition 0 at 0 of 1 in deposit; nobody runs balance " +
       "there yet: is `process` running?)",
   ]);
-  const removal = ["flag", "alice", "--remove", "--by", "ana", "--reason", "known"];
-  const removed = await run(options, ...removal, ...cluster);
   expect(removed).toMatchObject({ code: 1, out: "" });
   expect(removed.err).toContain("error: nothing was written: deposit 0-0 is not settled after");
   expect(removed.err).toEndWith("start `process`; then remove the flag again\n");

@@ -11,8 +11,8 @@ import { LIMIT_MINOR, WalletOracle, WINDOW_MS } from "./wallet-oracle.ts";
 
 /** Always the same ones, whatever else is run. */
 const FIXED_SEEDS = 30;
-/** Then new ones, for so long; one that fails is a real failure, and is printed. */
-const FRESH_MS = 6_000;
+/** And new ones, for so long; one that fails is a real failure, and is printed. */
+const FRESH_MS = 20_000;
 /** Of a run that failed. */
 const SHRINK_MS = 10_000;
 const DEADLINE_MS = 60_000;

@@ -12,7 +12,7 @@ import { newDeposit } from "../../../src/deposits/deposit.ts";
 import { formatPosition } from "../../../src/stream/position.ts";
 import type { Processor } from "../../../src/stream/processor.ts";
 import { temporaryFolder, until } from "../../end-to-end/program.ts";
-import { freshPrefix, kafkaTest, testBrokers } from "../broker.ts";
+import { freshPrefix, kafkaTest, kafkaTestBeside, testBrokers } from "../broker.ts";
 import { CRASH_GROUPS, CRASH_STEPS, type CrashTask } from "./crash-child.ts";
 
 const TEST_MS = 120_000;
@@ -70,7 +70,7 @@ async function deposit(app: App, witness: Witness): Promise<void> {
 
 // With nothing written yet, and with what would hold up whoever reads the progress.
 for (const diesAt of ["transaction begun", "before commit"] as const) {
-  kafkaTest(`an owner that hangs at "${diesAt}", past its session, commits nothing`, async () => {
+  kafkaTestBeside(`one that hangs at "${diesAt}", past its session, commits nothing`, async () => {
     using folder = temporaryFolder();
     const place = { brokers: await testBrokers(), prefix: freshPrefix() };
     const witness = new Witness();
