@@ -6,11 +6,9 @@
  * A secret is never shown: a message names where it was found, not what it is.
  */
 
-import { createPrivateKey, X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
-import { resolve } from "node:path";
-import type { Setting, SettingTable } from "./setting.ts";
+import { certificateIn, certificatePair, textOf } from "./pem-files.ts";
+import { pathSetting, type SettingTable, switchSetting } from "./setting.ts";
 import { UsageError } from "./usage-error.ts";
 
 const MECHANISMS = ["plain", "scram-sha-256", "scram-sha-512"] as const;
@@ -83,13 +81,7 @@ export const KAFKA_SETTINGS: SettingTable<KafkaValues> = {
       "or digit among them",
     fallback: "",
   },
-  tls: {
-    flag: "--tls",
-    variable: "DEPOSITAJA_TLS",
-    parse: (text) => ({ true: true, "1": true, false: false, "0": false })[text] ?? null,
-    wanted: "true or false",
-    fallback: false,
-  },
+  tls: switchSetting("--tls", "DEPOSITAJA_TLS"),
   tlsCa: pathSetting("--tls-ca", "DEPOSITAJA_TLS_CA"),
   tlsCert: pathSetting("--tls-cert", "DEPOSITAJA_TLS_CERT"),
   tlsKey: pathSetting("--tls-key", "DEPOSITAJA_TLS_KEY"),
@@ -156,14 +148,13 @@ function tlsOf({ values, sourceOf }: SaidKafkaValues): KafkaSettings["tls"] {
         : [sourceOf("tlsKey"), "the key's certificate with --tls-cert"];
     throw new UsageError(`${source} is half of a client's certificate: name ${other}`);
   }
-  const ca = tlsCa === null ? null : certificateIn(tlsCa, sourceOf("tlsCa"));
+  const ca = tlsCa === null ? null : certificateIn({ path: tlsCa, source: sourceOf("tlsCa") });
   if (tlsCert === null || tlsKey === null) return ca === null ? {} : { ca };
-  const cert = certificateIn(tlsCert, sourceOf("tlsCert"));
-  const key = privateKeyIn(tlsKey, sourceOf("tlsKey"));
-  if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) {
-    throw new UsageError(`the private key in ${tlsKey} is not that of ${tlsCert}`);
-  }
-  return { ...(ca === null ? {} : { ca }), cert, key };
+  const pair = certificatePair(
+    { path: tlsCert, source: sourceOf("tlsCert") },
+    { path: tlsKey, source: sourceOf("tlsKey") },
+  );
+  return { ...(ca === null ? {} : { ca }), ...pair };
 }
 
 function saslOf({ values, sourceOf }: SaidKafkaValues): KafkaSettings["sasl"] {
@@ -210,66 +201,9 @@ function parseBroker(text: string): string | null {
   return isHost && isPort ? `${host}:${Number(port)}` : null;
 }
 
-function pathSetting(flag: string, variable: string): Setting<string | null> {
-  return {
-    flag,
-    variable,
-    parse: (text, folder) => (text === "" ? null : resolve(folder, text)),
-    wanted: "the path of a file",
-    fallback: null,
-  };
-}
-
 function passwordIn(path: string, source: string | null): string {
   // An editor ends the last line; a password does not end so.
-  const password = textOf(path, source).replace(/\r?\n$/, "");
+  const password = textOf({ path, source }).replace(/\r?\n$/, "");
   if (password !== "") return password;
   throw new UsageError(`${source}: ${path} is empty: write the password there`);
-}
-
-function certificateIn(path: string, source: string | null): string {
-  const text = textOf(path, source);
-  if (isCertificate(text)) return text;
-  throw new UsageError(
-    `${source}: ${path} holds no certificate: it must be PEM text, "-----BEGIN CERTIFICATE-----"`,
-  );
-}
-
-/** The first of them, as an authority's file may hold several. */
-function isCertificate(text: string): boolean {
-  if (!/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(text)) return false;
-  try {
-    return new X509Certificate(text).raw.length > 0;
-  } catch {
-    return false; // the parser's own words say nothing of the file
-  }
-}
-
-function privateKeyIn(path: string, source: string | null): string {
-  const text = textOf(path, source);
-  if (text.includes("ENCRYPTED")) {
-    throw new UsageError(
-      `${source}: the private key in ${path} is encrypted, and there is no way to say its ` +
-        "passphrase: name a file with the key decrypted that nobody else may read",
-    );
-  }
-  try {
-    createPrivateKey(text);
-  } catch {
-    // No cause: a message of the parser might show a part of the key.
-    throw new UsageError(
-      `${source}: ${path} holds no private key: it must be PEM text, "-----BEGIN PRIVATE KEY-----"`,
-    );
-  }
-  return text;
-}
-
-function textOf(path: string, source: string | null): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    const { code, message } = error as { code?: string; message: string };
-    const reason = code === "ENOENT" ? "it is not there" : message;
-    throw new UsageError(`${source}: ${path} cannot be read: ${reason}`, { cause: error });
-  }
 }

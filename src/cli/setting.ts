@@ -1,5 +1,7 @@
 /** What one setting is: its names, what its text means, and what it is when nobody says it. */
 
+import { resolve } from "node:path";
+
 export interface Setting<T> {
   /** Null: it has none, and is said otherwise. */
   readonly flag: string | null;
@@ -17,3 +19,25 @@ export interface Setting<T> {
 }
 
 export type SettingTable<Values> = { readonly [Name in keyof Values]: Setting<Values[Name]> };
+
+/** The path of a file; none unless said. */
+export function pathSetting(flag: string, variable: string): Setting<string | null> {
+  return {
+    flag,
+    variable,
+    parse: (text, folder) => (text === "" ? null : resolve(folder, text)),
+    wanted: "the path of a file",
+    fallback: null,
+  };
+}
+
+/** Off unless said. */
+export function switchSetting(flag: string, variable: string): Setting<boolean> {
+  return {
+    flag,
+    variable,
+    parse: (text) => ({ true: true, "1": true, false: false, "0": false })[text] ?? null,
+    wanted: "true or false",
+    fallback: false,
+  };
+}
