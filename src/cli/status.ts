@@ -27,11 +27,11 @@ const OPTIONS = {
   examples: ["status", "status --watch", "status --json"],
   remarks:
     "It asks the log, not a server. lag counts records between what is done and the end; behind\n" +
-    "is how long the oldest of them has waited. rows are counted where the tables lie in the data\n" +
-    "folder, and recovery is what a table there lacks while it is built, and how long that takes.\n" +
-    "late counts deposits that came after a newer one of their wallet, ever. dead counts dead\n" +
-    "letters that nobody has dealt with, and behind the slash those that somebody has. A hung\n" +
-    "owner is told from a living one by --watch, within 5 s. --json prints one object a\n" +
+    "is how long the oldest of them has waited. rows are counted where the tables lie in the\n" +
+    "data folder, and recovery is what a table there lacks while it is built, and how long that\n" +
+    "takes. late counts deposits that came after a newer one of their wallet, ever. dead counts\n" +
+    "dead letters that nobody has dealt with, and behind the slash those that somebody has. A\n" +
+    "hung owner is told from a living one by --watch, within 5 s. --json prints one object a\n" +
     "partition; with --watch all of them again each second.",
 } as const;
 

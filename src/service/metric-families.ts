@@ -160,7 +160,7 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
   {
     name: "recovery_done",
     type: "gauge",
-    help: "Records (on Kafka: rows) that a table of this process has caught up with since it began.",
+    help: "Records (on Kafka: rows) that a table of this process has caught up with so far.",
     read: recovery("done"),
   },
   {

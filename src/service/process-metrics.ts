@@ -21,7 +21,9 @@ export const processFamilies: readonly MetricFamily[] = [
         value: micros / 1_000_000,
       })),
   },
-  gauge("process_resident_memory_bytes", "Memory of this process.", () => process.memoryUsage.rss()),
+  gauge("process_resident_memory_bytes", "Memory of this process.", () => {
+    return process.memoryUsage.rss();
+  }),
   gauge("process_heap_bytes", "Heap in use of the thread that answers.", () => {
     return process.memoryUsage().heapUsed;
   }),

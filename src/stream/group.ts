@@ -144,7 +144,9 @@ export function defineGroup(group: {
   }
   const { outputs = [], counts = [] } = group;
   const taken = counts.find((name) => ENGINE_COUNTS.some((each) => each === name));
-  if (taken !== undefined) throw new Error(`group ${group.name}: the engine counts ${taken} itself`);
+  if (taken !== undefined) {
+    throw new Error(`group ${group.name}: the engine counts ${taken} itself`);
+  }
   return { ...group, outputs, counts };
 }
 

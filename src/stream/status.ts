@@ -120,7 +120,8 @@ export class Statuses {
       for (let partition = 0; partition < partitions; partition += 1) {
         const progress = await log.progress(group.name, partition);
         const owner = owners.get(partition) ?? null;
-        told.push(await tell(group, await this.lagOf(group, { partition, owner }, progress), progress));
+        const lag = await this.lagOf(group, { partition, owner }, progress);
+        told.push(await tell(group, lag, progress));
       }
     }
     return told;

@@ -20,9 +20,10 @@ export interface Family {
 
 const HELP = /^# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) ((?:[^\\]|\\\\|\\n)+)$/;
 const TYPE = /^# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge|histogram|summary|untyped)$/;
-const SAMPLE =
-  /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\]|\\\\|\\n|\\")*",?)*)\})? (\S+)$/;
-const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"/g;
+const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\\\|\\n|\\")*)"/g;
+const SAMPLE = new RegExp(
+  `^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\\{((?:${LABEL.source},?)*)\\})? (\\S+)$`,
+);
 const VALUE = /^(?:[+-]Inf|NaN|[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)$/;
 
 export function readExposition(text: string): ReadonlyMap<string, Family> {
@@ -74,7 +75,7 @@ function match(pattern: RegExp, line: string): RegExpExecArray {
 }
 
 function sampleOf(line: string): Sample {
-  const [, name = "", inner = "", value = ""] = match(SAMPLE, line);
+  const [, name = "", inner = "", , , value = ""] = match(SAMPLE, line);
   if (!VALUE.test(value)) throw new Error(`no value: ${line}`);
   const labels = new Map<string, string>();
   for (const [, label = "", text = ""] of inner.matchAll(LABEL)) {

@@ -116,7 +116,9 @@ describe("the status of a partition", () => {
       inputs: [{ topic: "lines", nextOffset, checksum: 0 }],
       ...{ outputs: [], changelogOffset: null },
     });
-    const bounds = async (topic: string) => ({ start: 0n, end: topic === "lines" ? all : 0n });
+    const bounds = async (topic: string, partition: number) => ({
+      ...{ start: 0n, end: topic === "lines" && partition === 1 ? all : 0n },
+    });
     const log = { ...progressAt(all), bounds };
     const folded = () => (at === null ? null : progress(at));
     await using here = await filled(log, folded);
