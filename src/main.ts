@@ -12,6 +12,7 @@ import { depositCommand } from "./cli/deposit.ts";
 import { flagCommand } from "./cli/flag.ts";
 import { flagsCommand } from "./cli/flags.ts";
 import { importCommand } from "./cli/import.ts";
+import { keysCommand } from "./cli/keys.ts";
 import { loadCommand } from "./cli/load.ts";
 import { migrateCommand } from "./cli/migrate.ts";
 import { processCommand } from "./cli/process.ts";
@@ -48,6 +49,7 @@ async function main(): Promise<void> {
     tailCommand(),
     topologyCommand(),
     configCommand(),
+    keysCommand(),
     migrateCommand(),
     loadCommand(),
   ];

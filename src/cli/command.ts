@@ -36,7 +36,14 @@ export const DATA_SETTINGS = ["data", "logLevel"] as const;
 /** And one that may create them by these as well. */
 export const CREATION_SETTINGS = [...DATA_SETTINGS, "partitions", "decimals"] as const;
 
-const OPTIONS: { readonly [Name in SettingName]: () => Option } = {
+/** And one that serves the API by these. */
+export const SERVICE_SETTINGS = [
+  ...(["host", "port", "allowHosts", "keys", "keyEntries", "httpsCert", "httpsKey"] as const),
+  ...(["insecure", "corsOrigins", "hideFlags", "rateLimit"] as const),
+] as const;
+
+/** Of those that are flags. */
+const OPTIONS: { readonly [Name in Exclude<SettingName, "keyEntries">]: () => Option } = {
   data: () =>
     new Option(
       "--data <folder>",
@@ -57,7 +64,14 @@ const OPTIONS: { readonly [Name in SettingName]: () => Option } = {
 };
 
 /** Names that commander makes of flags and that differ from the settings'. */
-const FLAG_NAMES: Readonly<Record<string, SettingName>> = { allowHost: "allowHosts" };
+const FLAG_NAMES: Readonly<Record<string, SettingName>> = {
+  allowHost: "allowHosts",
+  corsOrigin: "corsOrigins",
+};
+
+function repeatable(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
 
 export interface CommandOptions<Name extends SettingName> {
   readonly name: string;
@@ -76,7 +90,10 @@ export interface CommandOptions<Name extends SettingName> {
 /** A command with the flags of its settings; add arguments, further flags and `runWith`. */
 export function newCommand<Name extends SettingName>(options: CommandOptions<Name>): Command {
   const command = newPlainCommand(options);
-  for (const name of options.settings) command.addOption(OPTIONS[name]());
+  for (const name of options.settings) {
+    const option: (() => Option) | undefined = OPTIONS[name as keyof typeof OPTIONS];
+    if (option !== undefined) command.addOption(option());
+  }
   command.option("--config <file>", "settings file (default: ./config.env if there is one)");
   for (const option of kafkaOptions()) {
     const hidden = options.hidesBrokers === true && option.long === "--brokers";

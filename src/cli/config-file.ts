@@ -10,7 +10,7 @@
 import { UsageError } from "./usage-error.ts";
 
 /** What such a line holds is not shown, even where it cannot be understood. */
-const SECRET = /passw|secret/i;
+const SECRET = /passw|secret|keys/i;
 const LINE = /^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/;
 
 /** Throws UsageError that names file and line. */

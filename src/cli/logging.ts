@@ -15,6 +15,8 @@ import { note } from "./output.ts";
 import type { LogLevel } from "./settings.ts";
 
 const STDERR = 2;
+/** What operators did: a record, and no detail that a level could leave out. */
+export const OPERATORS_CATEGORY = ["depositaja", "operators"];
 
 /** Once for each thread; only the main thread's `process.stderr` knows that it is a terminal. */
 export async function setUpLogging(level: LogLevel): Promise<void> {
@@ -23,6 +25,12 @@ export async function setUpLogging(level: LogLevel): Promise<void> {
     sinks: { stderr: (record) => note(format(asSentence(record)).trimEnd()) },
     loggers: [
       { category: [], lowestLevel: level, sinks: ["stderr"] },
+      {
+        category: OPERATORS_CATEGORY,
+        lowestLevel: level === "debug" ? level : "info",
+        sinks: ["stderr"],
+        parentSinks: "override",
+      },
       // Its own advice on how it is set up is not the user's concern.
       { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["stderr"] },
     ],

@@ -19,6 +19,7 @@ const WRONG_USAGE = 2;
  */
 const SPOKEN: Readonly<Record<string, "all" | "invalid_*" | "none">> = {
   UsageError: "all",
+  AccessError: "invalid_*",
   MoneyError: "all",
   DepositError: "invalid_*",
   OperatorError: "invalid_*",

@@ -5,19 +5,19 @@
  */
 
 import { resolve } from "node:path";
-import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
+import { CREATION_SETTINGS, newCommand, runWith, SERVICE_SETTINGS } from "./command.ts";
 import type { App } from "../app.ts";
 import { type DataSettings, openUnlessStopped, stoppedLine } from "./data.ts";
 import { note } from "./output.ts";
 import {
   announce,
   announceData,
-  checkAccess,
   dataOption,
   type ServingSettings,
   startServing,
   stopLine,
 } from "./serving.ts";
+import { openAccess, type ServiceAccess } from "./service-access.ts";
 import { DEFAULT_DATA } from "./settings.ts";
 import { startedAs } from "./started-as.ts";
 import { delay, whenAborted } from "./stopping.ts";
@@ -28,8 +28,8 @@ const RETRY_MS = 500;
 const OPTIONS = {
   name: "serve",
   description: "Run the HTTP service without processors.",
-  settings: [...CREATION_SETTINGS, "host", "port", "allowHosts"],
-  examples: ["serve", "serve --host 0.0.0.0 --allow-host deposits.example.org"],
+  settings: [...CREATION_SETTINGS, ...SERVICE_SETTINGS],
+  examples: ["serve", "serve --port 9000 --keys ./keys --rate-limit 500"],
   remarks: "Makes the data folder where there is none. Deposits are taken and counted later.",
   isService: true,
 } as const;
@@ -37,14 +37,14 @@ const OPTIONS = {
 export function serveCommand() {
   return newCommand(OPTIONS).action((flags: object) =>
     runWith(OPTIONS, flags, async ({ settings, stopping }) => {
-      checkAccess(settings);
-      const waiting = settings.kafka === null ? null : await startWaiting(settings);
+      const access = openAccess(settings, stopping);
+      const waiting = settings.kafka === null ? null : await startWaiting(settings, access);
       try {
         const app = await openOnceReachable(settings, { waiting, stopping });
         if (app === null) return note(stoppedLine(settings));
         try {
           announceData(app, settings);
-          const server = startServing(app, settings, waiting?.server);
+          const server = startServing(app, settings, { access, ...waiting });
           const named = dataOption({ ...settings, defaultData: resolve(DEFAULT_DATA) });
           const runs = `none here; run them with \`${startedAs()} process --all${named}\``;
           announce([`processors  ${runs}`, `serving     ${server.url}`, stopLine()]);
@@ -61,11 +61,12 @@ export function serveCommand() {
 }
 
 /** Answers from the first moment on, so that whoever looks after it sees that it is alive. */
-async function startWaiting({ host, port, allowHosts }: ServingSettings) {
+async function startWaiting({ host, port }: ServingSettings, access: ServiceAccess) {
   const { createWaitingService } = await import("../app.ts");
   const state = { problem: "the cluster is being reached" };
-  const service = createWaitingService({ allowHosts, delay, problem: () => state.problem });
-  return { state, server: service.listen({ host, port }) };
+  const problem = () => state.problem;
+  const service = createWaitingService({ ...access.options, delay, problem });
+  return { state, server: access.follow(service.listen({ host, port, tls: access.tls })) };
 }
 
 /** Null when it was stopped first. A cluster that is away is waited for; all else ends it. */

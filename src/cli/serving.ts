@@ -4,33 +4,31 @@
  *   app ──createService──> listen ──> what to type next ──signal──> requests answered
  */
 
-import type { App } from "../app.ts";
+import type { App, ServiceOwn } from "../app.ts";
 import { type DataSettings, describeData } from "./data.ts";
 import { OutputClosed, print } from "./output.ts";
+import type { AccessSettings, ServiceAccess, ServiceServer } from "./service-access.ts";
 import type { LogSettings, Settings } from "./settings.ts";
 import { quote, startedAs } from "./started-as.ts";
-import { UsageError } from "./usage-error.ts";
+import { VERSION } from "./version.ts";
 
-export type ServingSettings = Pick<Settings, "data" | "host" | "port" | "allowHosts">;
+export type ServingSettings = Pick<Settings, "data" | "host" | "port"> & AccessSettings;
 
-/** Before anything is made. Throws UsageError. */
-export function checkAccess({ host, allowHosts }: ServingSettings): void {
-  const isLoopback = /^(localhost|127(\.\d+){3}|::1)$/.test(host);
-  if (isLoopback || allowHosts.length > 0) return;
-  throw new UsageError(
-    `--host ${host} lets other machines in: name what they call this one with --allow-host NAME, ` +
-      "or let any name in with --allow-host '*'",
-  );
+interface ServingParts {
+  readonly access: ServiceAccess;
+  readonly server?: ServiceServer;
+  /** What the processors of this process do; none where it has none. */
+  readonly processors?: NonNullable<ServiceOwn["processors"]>;
 }
 
 /** On a server that listens already, or on one of its own. Throws ServerError. */
 export function startServing(
   app: App,
-  { host, port, allowHosts }: ServingSettings,
-  server?: ReturnType<ReturnType<App["createService"]>["listen"]>,
-) {
-  const service = app.createService({ allowHosts });
-  if (server === undefined) return service.listen({ host, port });
+  { host, port }: ServingSettings,
+  { access, server, processors = async () => [] }: ServingParts,
+): ServiceServer {
+  const service = app.createService(access.options, { version: VERSION, processors });
+  if (server === undefined) return access.follow(service.listen({ host, port, tls: access.tls }));
   server.use(service);
   return server;
 }

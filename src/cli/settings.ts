@@ -9,6 +9,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { ACCESS_SETTINGS, type AccessValues } from "./access-settings.ts";
 import { parseConfig } from "./config-file.ts";
 import {
   KAFKA_SETTINGS,
@@ -24,7 +25,7 @@ import { UsageError } from "./usage-error.ts";
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export interface Settings {
+export interface Settings extends AccessValues {
   /** The data folder, absolute. */
   readonly data: string;
   readonly host: string;
@@ -108,6 +109,7 @@ const OWN_SETTINGS: SettingTable<Settings> = {
     fallback: [],
   },
   partitions: {
+  ...ACCESS_SETTINGS,
     flag: "--partitions",
     variable: "DEPOSITAJA_PARTITIONS",
     parse: (text) => wholeNumber(text, { from: 1, to: 1_024 }),

@@ -9,19 +9,20 @@
 
 import { resolve } from "node:path";
 import { Worker } from "node:worker_threads";
-import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
+import { CREATION_SETTINGS, newCommand, runWith, SERVICE_SETTINGS } from "./command.ts";
 import { openUnlessStopped, stoppedLine } from "./data.ts";
 import { note } from "./output.ts";
 import type { WorkerSettings } from "./processing-worker.ts";
 import { watchThread } from "./processing-thread.ts";
-import { announce, announceData, checkAccess, nextLines, startServing } from "./serving.ts";
+import { announce, announceData, nextLines, startServing } from "./serving.ts";
+import { openAccess } from "./service-access.ts";
 import { DEFAULT_DATA } from "./settings.ts";
-import { whenAborted } from "./stopping.ts";
+import { delay, whenAborted } from "./stopping.ts";
 
 const OPTIONS = {
   name: "up",
   description: "Run the service and all processors in one process.",
-  settings: [...CREATION_SETTINGS, "host", "port", "allowHosts"],
+  settings: [...CREATION_SETTINGS, ...SERVICE_SETTINGS],
   examples: ["up", "up --port 9000 --data ./deposits"],
   remarks:
     "Makes the data folder where there is none. Stops at Ctrl-C (SIGINT, SIGTERM): requests\n" +
@@ -32,16 +33,18 @@ const OPTIONS = {
 export function upCommand() {
   return newCommand(OPTIONS).action((flags: object) =>
     runWith(OPTIONS, flags, async ({ settings, logLevel, stopping }) => {
-      checkAccess(settings);
+      const access = openAccess(settings, stopping);
       const opening = { create: true, leavesCheckpoints: true, purpose: "serve" } as const;
       const app = await openUnlessStopped(settings, opening, stopping);
       if (app === null) return note(stoppedLine(settings));
       try {
         announceData(app, settings);
-        const server = startServing(app, settings);
+        let worker: ReturnType<typeof watchThread> | null = null;
+        const processors = async () => (await worker?.numbers()) ?? [];
+        const server = startServing(app, settings, { access, processors });
         const { data, kafka } = settings;
         const workerData: WorkerSettings = { data, kafka, logLevel };
-        const worker = watchThread(new Worker(Bun.main, { workerData }));
+        worker = watchThread(new Worker(Bun.main, { workerData }), delay);
         try {
           const stopped = whenAborted(stopping);
           await Promise.race([worker.ready, worker.failed, stopped]);

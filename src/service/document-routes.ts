@@ -7,6 +7,7 @@
  */
 
 import type { Hono } from "hono";
+import type { DocumentOptions } from "./document/openapi.ts";
 import { newRoutes } from "./listening.ts";
 
 /** The page gets nothing from elsewhere, tells nobody anything and can be framed by nobody. */
@@ -46,11 +47,11 @@ const START = `Scalar.createApiReference("#page", ${JSON.stringify({
 })});
 `;
 
-export function documentRoutes(): Hono {
+export function documentRoutes(options: DocumentOptions): Hono {
   const routes = newRoutes();
   let documentText: Promise<string> | null = null;
   routes.get("/openapi.json", async () => {
-    documentText ??= buildDocument();
+    documentText ??= buildDocument(options);
     return typed(await documentText, "application/json");
   });
   routes.get("/docs", () => {
@@ -68,9 +69,9 @@ export function documentRoutes(): Hono {
 
 const JAVASCRIPT = "text/javascript; charset=utf-8";
 
-async function buildDocument(): Promise<string> {
+async function buildDocument(options: DocumentOptions): Promise<string> {
   const { openApiDocument } = await import("./document/openapi.ts");
-  return JSON.stringify(openApiDocument());
+  return JSON.stringify(openApiDocument(options));
 }
 
 function typed(text: string, type: string): Response {

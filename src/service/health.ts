@@ -7,6 +7,7 @@
 import type { Hono } from "hono";
 import { quietProblemResponse, ServiceError } from "./problem.ts";
 import { Readiness, type ReadinessNow, type ReadinessOptions } from "./readiness.ts";
+import { SECURE_HEADERS } from "./secure-headers.ts";
 
 export interface HealthOptions extends ReadinessOptions {
   /** The names of the groups' processors, which commands take. */
@@ -16,16 +17,18 @@ export interface HealthOptions extends ReadinessOptions {
 /** Returns what the routes tell of, to be watched while they are served. */
 export function addHealthRoutes(routes: Hono, options: HealthOptions): Readiness {
   const readiness = new Readiness(options);
-  routes.get("/healthz", (c) => c.json({ status: "ok" }));
+  routes.get("/healthz", (c) => c.json({ status: "ok" }, 200, SECURE_HEADERS));
   routes.get("/readyz", async (c) => {
     const now = await readiness.now();
-    if (now.problem === null) return c.json({ ready: true, ...told(now, options) });
+    if (now.problem === null) {
+      return c.json({ ready: true, ...told(now, options) }, 200, SECURE_HEADERS);
+    }
     const error = new ServiceError("log_unavailable", now.problem);
-    const problem = quietProblemResponse(error, c.req.path); // readiness tells when it turns
+    const problem = quietProblemResponse(error, c.req.raw); // readiness tells when it turns
     const body = (await problem.json()) as object;
-    return c.json({ ...body, ready: false, ...told(now, options) }, 503, {
-      "retry-after": problem.headers.get("retry-after") as string,
-    });
+    const { status, headers } = problem;
+    const unready = JSON.stringify({ ...body, ready: false, ...told(now, options) });
+    return new Response(unready, { status, headers });
   });
   return readiness;
 }

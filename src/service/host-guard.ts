@@ -14,8 +14,14 @@ import { ServiceError } from "./problem.ts";
 /** Null when the request may go on. */
 export type Guard = (headers: Headers) => ServiceError | null;
 
-/** `allowHosts`: names or addresses without port; `*` for any. */
-export function createGuard(allowHosts: readonly string[]): Guard {
+/**
+ * `allowHosts`: names or addresses without port; `*` for any. `origins`: those whose pages are let
+ * in, in lower case as browsers write them.
+ */
+export function createGuard(
+  allowHosts: readonly string[],
+  origins: readonly string[] = [],
+): Guard {
   const allowed = new Set(allowHosts.map((host) => hostName(host) ?? bracketed(host)));
   const allowsAny = allowHosts.includes("*");
   const isAllowed = (host: string) => {
@@ -29,7 +35,8 @@ export function createGuard(allowHosts: readonly string[]): Guard {
     if (host === null || (host !== lastGood && !isAllowed(host))) return foreignHost(host);
     lastGood = host;
     const origin = headers.get("origin");
-    return origin === null || isOwn(origin, host) ? null : foreignOrigin(origin);
+    if (origin === null || isOwn(origin, host) || origins.includes(origin)) return null;
+    return foreignOrigin(origin);
   };
 }
 

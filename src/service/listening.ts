@@ -1,10 +1,13 @@
 /**
  * What every service is made of: guard, tables of routes, what no route took, a server.
  *
- *   request ──Host and Origin──> first table that knows it ──> answer, HEAD without its body
+ *   request ──Host, Origin, key──> first table that knows it ──> answer, HEAD without its body
  */
 
 import { type Context, Hono } from "hono";
+import type { KeyRing } from "../access/key-ring.ts";
+import { type Admission, createAdmission } from "./admission.ts";
+import { withCors } from "./cors.ts";
 import { createGuard } from "./host-guard.ts";
 import { problemResponse, quietProblemResponse, ServiceError } from "./problem.ts";
 import { type RunningServer, type ServerOptions, startServer } from "./server.ts";
@@ -17,7 +20,7 @@ export interface Service {
   /** Ends what requests wait for, so that they are answered now. */
   abandon(): void;
   /** Throws ServerError. The server's `stop` answers what is under way, within 5 s. */
-  listen(options: Pick<ServerOptions, "host" | "port" | "portOption">): ServiceServer;
+  listen(options: Pick<ServerOptions, "host" | "port" | "portOption" | "tls">): ServiceServer;
 }
 
 export interface ServiceServer extends RunningServer {
@@ -31,9 +34,17 @@ export interface AccessOptions {
 }
 
 /** Paths are matched as they were sent: a wallet id may hold an encoded slash. */
+  /** Pages of these origins may use it; none unless told. */
+  readonly corsOrigins?: readonly string[];
+  /** Who may ask; everyone who reaches it, unless told. */
+  readonly keys?: KeyRing | null;
+  /** Requests a second for one key; no limit unless told. */
+  readonly rateLimit?: number | null;
+  /** Customers are not told whether a wallet is above the threshold. */
+  readonly hidesFlags?: boolean;
 export function newRoutes(): Hono {
   const routes = new Hono({ getPath: (request) => pathOf(request.url) });
-  routes.onError((error, c) => problemResponse(error, c.req.path));
+  routes.onError((error, c) => problemResponse(error, c.req.raw));
   return routes;
 }
 
@@ -51,14 +62,19 @@ export function listening(
 ): Service {
   tables.forEach((routes, index) => {
     const next = tables[index + 1];
-    routes.notFound((c) => (next === undefined ? unrouted(tables, c) : next.fetch(c.req.raw)));
+    routes.notFound(async (c) =>
+      next === undefined ? unrouted(tables, c) : secured(await next.fetch(c.req.raw)),
+    );
   });
-  const guard = createGuard(options.allowHosts);
+  const { allowHosts, corsOrigins = [], early } = options;
+  const guard = createGuard(allowHosts, corsOrigins);
+  const admission = admissionOf(options);
   const [first] = tables;
   const answer = (request: Request) => {
-    const refusal = guard(request.headers);
-    if (refusal !== null) return problemResponse(refusal, pathOf(request.url));
-    return options.early?.(request) ?? first.fetch(request);
+    const refusal =
+      guard(request.headers) ?? admission?.refusal(request, pathOf(request.url)) ?? null;
+    if (refusal !== null) return problemResponse(refusal, request);
+    return early?.(request) ?? first.fetch(request);
   };
   const fetch = (request: Request) =>
     request.method === "HEAD" ? headOf(request, answer) : answer(request);
@@ -98,9 +114,14 @@ export function createStartingService(
   const routes = newRoutes();
   routes.get("/healthz", (c) => c.json({ status: "ok" }));
   const problem = () => new ServiceError("log_unavailable", options.problem());
+/** Null where everyone may ask. */
+export function admissionOf({ keys = null, rateLimit = null }: AccessOptions): Admission | null {
+  return createAdmission({ keys, rateLimit, monotonicMs: () => performance.now() });
+}
+
   // A probe asks again and again; whoever reaches the log tells of it.
-  routes.get("/readyz", (c) => quietProblemResponse(problem(), c.req.path));
-  routes.all("*", (c) => problemResponse(problem(), c.req.path));
+  routes.get("/readyz", (c) => quietProblemResponse(problem(), c.req.raw));
+  routes.all("*", (c) => problemResponse(problem(), c.req.raw));
   return listening([routes], { ...options, watch: async () => {}, abandon: () => {} });
 }
 
@@ -123,19 +144,14 @@ function unrouted(tables: readonly Hono[], c: Context): Response {
     tables.some(({ router }) => router.match(each, path)[0].length > 0);
   const known = ["GET", "POST"].filter(takes);
   if (known.length === 0) {
-    return problemResponse(new ServiceError("not_found", `nothing is at ${path}`), path);
+    const error = new ServiceError("not_found", `nothing is at ${path}`);
+    return problemResponse(error, c.req.raw);
   }
   const allow = [...known, ...(known.includes("GET") ? ["HEAD"] : []), "OPTIONS"];
   const headers = { allow: allow.join(", ") };
-  if (method === "OPTIONS") return new Response(null, { status: 204, headers });
+  if (method === "OPTIONS") {
+    return new Response(null, { status: 204, headers: { ...SECURE_HEADERS, ...headers } });
+  }
   const message = `${method} is not possible here: use ${known.join(" or ")}`;
-  return problemResponse(new ServiceError("method_not_allowed", message), path, headers);
-}
-
-/** The path of a URL as it was sent, without query. */
-function pathOf(url: string): string {
-  const start = url.indexOf("/", "https://".length);
-  if (start === -1) return "/";
-  const query = url.indexOf("?", start);
-  return query === -1 ? url.slice(start) : url.slice(start, query);
+  return problemResponse(new ServiceError("method_not_allowed", message), c.req.raw, headers);
 }

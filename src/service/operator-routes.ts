@@ -10,6 +10,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { Context, Hono } from "hono";
+import type { ApiKey } from "../access/api-key.ts";
 import { balanceRow } from "../collector/balance-row.ts";
 import { flagSummary, type FlagSummary, walletEvidence } from "../flagger/evidence.ts";
 import { evidenceJson, summaryJson, timeJson } from "../flagger/evidence-json.ts";
@@ -33,6 +34,7 @@ import { ServiceError } from "./problem.ts";
 import { refuseQuery } from "./query.ts";
 import { readBody } from "./request-body.ts";
 import type { SettledReads } from "./settled-reads.ts";
+import { REQUEST_ID, requestId } from "./request-id.ts";
 import { sayUnwritten } from "./unwritten.ts";
 import { unknownWallet, walletIdOf } from "./wallet-answers.ts";
 
@@ -61,6 +63,8 @@ export interface OperatorRoutesOptions {
   readonly onAction: (partition: number) => void;
 }
 
+  /** Whose key a request has; null where none is asked for. */
+  readonly keyOf: ((headers: Headers) => ApiKey | null) | null;
 const FLAGS = "/flags/";
 
 export function operatorRoutes(parts: OperatorParts, options: OperatorRoutesOptions): Hono {
@@ -126,12 +130,14 @@ class OperatorDesk {
 
   async act(c: Context, walletId: string): Promise<Response> {
     refuseQuery(c);
-    const body = parseFlagActionBody(await readBody(c.req.raw));
+    const { headers, signal } = c.req.raw;
+    const body = byKey(parseFlagActionBody(await readBody(c.req.raw)), this.keyNameOf(headers));
     checkOperator({ walletId, actor: body.actor, reason: body.reason ?? "" });
     this.assertLoaded();
-    const { signal } = c.req.raw;
+    const id = requestId(headers);
+    c.header(REQUEST_ID, id);
     if (body.action === "add") {
-      const summary = await this.write({ walletId, signal, action: this.actionOf(body, 0) });
+      const summary = await this.write({ walletId, signal, id, action: this.actionOf(body, 0) });
       return c.json(summaryJson(walletId, summary));
     }
     const removal = {
@@ -145,7 +151,8 @@ class OperatorDesk {
     const told = (why: string) => `nothing was written: ${why}; ask again, or see /readyz`;
     await this.options.reads.settle(ends, { signal, told });
     const seen = seenByRemoval(flagSummary(flagger, walletId), removal);
-    const after = await this.write({ walletId, signal, action: this.actionOf(body, seen) });
+    const action = this.actionOf(body, seen);
+    const after = await this.write({ walletId, signal, id, action });
     checkRemoved(after, removal);
     return c.json({ ...summaryJson(walletId, after), seen_event: seen });
   }
@@ -156,14 +163,16 @@ class OperatorDesk {
     readonly action: NewAction;
     readonly signal: AbortSignal;
   }): Promise<FlagSummary> {
-    const { walletId, action, signal } = options;
+    const { walletId, action, signal, id } = options;
     const { flagWallet, views } = this.parts;
+    /** Of the request. */
+    readonly id: string;
     const written = { ...action, walletId, id: crypto.randomUUID() };
     const position = await submitAction(flagWallet, written).catch(
       sayUnwritten("nothing was written: it can safely be sent again"),
     );
     const place = formatPosition(position);
-    tellOf(walletId, action, place);
+    tellOf({ walletId, action, position: place, requestId: id });
     const told = (why: string) =>
       `the operator's record ${place} is written and stands, but ${why}: it counts once ` +
       "processing goes on";
@@ -191,6 +200,14 @@ class OperatorDesk {
   /** A table that is half loaded would leave wallets out. */
   private assertLoaded(): void {
     const problem = this.parts.viewProblem?.() ?? null;
+  private keyNameOf(headers: Headers): string | null {
+    const { keyOf } = this.options;
+    if (keyOf === null) return null;
+    const key = keyOf(headers);
+    if (key !== null) return key.name;
+    throw new ServiceError("unauthorized", "the key was revoked meanwhile");
+  }
+
     if (problem !== null) throw new ServiceError("log_unavailable", problem);
   }
 }
@@ -204,15 +221,29 @@ function listedJson({ walletId, changedAtMs, ...summary }: ListedFlag) {
 }
 
 /** Every action of an operator is logged, by name. The reason stands in the record. */
-function tellOf(walletId: string, action: NewAction, position: string): void {
+function tellOf(told: {
+  readonly walletId: string;
+  readonly action: NewAction;
+  readonly position: string;
+  readonly requestId: string;
+}): void {
+  const { action, ...place } = told;
   const { actor, kind } = action;
+/**
+ * What a caller says of who acts is believed as far as its key: the record has both, the key last,
+ * where no text of the caller's can stand.
+ */
+function byKey(body: FlagActionBody, keyName: string | null): FlagActionBody {
+  return keyName === null ? body : { ...body, actor: `${body.actor} (key ${keyName})` };
+}
+
   const seenOrdinal = kind === "remove" ? action.seenOrdinal : null;
-  const values = { actor, walletId, position, seenOrdinal };
-  if (kind === "add") logger.info("{actor} flagged {walletId} (record {position})", values);
-  else {
-    const did = "{actor} removed the flag of {walletId} up to event {seenOrdinal}";
-    logger.info(`${did} (record {position})`, values);
-  }
+  const values = { actor, seenOrdinal, ...place };
+  const did =
+    kind === "add"
+      ? "{actor} flagged {walletId}"
+      : "{actor} removed the flag of {walletId} up to event {seenOrdinal}";
+  logger.info(`${did} (record {position}, request {requestId})`, values);
 }
 
 function turn(): Promise<void> {

@@ -14,6 +14,9 @@ import { LogError } from "../log/event-log.ts";
 import { MoneyError, type MoneyErrorCode } from "../money.ts";
 import { StreamError } from "../stream/stream-error.ts";
 import { Refusals } from "./refusals.ts";
+import { REQUEST_ID, requestId } from "./request-id.ts";
+import { pathOf } from "./request-path.ts";
+import { SECURE_HEADERS } from "./secure-headers.ts";
 
 /** What only HTTP can get wrong. */
 export type ServiceErrorCode =
@@ -23,6 +26,11 @@ export type ServiceErrorCode =
   | "invalid_cursor"
   | "foreign_host"
   | "foreign_origin"
+  /** No key, or none that is good. */
+  | "unauthorized"
+  /** A key that is good for less. */
+  | "forbidden"
+  | "rate_limited"
   | "not_found"
   | "unknown_wallet"
   | "method_not_allowed"
@@ -39,12 +47,15 @@ export type ServiceErrorCode =
 /** The one error of this layer. The message can be shown to the client. */
 export class ServiceError extends Error {
   override readonly name = "ServiceError";
+  /** Sent with the answer. */
+  readonly headers: Readonly<Record<string, string>>;
   constructor(
     readonly code: ServiceErrorCode,
     message: string,
-    options?: { cause?: unknown },
+    options: { cause?: unknown; headers?: Readonly<Record<string, string>> } = {},
   ) {
     super(message, options);
+    this.headers = options.headers ?? {};
   }
 }
 
@@ -56,6 +67,8 @@ export type ProblemCode =
 
 /** THE TABLE. */
 export const STATUS: Readonly<Record<ProblemCode, number>> = {
+  unauthorized: 401,
+  forbidden: 403,
   foreign_host: 403,
   foreign_origin: 403,
   not_found: 404,
@@ -83,6 +96,7 @@ export const STATUS: Readonly<Record<ProblemCode, number>> = {
   amount_not_positive: 422,
   amount_too_large: 422,
   internal_error: 500,
+  rate_limited: 429,
   busy: 503,
   log_unavailable: 503,
   outcome_unknown: 503,
@@ -106,41 +120,49 @@ export interface Problem {
   readonly cause?: string;
 }
 
+/** What of a request decides how it is answered. */
+export type Asked = Pick<Request, "url" | "headers">;
+
 /** What to say of an error: nothing of one that the program did not foresee. */
-export function problemOf(error: unknown): Problem {
+export function problemOf(error: unknown, id: string): Problem {
   const known = knownProblem(error);
   if (known !== null) return { ...known, status: STATUS[known.code] };
-  logger.error("a request failed: {error}", { error });
+  logger.error("request {requestId} failed: {error}", { error, requestId: id });
   return { status: 500, code: "internal_error", message: "the request failed: see the log" };
 }
 
-/** `path` decides the form. `headers` are sent as well. */
+/** `headers` are sent as well. */
 export function problemResponse(
   error: unknown,
-  path: string,
-  headers: Record<string, string> = {},
+  asked: Asked,
+  headers: Readonly<Record<string, string>> = {},
 ): Response {
-  const problem = problemOf(error);
+  const id = requestId(asked.headers);
+  const problem = problemOf(error, id);
   const { status, code, message, cause } = problem;
-  if (status === 503) refusals.tell(code, cause ?? message);
-  return responseTo(problem, path, headers);
+  if (status === 503) refusals.tell(code, cause ?? message, id);
+  const own = error instanceof ServiceError ? error.headers : {};
+  return responseTo(problem, pathOf(asked.url), { ...own, ...headers, [REQUEST_ID]: id });
 }
 
 /** For who asks again and again, which is no news. */
-export function quietProblemResponse(error: unknown, path: string): Response {
-  return responseTo(problemOf(error), path, {});
+export function quietProblemResponse(error: unknown, asked: Asked): Response {
+  const id = requestId(asked.headers);
+  return responseTo(problemOf(error, id), pathOf(asked.url), { [REQUEST_ID]: id });
 }
 
+/** The path decides the form. */
 function responseTo(
   { status, code, message }: Problem,
   path: string,
-  headers: Record<string, string>,
+  headers: Readonly<Record<string, string>>,
 ): Response {
   const body = { error: message, code: path.startsWith("/api/") ? status : code };
   return new Response(JSON.stringify(body), {
     status,
     headers: {
       "content-type": "application/json",
+      ...SECURE_HEADERS,
       ...(status === 503 ? { "retry-after": RETRY_AFTER_S } : {}),
       ...headers,
     },

@@ -26,14 +26,15 @@ export class Refusals {
 
   constructor(private readonly later: Later = (ms, run) => void setTimeout(run, ms).unref()) {}
 
-  tell(code: string, message: string): void {
+  /** `requestId` names the one that is told of. */
+  tell(code: string, message: string, requestId: string): void {
     const known = this.untold.get(code);
     if (known !== undefined) {
       known.count += 1;
       known.message = message;
       return;
     }
-    logger.warn("refused with {code}: {message}", { code, message });
+    logger.warn("refused with {code}: {message}", { code, message, requestId });
     this.watch(code, { count: 0, message });
   }
 

@@ -18,14 +18,27 @@ export interface ServerOptions {
   readonly abandon: () => void;
   /** Resolves after so many milliseconds, or when the signal fires. */
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** HTTPS with this; HTTP unless told. */
+  readonly tls?: ServerTls | null;
   /** IDLE_TIMEOUT_S unless told; for tests, which do not wait so long. */
   readonly idleTimeoutS?: number;
+}
+
+/** PEM texts. */
+export interface ServerTls {
+  readonly cert: string;
+  readonly key: string;
 }
 
 export interface RunningServer {
   /** As a browser has it, with the real port. */
   readonly url: string;
   readonly port: number;
+  /**
+   * New connections get this certificate. What is asked on older ones is answered; those that are
+   * idle are closed, as after a while anyway. Throws ServerError: then all stays as it was.
+   */
+  useTls(tls: ServerTls): void;
   /**
    * Resolves within 5 s, when every request is answered; idle connections are closed at once.
    * Idempotent.
@@ -66,33 +79,60 @@ const STOP_WAIT_MS = 3_000;
 /** And what is not answered after so much more is cut: 5 s is all that a stop may take. */
 const STOP_CUT_MS = 1_500;
 
+type Listening = ReturnType<typeof Bun.serve>;
+
 /** Throws ServerError. */
 export function startServer(options: ServerOptions): RunningServer {
-  const { host, abandon, delay } = options;
-  const server = listen(options);
-  const endGuard = guardDescriptors(server.port as number, options);
+  const { host, abandon, delay, tls = null } = options;
+  if (tls !== null) assertFree(options);
+  let current = listen(options, tls);
+  const port = current.port as number;
+  let endGuard = guardDescriptors(port, options);
+  /** The current one, and those before it that have answers to give. */
+  const all = new Set([current]);
+  const useTls = (next: ServerTls) => {
+    endGuard(); // what it holds is free for the new socket
+    try {
+      const before = current;
+      current = listen({ ...options, port }, next);
+      all.add(current);
+      void before.stop().then(() => all.delete(before));
+    } finally {
+      endGuard = guardDescriptors(port, options);
+    }
+  };
   const stop = async () => {
     endGuard(); // first: no gate without a listening socket
     const answered = new AbortController();
-    const closed = server.stop().finally(() => answered.abort());
+    const closed = Promise.all([...all].map((each) => each.stop()));
+    void closed.finally(() => answered.abort());
     await delay(STOP_WAIT_MS, answered.signal);
     if (!answered.signal.aborted) {
       abandon();
       await delay(STOP_CUT_MS, answered.signal);
     }
-    if (!answered.signal.aborted) await server.stop(true);
+    if (!answered.signal.aborted) await Promise.all([...all].map((each) => each.stop(true)));
     await closed;
   };
   let stopped: Promise<void> | null = null;
   const name = host.includes(":") ? `[${host}]` : host;
   return {
-    url: `http://${name}:${server.port}`,
-    port: server.port as number,
+    url: `${tls === null ? "http" : "https"}://${name}:${port}`,
+    port,
+    useTls,
     stop: () => (stopped ??= stop()),
   };
 }
 
-function listen(options: ServerOptions) {
+/**
+ * A certificate can be changed only by listening anew, beside the socket that is there; and two
+ * programs that share a port so would not notice each other.
+ */
+function assertFree(options: ServerOptions): void {
+  if (options.port !== 0) void listen(options, null).stop(true);
+}
+
+function listen(options: ServerOptions, tls: ServerTls | null): Listening {
   const { host, port, portOption = "--port", fetch, idleTimeoutS = IDLE_TIMEOUT_S } = options;
   try {
     return Bun.serve({
@@ -102,7 +142,9 @@ function listen(options: ServerOptions) {
       idleTimeout: idleTimeoutS,
       maxRequestBodySize: MAX_REQUEST_BYTES,
       development: false,
-      reusePort: false, // Bun's default outside development: a second server would not notice
+      ...(tls === null ? {} : { tls }),
+      // True is Bun's default outside development: a second server would not notice.
+      reusePort: tls !== null,
     });
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };

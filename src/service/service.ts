@@ -37,8 +37,10 @@ export interface ServiceParts
 }
 
 export function createService(parts: ServiceParts, access: AccessOptions): Service {
-  const answers = new WalletAnswers(parts);
+  const { hidesFlags = false } = access;
+  const answers = new WalletAnswers({ ...parts, hidesFlags });
   const reads = new SettledReads(parts);
+    MetricsOptions,
   const routes = newRoutes();
 
   const deposit = async (c: Context) => {
@@ -93,7 +95,7 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     reads,
     onAction: (partition) => answers.lookAgain(partition),
   });
-  const documents = documentRoutes();
+  const documents = documentRoutes({ hasKeys: (access.keys ?? null) !== null, hidesFlags });
   // A table of its own: beside /check/:wallet_id it would need hono's slow router.
   const feeds = newRoutes().get("/:wallet_id/feed", (c) =>
     check(c, c.req.path.slice(1, -"/feed".length)),
@@ -105,15 +107,16 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     watch: (signal) => readiness.watch(signal),
     early: (request) => {
       const segment = plainCheck(request);
+    keyOf: admissionOf(access)?.keyOf ?? null,
       if (segment === null) return null;
       try {
         return checkNow(segment);
       } catch (error) {
-        return problemResponse(error, CHECK);
+        return problemResponse(error, request);
       }
     },
     abandon: () => {
-      parts.submissions.abandon();
+      submissions.abandon();
       reads.abandon();
     },
   });
@@ -153,4 +156,6 @@ function json(text: string): Response {
 }
 
 /** Ready-made, for an object of headers is read anew with every response. */
-const JSON_RESPONSE = { headers: new Headers({ "content-type": "application/json" }) };
+const JSON_RESPONSE = {
+  headers: new Headers({ "content-type": "application/json", ...SECURE_HEADERS }),
+};

@@ -47,6 +47,8 @@ export interface WalletAnswersOptions {
   readonly views: { readonly balance: View; readonly flagger: View };
   readonly partitions: number;
   readonly decimals: number;
+  /** Whether a wallet is above the threshold is not told. */
+  readonly hidesFlags?: boolean;
 }
 
 export class WalletAnswers {
@@ -86,13 +88,12 @@ export class WalletAnswers {
   }
 
   private read(walletId: string): string {
-    const { views, decimals } = this.options;
+    const { views, decimals, hidesFlags = false } = this.options;
     const totalMinor = views.balance.get(walletId, balanceRow)?.totalMinor ?? 0n;
-    const isAbove = isFlagged(views.flagger.get(walletId, flagRow));
-    return (
-      `{"wallet_id":${JSON.stringify(walletId)},"balance":${formatNumber(totalMinor, decimals)},` +
-      `"above_threshold":${isAbove}}`
-    );
+    const balance = formatNumber(totalMinor, decimals);
+    const start = `{"wallet_id":${JSON.stringify(walletId)},"balance":${balance}`;
+    if (hidesFlags) return `${start}}`;
+    return `${start},"above_threshold":${isFlagged(views.flagger.get(walletId, flagRow))}}`;
   }
 
   /** Looked at before rows are read: a change in between makes what was read look old. */

@@ -16,6 +16,7 @@ import { flagRow, isFlagged } from "../flagger/flag-rows.ts";
 import type { View } from "../stream/view.ts";
 import { ServiceError } from "./problem.ts";
 import { afterOf } from "./query.ts";
+import { SECURE_HEADERS } from "./secure-headers.ts";
 import type { SettledReads } from "./settled-reads.ts";
 import { unknownWallet, walletIdOf } from "./wallet-answers.ts";
 
@@ -26,9 +27,19 @@ export interface WalletParts {
   readonly viewProblem?: () => string | null;
 }
 
+export interface WalletRoutesOptions {
+  readonly reads: SettledReads;
+  /** Whether a wallet is above the threshold is not told. */
+  readonly hidesFlags: boolean;
+}
+
 const WALLETS = "/wallets/";
 
-export function addWalletRoutes(routes: Hono, parts: WalletParts, reads: SettledReads): void {
+export function addWalletRoutes(
+  routes: Hono,
+  parts: WalletParts,
+  { reads, hidesFlags }: WalletRoutesOptions,
+): void {
   const answer = async (c: Context) => {
     const walletId = walletIdOf(c.req.path.slice(WALLETS.length));
     const after = afterOf(c);
@@ -38,17 +49,21 @@ export function addWalletRoutes(routes: Hono, parts: WalletParts, reads: Settled
       const partition = parts.views.balance.partitionOf(walletId);
       await reads.wait(after, { partition, signal: c.req.raw.signal });
     }
-    return c.json(walletJson(parts, walletId));
+    return c.json(walletJson(parts, { walletId, hidesFlags }), 200, SECURE_HEADERS);
   };
   for (const path of [WALLETS, `${WALLETS}:wallet_id`]) routes.get(path, answer);
 }
 
 /** Throws `unknown_wallet`. */
-function walletJson({ views, decimals }: WalletParts, walletId: string) {
+function walletJson(
+  { views, decimals }: WalletParts,
+  { walletId, hidesFlags }: { readonly walletId: string; readonly hidesFlags: boolean },
+) {
   const row = views.balance.get(walletId, balanceRow);
-  const flag = views.flagger.get(walletId, flagRow);
   // Whatever operators did about it: that is not for customers to be told.
   if (row === null) throw unknownWallet(walletId, "no deposit has been counted");
   const { position, ...balance } = balanceJson(walletId, row, decimals);
-  return { ...balance, above_threshold: isFlagged(flag), position };
+  if (hidesFlags) return { ...balance, position };
+  const isAbove = isFlagged(views.flagger.get(walletId, flagRow));
+  return { ...balance, above_threshold: isAbove, position };
 }

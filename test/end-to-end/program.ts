@@ -77,7 +77,7 @@ export class Running implements AsyncDisposable {
 
   /** The address of a service, once it serves. */
   serves(): Promise<string> {
-    return this.says(/^serving +(http:\S+)$/m);
+    return this.says(/^serving +(https?:\S+)$/m);
   }
 
   signal(name: NodeJS.Signals): void {

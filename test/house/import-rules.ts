@@ -33,6 +33,8 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
   domain: { mayImport: DOMAIN, mayUseBuiltIns: false },
   /** The one domain that also reads files: history comes in through it. */
   deposits: { mayImport: [...DOMAIN, "csv-parse"], mayUseBuiltIns: true },
+  /** Who may call the service: commands write what the service reads. */
+  access: { mayImport: [], mayUseBuiltIns: true },
   /** The port for its errors' codes, which problem.ts turns into statuses. */
   service: {
     mayImport: ["@domain", "@deposits", "@stream", "@event-log", "@money"].concat(
@@ -56,7 +58,7 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
     mayUseBuiltIns: true,
   },
   cli: {
-    mayImport: ["@app", "@administration", "@money", "@proof"].concat(
+    mayImport: ["@app", "@administration", "@access", "@money", "@proof"].concat(
       ["commander", "cli-progress", "@logtape/pretty"],
       LOGTAPE,
     ),
@@ -70,7 +72,7 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
   /** Everything but what stands on it. */
   app: {
     mayImport: ["@event-log", "@port", "@place", "@stream", "@gen"].concat(
-      ["@money", "@domain", "@deposits", "@wallets", "@service", "@proof"],
+      ["@money", "@domain", "@deposits", "@wallets", "@service", "@proof", "@access"],
       ["@logtape/pretty", PROTOBUF],
       LOGTAPE,
     ),

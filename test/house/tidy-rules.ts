@@ -26,7 +26,9 @@ const BREAKABLE = /^(?!src\/gen\/).*\.(ts|proto|ya?ml|toml|sh)$|^\.ci\//;
 const CODE = /^(src\/(?!gen\/)|test\/|bench\/).*\.ts$/;
 const TEST = /^test\/.*\.ts$/;
 /** The engine and every domain: what is left of src without adapters and the program's edge. */
-const TIMELESS = /^src\/(?!gen\/|log\/(embedded|kafka)\/|service\/|proof\/|cli\/|app\.ts|main\.ts)/;
+const TIMELESS = new RegExp(
+  "^src/(?!gen/|log/(embedded|kafka)/|access/|service/|proof/|cli/|app\\.ts|main\\.ts)",
+);
 /** A clock, a timer or chance. */
 const CLOCK = new RegExp(
   [

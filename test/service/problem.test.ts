@@ -19,7 +19,7 @@ const ANSWERS: readonly (readonly [LogErrorCode, number, string])[] = [
 
 test.each(ANSWERS)("a log that says %s is answered %d, %s", (code, status, answered) => {
   const message = "topic deposit is gone";
-  const problem = problemOf(new LogError(code, message));
+  const problem = problemOf(new LogError(code, message), "a-request");
   expect(problem).toMatchObject({ status, code: answered });
   if (status === 503) expect(problem.message).toBe(message);
   else expect(problem.message).not.toContain(message);
@@ -29,7 +29,7 @@ test("a damaged file is named to the operator, and not to the client", async () 
   refusals.forget();
   using told = linesOfTheLog();
   const error = new LogError("corrupt", "/data/log.db is damaged: make a new folder");
-  const answer = problemResponse(error, "/deposit");
+  const answer = problemResponse(error, new Request("http://localhost/deposit"));
   expect(answer.status).toBe(503);
   expect(await answer.json()).toEqual({
     error: "the log is damaged: look at the service's messages",

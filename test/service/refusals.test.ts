@@ -12,8 +12,8 @@ test("an outage is told once, counted now and then, and told to be over", () => 
     expect(ms).toBe(COUNT_EVERY_MS);
     timers.push(run);
   });
-  for (let i = 0; i < 1_000; i += 1) refusals.tell("log_unavailable", `no broker (${i})`);
-  refusals.tell("undecided", "the deposit 1-9 is written");
+  for (let i = 0; i < 1_000; i += 1) refusals.tell("log_unavailable", `no broker (${i})`, `r-${i}`);
+  refusals.tell("undecided", "the deposit 1-9 is written", "r");
   const first = [
     "warning refused with log_unavailable: no broker (0)",
     "warning refused with undecided: the deposit 1-9 is written",
@@ -30,6 +30,6 @@ test("an outage is told once, counted now and then, and told to be over", () => 
   const over = [...counted, "info nothing refused with log_unavailable for 10 s"];
   expect(told.lines).toEqual(over);
   expect(timers).toEqual([]);
-  refusals.tell("log_unavailable", "no broker again");
+  refusals.tell("log_unavailable", "no broker again", "r");
   expect(told.lines).toEqual([...over, "warning refused with log_unavailable: no broker again"]);
 });

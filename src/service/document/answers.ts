@@ -79,6 +79,13 @@ export const walletAnswer = named(
   }),
 );
 
+/** Names of what says whether a wallet is above the threshold, and each without that. */
+export const FLAG_TELLING: ReadonlySet<string> = new Set(["Check", "Wallet"]);
+export const WITHOUT_FLAG: ReadonlyMap<z.core.$ZodType, z.core.$ZodType> = new Map([
+  [checkAnswer, z.omit(checkAnswer, { above_threshold: true })],
+  [walletAnswer, z.omit(walletAnswer, { above_threshold: true })],
+] as [z.core.$ZodType, z.core.$ZodType][]);
+
 const summary = {
   wallet_id: walletId,
   flagged: z.boolean(),

@@ -6,18 +6,33 @@
  */
 
 import * as z from "zod/mini";
+import { reachOf } from "../admission.ts";
 import { type ProblemCode, STATUS } from "../problem.ts";
+import { FLAG_TELLING, WITHOUT_FLAG } from "./answers.ts";
 import { componentSchemas, schemaObject } from "./described.ts";
-import { type Operation, OPERATIONS, PROBLEMS_OF_ALL } from "./operations.ts";
+import {
+  type Operation,
+  OPERATIONS,
+  PROBLEMS_OF_ALL,
+  PROBLEMS_OF_KEYS,
+} from "./operations.ts";
 
 /** Of what routes take and answer: it grows when a client has to change. */
 const API_VERSION = "1";
 
-export function openApiDocument(): object {
+/** How the service runs that it is of. */
+export interface DocumentOptions {
+  /** Requests are asked for a key. */
+  readonly hasKeys: boolean;
+  /** Customers are not told whether a wallet is above the threshold. */
+  readonly hidesFlags: boolean;
+}
+
+export function openApiDocument(options: DocumentOptions): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const operation of OPERATIONS) {
     const { path, method } = operation;
-    paths[path] = { ...paths[path], [method]: operationObject(operation) };
+    paths[path] = { ...paths[path], [method]: operationObject(operation, options) };
   }
   return {
     openapi: "3.1.0",
@@ -36,12 +51,25 @@ export function openApiDocument(): object {
       { name: "service", description: "For whoever looks after it." },
     ],
     paths,
-    components: { schemas: componentSchemas() },
+    components: componentsOf(options),
   };
 }
 
-function operationObject(operation: Operation): object {
-  const { id, tag, summary, description, body, answer } = operation;
+function componentsOf({ hasKeys, hidesFlags }: DocumentOptions): object {
+  const isTold = ([name]: [string, object]) => !hidesFlags || !FLAG_TELLING.has(name);
+  const schemas = Object.fromEntries(Object.entries(componentSchemas()).filter(isTold));
+  if (!hasKeys) return { schemas };
+  const description = "A key of `depositaja keys create`, with the scope of the route or above.";
+  const key = { type: "http", scheme: "bearer", description };
+  return { schemas, securitySchemes: { [KEY]: key } };
+}
+
+const KEY = "key";
+
+function operationObject(operation: Operation, { hasKeys, hidesFlags }: DocumentOptions): object {
+  const { id, tag, summary, description, body } = operation;
+  const answer = (hidesFlags ? WITHOUT_FLAG.get(operation.answer) : null) ?? operation.answer;
+  const asks = hasKeys && reachOf(operation.path) !== "open";
   const parameters = [
     ...parametersOf(operation.path_parameters, "path"),
     ...parametersOf(operation.query, "query"),
@@ -52,13 +80,14 @@ function operationObject(operation: Operation): object {
     tags: [tag],
     summary,
     ...(description === undefined ? {} : { description }),
+    ...(asks ? { security: [{ [KEY]: [] }] } : {}),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined
       ? {}
       : { requestBody: { required: true, content: jsonContent(schemaObject(body)) } }),
     responses: {
       200: { description: "Done.", content: jsonContent(schemaObject(answer)) },
-      ...problemsOf(operation),
+      ...problemsOf(operation, asks),
     },
   };
 }
@@ -74,10 +103,11 @@ function parametersOf(shape: z.ZodMiniObject | undefined, where: string): object
 }
 
 /** Every status by the codes that have it. */
-function problemsOf(operation: Operation): Record<string, object> {
+function problemsOf(operation: Operation, asks: boolean): Record<string, object> {
   const { path, problems, others = {} } = operation;
   const codes = new Map<number, ProblemCode[]>();
-  for (const code of new Set([...problems, ...PROBLEMS_OF_ALL])) {
+  const ofKeys = asks ? PROBLEMS_OF_KEYS : [];
+  for (const code of new Set([...problems, ...PROBLEMS_OF_ALL, ...ofKeys])) {
     codes.set(STATUS[code], [...(codes.get(STATUS[code]) ?? []), code]);
   }
   const plain = [...codes].sort(([a], [b]) => a - b).map(([status, all]) => {
@@ -97,7 +127,7 @@ function problemObject(
   const wait = { "Retry-After": { schema: { type: "integer" }, description: "Seconds." } };
   return {
     description,
-    ...(status === 503 ? { headers: wait } : {}),
+    ...(status === 503 || status === 429 ? { headers: wait } : {}),
     content: jsonContent(schemaObject(schema)),
   };
 }

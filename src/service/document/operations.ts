@@ -56,6 +56,13 @@ export const PROBLEMS_OF_ALL: readonly ProblemCode[] = [
   "internal_error",
 ];
 
+/** Where a key is asked for. */
+export const PROBLEMS_OF_KEYS: readonly ProblemCode[] = [
+  "unauthorized",
+  "forbidden",
+  "rate_limited",
+];
+
 /** No control characters, as JSON Schema can say it; that it is counted in bytes it can't. */
 const TEXT = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
 const POSITION = "^(0|[1-9][0-9]*)-(0|[1-9][0-9]*)$";
@@ -157,7 +164,7 @@ export const OPERATIONS: readonly Operation[] = [
       "nothing, but for 409: its record stays, and is never counted.",
     answer: depositAnswer,
   },
-  { ...check, path: "/check/{wallet_id}", id: "check", summary: "Balance and threshold" },
+  { ...check, path: "/check/{wallet_id}", id: "check", summary: "Balance of a wallet" },
   { ...check, path: "/{wallet_id}/feed", id: "feed", summary: "The same under another name" },
   {
     ...check,
@@ -180,7 +187,7 @@ export const OPERATIONS: readonly Operation[] = [
     ...check,
     path: "/api/check/{wallet_id}",
     id: "api-check",
-    summary: "Balance and threshold; a problem's code is its status",
+    summary: "Balance of a wallet; a problem's code is its status",
   },
   {
     method: "get",

@@ -14,7 +14,7 @@ interface DocumentedOperation {
   readonly responses: Record<string, { content: Record<string, { schema: ProblemSchema }> }>;
   readonly parameters?: readonly { name: string; in: string; required: boolean }[];
 }
-const documented = openApiDocument() as {
+const documented = openApiDocument({ hasKeys: false, hidesFlags: false }) as {
   paths: Record<string, Record<string, DocumentedOperation>>;
   components: { schemas: Record<string, object> };
 };
