@@ -1,24 +1,28 @@
 /**
  * Closes the way in for new connections and opens it again, while those that are there go on: the
- * event loop does not look at the listening socket. Who comes then waits in the system's queue.
+ * event loop does not look at the listening socket.
  *
- *   port ──/proc: listening sockets──> inode ──/proc: what epoll watches──> entry <──epoll_ctl── gate
+ *   port ──/proc: who listens──> inode ──/proc: what epoll watches──> entry <──epoll_ctl── gate
  *
  * Bun has no such switch: the one it has closes idle connections, too. What is done here is what
  * nginx does with its listening sockets when it runs out of connections. On Linux with glibc only.
  */
 
 import { dlopen, ptr } from "bun:ffi";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** Not to be used any more once the server is asked to stop: the socket's number is given anew. */
 export interface ListenerGate {
   close(): void;
   open(): void;
+  /** Who waits is let in and closed at once: better than to hang, for whoever can go elsewhere. */
+  refuse(): void;
 }
 
 /** `EPOLL_CTL_MOD` of epoll_ctl(2). */
 const MODIFY = 3;
+/** At once: what Bun lets wait, so that who comes again and again holds nothing up. */
+const MOST_REFUSED = 512;
 /** How /proc/net/tcp writes TCP_LISTEN. */
 const LISTENING = "0A";
 
@@ -27,6 +31,7 @@ export function listenerGate(port: number): ListenerGate | null {
   try {
     const { symbols } = dlopen("libc.so.6", {
       epoll_ctl: { args: ["int", "int", "int", "ptr"], returns: "int" },
+      accept: { args: ["int", "ptr", "ptr"], returns: "int" },
     });
     const entry = watchedListener(port);
     if (entry === null) return null;
@@ -35,7 +40,14 @@ export function listenerGate(port: number): ListenerGate | null {
       const result = symbols.epoll_ctl(entry.epoll, MODIFY, entry.descriptor, ptr(event));
       if (result !== 0) throw new Error(`the listening socket of port ${port} is not watched`);
     };
-    return { close: () => watch(0), open: () => watch(entry.events) };
+    const refuse = () => {
+      for (let refused = 0; refused < MOST_REFUSED; refused += 1) {
+        const connection = symbols.accept(entry.descriptor, null, null);
+        if (connection < 0) return; // nobody waits, for it does not block
+        closeSync(connection);
+      }
+    };
+    return { close: () => watch(0), open: () => watch(entry.events), refuse };
   } catch {
     return null; // another libc, or no /proc: then accepting stays as Bun has it
   }

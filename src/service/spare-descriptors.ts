@@ -2,7 +2,7 @@
  * Descriptors that connections cannot have: a client that takes all the others stops neither the
  * log nor the tables, which open files when they are first needed.
  *
- *   held from the start ──no other is left──> gate closed, these free for files
+ *   held from the start ──no other is left──> gate closed, these free for files; newcomers refused
  *          └──────────────── gate open again <──so many are free, and some more──┘
  *
  * Out of descriptors Bun tries to accept without a pause, for as long as somebody waits: a whole
@@ -21,7 +21,7 @@ import { type ListenerGate, listenerGate } from "./listener-gate.ts";
 const SPARE_DESCRIPTORS = 192;
 /** A look costs microseconds; until the next one a file may find no descriptor. */
 const LOOK_EVERY_MS = 100;
-/** After the gate was opened: what waited in the queue may have taken all of them at once. */
+/** After the gate was opened: who came at that moment may have taken all of them at once. */
 const LOOK_SOON_MS = 5;
 /** So many more are free before the gate is opened, so that it is not for each that ends. */
 const ROOM = 16;
@@ -59,7 +59,7 @@ class SpareDescriptors {
   private readonly count: number;
   private held: number[];
   private isOpen = true;
-  /** Looked for when it is needed first: that takes milliseconds. Null, too, where there is none. */
+  /** Looked for when it is needed first, which takes milliseconds; null where there is none. */
   private gate: ListenerGate | null = null;
   private toldMs = Number.NEGATIVE_INFINITY;
 
@@ -78,9 +78,11 @@ class SpareDescriptors {
       this.release(); // to look for the gate takes some, too; none is taken in between
       this.gate ??= listenerGate(this.port);
       this.gate?.close();
+      this.gate?.refuse();
       this.tell();
       return LOOK_EVERY_MS;
     }
+    this.gate?.refuse();
     if (this.limit - descriptorsInUse() < this.count + ROOM) return LOOK_EVERY_MS;
     this.isOpen = true;
     this.held = hold(this.count);
@@ -97,7 +99,7 @@ class SpareDescriptors {
     if (nowMs - this.toldMs < TELL_EVERY_MS) return;
     this.toldMs = nowMs;
     const { limit } = this;
-    logger.warn("all {limit} descriptors are used up: new connections wait", { limit });
+    logger.warn("all {limit} descriptors are used up: new connections are refused", { limit });
   }
 }
 
