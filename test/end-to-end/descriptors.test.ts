@@ -32,8 +32,10 @@ async function connected(address: string) {
     });
   return {
     get: (path: string) => send(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`),
-    post: (path: string, body: string) =>
-      send(`POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${body.length}\r\n\r\n${body}`),
+    post: (path: string, body: string) => {
+      const head = `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${body.length}`;
+      return send(`${head}\r\n\r\n${body}`);
+    },
     [Symbol.dispose]: () => connection.close(),
   };
 }
