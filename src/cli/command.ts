@@ -56,10 +56,27 @@ const OPTIONS: { readonly [Name in Exclude<SettingName, "keyEntries">]: () => Op
     new Option(
       "--allow-host <name>",
       "answer requests for this host name too, * for any; repeatable",
-    ).argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]),
+    ).argParser(repeatable),
+  keys: () =>
+    new Option("--keys <file>", "ask for a key of this file; `keys create` makes one"),
+  httpsCert: () => new Option("--https-cert <file>", "serve HTTPS with this PEM certificate"),
+  httpsKey: () => new Option("--https-key <file>", "and its private key"),
+  insecure: () =>
+    new Option("--insecure", "let other machines in without keys or without HTTPS"),
+  corsOrigins: () =>
+    new Option(
+      "--cors-origin <origin>",
+      "let pages of this origin use the service, such as https://shop.example.org; repeatable",
+    ).argParser(repeatable),
+  hideFlags: () => new Option("--hide-flags", "do not tell customers what is above the threshold"),
+  rateLimit: () => new Option("--rate-limit <count>", "requests a second for one key"),
   partitions: () => new Option("--partitions <count>", "partitions of a new log (default: 8)"),
   decimals: () => new Option("--decimals <count>", "decimals of amounts of a new log (default: 2)"),
-  health: () => new Option("--health <port>", "serve /healthz and /readyz on 127.0.0.1"),
+  health: () =>
+    new Option(
+      "--health <port>",
+      "serve /healthz, /readyz and /metrics there; on 127.0.0.1, or <address>:<port>",
+    ),
   logLevel: () => new Option("--log-level <level>", "debug, info, warning or error"),
 };
 

@@ -11,6 +11,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { ACCESS_SETTINGS, type AccessValues } from "./access-settings.ts";
 import { parseConfig } from "./config-file.ts";
+import { parseHealthPlace } from "./health-place.ts";
 import {
   KAFKA_SETTINGS,
   kafkaNotes,
@@ -35,8 +36,8 @@ export interface Settings extends AccessValues {
   /** Null when not said: then a new log gets the default. */
   readonly partitions: number | null;
   readonly decimals: number | null;
-  /** Null: no health service. */
-  readonly health: number | null;
+  /** Address and port; null: no health service. */
+  readonly health: string | null;
   /** Null: a service tells what it does, other commands only what goes wrong. */
   readonly logLevel: LogLevel | null;
 }
@@ -108,8 +109,8 @@ const OWN_SETTINGS: SettingTable<Settings> = {
     wanted: "host names, or * for any",
     fallback: [],
   },
-  partitions: {
   ...ACCESS_SETTINGS,
+  partitions: {
     flag: "--partitions",
     variable: "DEPOSITAJA_PARTITIONS",
     parse: (text) => wholeNumber(text, { from: 1, to: 1_024 }),
@@ -128,8 +129,8 @@ const OWN_SETTINGS: SettingTable<Settings> = {
   health: {
     flag: "--health",
     variable: "DEPOSITAJA_HEALTH",
-    parse: (text) => wholeNumber(text, { from: 0, to: MAX_PORT }),
-    wanted: `a port, 0 (any free one) to ${MAX_PORT}`,
+    parse: parseHealthPlace,
+    wanted: `a port, 0 (any free one) to ${MAX_PORT}, or address:port`,
     fallback: null,
   },
   logLevel: {

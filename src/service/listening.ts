@@ -10,6 +10,9 @@ import { type Admission, createAdmission } from "./admission.ts";
 import { withCors } from "./cors.ts";
 import { createGuard } from "./host-guard.ts";
 import { problemResponse, quietProblemResponse, ServiceError } from "./problem.ts";
+import { counting, type RequestCounts } from "./request-counts.ts";
+import { pathOf } from "./request-path.ts";
+import { SECURE_HEADERS, secured } from "./secure-headers.ts";
 import { type RunningServer, type ServerOptions, startServer } from "./server.ts";
 
 export interface Service {
@@ -31,9 +34,6 @@ export interface ServiceServer extends RunningServer {
 export interface AccessOptions {
   /** Names or addresses in Host that are let in beside loopback ones; `*` for any. */
   readonly allowHosts: readonly string[];
-}
-
-/** Paths are matched as they were sent: a wallet id may hold an encoded slash. */
   /** Pages of these origins may use it; none unless told. */
   readonly corsOrigins?: readonly string[];
   /** Who may ask; everyone who reaches it, unless told. */
@@ -42,6 +42,9 @@ export interface AccessOptions {
   readonly rateLimit?: number | null;
   /** Customers are not told whether a wallet is above the threshold. */
   readonly hidesFlags?: boolean;
+}
+
+/** Paths are matched as they were sent: a wallet id may hold an encoded slash. */
 export function newRoutes(): Hono {
   const routes = new Hono({ getPath: (request) => pathOf(request.url) });
   routes.onError((error, c) => problemResponse(error, c.req.raw));
@@ -57,6 +60,8 @@ export function listening(
       readonly watch: (signal: AbortSignal) => Promise<void>;
       /** What is answered before the router; null for all the rest. */
       readonly early?: (request: Request) => Response | null;
+      /** Told of each answer; left out: nobody counts. */
+      readonly requests?: RequestCounts;
       readonly abandon: () => void;
     },
 ): Service {
@@ -76,8 +81,10 @@ export function listening(
     if (refusal !== null) return problemResponse(refusal, request);
     return early?.(request) ?? first.fetch(request);
   };
-  const fetch = (request: Request) =>
-    request.method === "HEAD" ? headOf(request, answer) : answer(request);
+  const open = corsOrigins.length === 0 ? answer : withCors(corsOrigins, answer);
+  const plain = (request: Request) =>
+    request.method === "HEAD" ? headOf(request, open) : open(request);
+  const fetch = options.requests === undefined ? plain : counting(options.requests, plain);
   const { watch, abandon } = options;
   const service: Service = {
     fetch,
@@ -107,18 +114,18 @@ export function listening(
   return service;
 }
 
-/** Answers that it is alive, and to all else why it cannot do more yet. */
-export function createStartingService(
-  options: AccessOptions & Pick<ServerOptions, "delay"> & { readonly problem: () => string },
-): Service {
-  const routes = newRoutes();
-  routes.get("/healthz", (c) => c.json({ status: "ok" }));
-  const problem = () => new ServiceError("log_unavailable", options.problem());
 /** Null where everyone may ask. */
 export function admissionOf({ keys = null, rateLimit = null }: AccessOptions): Admission | null {
   return createAdmission({ keys, rateLimit, monotonicMs: () => performance.now() });
 }
 
+/** Answers that it is alive, and to all else why it cannot do more yet. */
+export function createStartingService(
+  options: AccessOptions & Pick<ServerOptions, "delay"> & { readonly problem: () => string },
+): Service {
+  const routes = newRoutes();
+  routes.get("/healthz", (c) => c.json({ status: "ok" }, 200, SECURE_HEADERS));
+  const problem = () => new ServiceError("log_unavailable", options.problem());
   // A probe asks again and again; whoever reaches the log tells of it.
   routes.get("/readyz", (c) => quietProblemResponse(problem(), c.req.raw));
   routes.all("*", (c) => problemResponse(problem(), c.req.raw));

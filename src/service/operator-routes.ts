@@ -30,11 +30,12 @@ import {
   parsedQuery,
 } from "./flag-queries.ts";
 import { newRoutes } from "./listening.ts";
+import { addMetricsRoute, type Metrics } from "./metrics.ts";
 import { ServiceError } from "./problem.ts";
 import { refuseQuery } from "./query.ts";
 import { readBody } from "./request-body.ts";
-import type { SettledReads } from "./settled-reads.ts";
 import { REQUEST_ID, requestId } from "./request-id.ts";
+import type { SettledReads } from "./settled-reads.ts";
 import { sayUnwritten } from "./unwritten.ts";
 import { unknownWallet, walletIdOf } from "./wallet-answers.ts";
 
@@ -58,18 +59,20 @@ export interface OperatorParts {
 }
 
 export interface OperatorRoutesOptions {
+  readonly metrics: Metrics;
   readonly reads: SettledReads;
   /** Called when an action is done: answers about wallets of the partition are to be new. */
   readonly onAction: (partition: number) => void;
-}
-
   /** Whose key a request has; null where none is asked for. */
   readonly keyOf: ((headers: Headers) => ApiKey | null) | null;
+}
+
 const FLAGS = "/flags/";
 
 export function operatorRoutes(parts: OperatorParts, options: OperatorRoutesOptions): Hono {
   const routes = newRoutes();
   const desk = new OperatorDesk(parts, options);
+  addMetricsRoute(routes, options.metrics);
   routes.get("/flags", (c) => desk.list(c));
   for (const path of [FLAGS, `${FLAGS}:wallet_id`]) {
     routes.get(path, (c) => desk.show(c, walletIdOf(c.req.path.slice(FLAGS.length))));
@@ -162,11 +165,11 @@ class OperatorDesk {
     readonly walletId: string;
     readonly action: NewAction;
     readonly signal: AbortSignal;
+    /** Of the request. */
+    readonly id: string;
   }): Promise<FlagSummary> {
     const { walletId, action, signal, id } = options;
     const { flagWallet, views } = this.parts;
-    /** Of the request. */
-    readonly id: string;
     const written = { ...action, walletId, id: crypto.randomUUID() };
     const position = await submitAction(flagWallet, written).catch(
       sayUnwritten("nothing was written: it can safely be sent again"),
@@ -197,9 +200,6 @@ class OperatorDesk {
       : { kind: "remove", ...by, seenOrdinal };
   }
 
-  /** A table that is half loaded would leave wallets out. */
-  private assertLoaded(): void {
-    const problem = this.parts.viewProblem?.() ?? null;
   private keyNameOf(headers: Headers): string | null {
     const { keyOf } = this.options;
     if (keyOf === null) return null;
@@ -208,6 +208,9 @@ class OperatorDesk {
     throw new ServiceError("unauthorized", "the key was revoked meanwhile");
   }
 
+  /** A table that is half loaded would leave wallets out. */
+  private assertLoaded(): void {
+    const problem = this.parts.viewProblem?.() ?? null;
     if (problem !== null) throw new ServiceError("log_unavailable", problem);
   }
 }
@@ -220,6 +223,14 @@ function listedJson({ walletId, changedAtMs, ...summary }: ListedFlag) {
   return { ...summaryJson(walletId, summary), ...changed };
 }
 
+/**
+ * What a caller says of who acts is believed as far as its key: the record has both, the key last,
+ * where no text of the caller's can stand.
+ */
+function byKey(body: FlagActionBody, keyName: string | null): FlagActionBody {
+  return keyName === null ? body : { ...body, actor: `${body.actor} (key ${keyName})` };
+}
+
 /** Every action of an operator is logged, by name. The reason stands in the record. */
 function tellOf(told: {
   readonly walletId: string;
@@ -229,14 +240,6 @@ function tellOf(told: {
 }): void {
   const { action, ...place } = told;
   const { actor, kind } = action;
-/**
- * What a caller says of who acts is believed as far as its key: the record has both, the key last,
- * where no text of the caller's can stand.
- */
-function byKey(body: FlagActionBody, keyName: string | null): FlagActionBody {
-  return keyName === null ? body : { ...body, actor: `${body.actor} (key ${keyName})` };
-}
-
   const seenOrdinal = kind === "remove" ? action.seenOrdinal : null;
   const values = { actor, seenOrdinal, ...place };
   const did =

@@ -16,11 +16,20 @@ import { parseDepositBody } from "./deposit-body.ts";
 import { documentRoutes } from "./document-routes.ts";
 import { addHealthRoutes, type HealthOptions } from "./health.ts";
 import { idempotencyKey } from "./idempotency-key.ts";
-import { type AccessOptions, listening, newRoutes, type Service } from "./listening.ts";
+import {
+  type AccessOptions,
+  admissionOf,
+  listening,
+  newRoutes,
+  type Service,
+} from "./listening.ts";
+import { addMetricsRoute, Metrics, type MetricsOptions } from "./metrics.ts";
 import { type OperatorParts, operatorRoutes } from "./operator-routes.ts";
 import { problemResponse, ServiceError } from "./problem.ts";
 import { afterOf, refuseQuery } from "./query.ts";
 import { readBody } from "./request-body.ts";
+import { RequestCounts } from "./request-counts.ts";
+import { SECURE_HEADERS } from "./secure-headers.ts";
 import { SettledReads, type SettledReadsOptions } from "./settled-reads.ts";
 import { sayUnwritten } from "./unwritten.ts";
 import { WalletAnswers, type WalletAnswersOptions, walletIdOf } from "./wallet-answers.ts";
@@ -30,6 +39,7 @@ export interface ServiceParts
   extends WalletAnswersOptions,
     SettledReadsOptions,
     HealthOptions,
+    MetricsOptions,
     OperatorParts {
   readonly log: WalletAnswersOptions["log"] & HealthOptions["log"];
   readonly views: OperatorParts["views"];
@@ -40,7 +50,6 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
   const { hidesFlags = false } = access;
   const answers = new WalletAnswers({ ...parts, hidesFlags });
   const reads = new SettledReads(parts);
-    MetricsOptions,
   const routes = newRoutes();
 
   const deposit = async (c: Context) => {
@@ -90,10 +99,15 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     routes.get(prefix, (c) => check(c, ""));
     routes.get(`${prefix}:wallet_id`, (c) => check(c, c.req.path.slice(prefix.length)));
   }
-  addWalletRoutes(routes, parts, reads);
+  addWalletRoutes(routes, parts, { reads, hidesFlags });
+  const { submissions } = parts;
+  const waiting = () => submissions.waiting;
+  const metrics = new Metrics({ ...parts, readiness, waiting, requests: () => requests });
   const operators = operatorRoutes(parts, {
+    metrics,
     reads,
     onAction: (partition) => answers.lookAgain(partition),
+    keyOf: admissionOf(access)?.keyOf ?? null,
   });
   const documents = documentRoutes({ hasKeys: (access.keys ?? null) !== null, hidesFlags });
   // A table of its own: beside /check/:wallet_id it would need hono's slow router.
@@ -101,13 +115,15 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
     check(c, c.req.path.slice(1, -"/feed".length)),
   );
 
-  return listening([routes, operators, documents, feeds], {
+  const tables = [routes, operators, documents, feeds] as const;
+  const requests = new RequestCounts(tables, CHECK);
+  return listening(tables, {
     ...access,
+    requests,
     delay: parts.delay,
     watch: (signal) => readiness.watch(signal),
     early: (request) => {
       const segment = plainCheck(request);
-    keyOf: admissionOf(access)?.keyOf ?? null,
       if (segment === null) return null;
       try {
         return checkNow(segment);
@@ -122,15 +138,18 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
   });
 }
 
-/** Serves health and readiness alone. */
+/** Serves health, readiness and metrics alone. */
 export function createHealthService(
-  parts: HealthOptions & Pick<ServiceParts, "delay">,
+  parts: HealthOptions & MetricsOptions,
   access: AccessOptions,
 ): Service {
   const routes = newRoutes();
   const readiness = addHealthRoutes(routes, parts);
   const watch = (signal: AbortSignal) => readiness.watch(signal);
-  return listening([routes], { ...access, delay: parts.delay, watch, abandon: () => {} });
+  addMetricsRoute(routes, new Metrics({ ...parts, readiness, requests: () => requests }));
+  const requests = new RequestCounts([routes], CHECK);
+  const { delay } = parts;
+  return listening([routes], { ...access, requests, delay, watch, abandon: () => {} });
 }
 
 const CHECK = "/check/";

@@ -148,7 +148,9 @@ describe("the effective settings", () => {
   test("say of each where it came from", () => {
     const environment = { DEPOSITAJA_PORT: "2", DEPOSITAJA_HEALTH: "3" };
     const all = effective({ environment, flags: { health: "4" } }, "PORT=1\nBROKER=a\n");
-    expect(all.get("DEPOSITAJA_HEALTH")).toMatchObject({ value: 4, source: "--health" });
+    expect(all.get("DEPOSITAJA_HEALTH")).toMatchObject({
+      ...{ value: "127.0.0.1:4", source: "--health" },
+    });
     expect(all.get("DEPOSITAJA_PORT")).toMatchObject({ value: 2, origin: "environment" });
     const brokers = { value: ["a:9092"], origin: "file", source: "BROKER in config.env" };
     expect(all.get("DEPOSITAJA_BROKERS")).toMatchObject(brokers);

@@ -38,7 +38,7 @@ export const LAYERS: Readonly<Record<string, LayerRule>> = {
   /** The port for its errors' codes, which problem.ts turns into statuses. */
   service: {
     mayImport: ["@domain", "@deposits", "@stream", "@event-log", "@money"].concat(
-      ["hono", "@hono", "zod"],
+      ["@access", "hono", "@hono", "zod", "prom-client"],
       LOGTAPE,
     ),
     mayUseBuiltIns: true,

@@ -248,7 +248,8 @@ describe("a log that does not take a deposit", () => {
   });
 
   function failing(app: RunningApp["app"], submit: () => Promise<never>): Service {
-    const submissions = { submit, abandon: () => {} };
+    const waiting = { durable: 0, decision: 0 };
+    const submissions = { submit, waiting, abandon: () => {} };
     return createService({ ...app, processorNames: {}, submissions }, { allowHosts: [] });
   }
 });
