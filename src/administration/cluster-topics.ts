@@ -48,7 +48,8 @@ export async function withClusterTopics<T>(
       topicSpecs(topology, { partitions, keepsChangelogs: true }),
       { names: topology.groups.map(({ name }) => name), partitions },
     );
-    const report = reportOfCluster(topology, options.kafka.prefix, comparison);
+    const bytes = await admin.bytes(comparison);
+    const report = reportOfCluster(topology, { ...options.kafka, comparison, bytes });
     return action(
       new ClusterTopics(options, { admin, comparison, settings, report, isThere: found !== null }),
     );

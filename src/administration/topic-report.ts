@@ -24,8 +24,12 @@ export interface ReportedTopic {
   readonly declaredPartitions: number | null;
   /** Copies of each record; null where it is not there, or not in a cluster. */
   readonly replicas: number | null;
-  /** Both null where it can't be counted: in a cluster. Bytes are of keys, values and headers. */
+  /** Null in a cluster, where gaps can't be told from records. */
   readonly records: number | null;
+  /**
+   * In a data folder of keys, values and headers; in a cluster as one copy lies on disk, null where
+   * nobody can be asked for it.
+   */
   readonly bytes: number | null;
   /** As it is; null for one that is not there, or not declared. */
   readonly retention: Retention | null;
@@ -59,9 +63,15 @@ export async function embeddedTopics(options: {
 /** Of a cluster's. */
 export function reportOfCluster(
   topology: Topology,
-  prefix: string,
-  { topics, unknown }: TopicComparison,
+  found: {
+    readonly prefix: string;
+    readonly comparison: TopicComparison;
+    /** By name. */
+    readonly bytes: ReadonlyMap<string, number>;
+  },
 ): readonly ReportedTopic[] {
+  const { prefix, bytes } = found;
+  const { topics, unknown } = found.comparison;
   const contents = contentsOf(topology);
   const known = topics.map(({ declared, actual, drifts }): ReportedTopic => {
     const isDrifted = drifts.length > 0;
@@ -72,7 +82,7 @@ export function reportOfCluster(
       partitions: actual?.partitions ?? null,
       declaredPartitions: declared.partitions,
       replicas: actual?.replicas ?? null,
-      ...UNCOUNTED,
+      ...{ records: null, bytes: bytes.get(declared.name) ?? null },
       retention: actual === null ? null : clusterRetention(actual.config),
       drifts,
     };

@@ -116,10 +116,9 @@ kafkaTest("creates the log and its topics, with which a program starts, once", a
   await withTopics(prefix, async ({ report, isLogThere }) => {
     expect(isLogThere).toBe(true);
     expect([...new Set(report.map(({ state }) => state))]).toEqual(["as declared"]);
-    expect(report.find(({ name }) => name === `${prefix}deposit`)).toMatchObject({
-      partitions: 2,
-      replicas: 1,
-    });
+    const topic = (own: string) => report.find(({ name }) => name === `${prefix}${own}`);
+    expect(topic("deposit")).toMatchObject({ partitions: 2, replicas: 1, bytes: 0 });
+    expect(topic("log-meta")?.bytes).toBeGreaterThan(100);
   });
 });
 

@@ -14,6 +14,7 @@ import { TopicNames } from "./names.ts";
 import { progressSpec } from "./progress-topic.ts";
 import { reachCluster } from "./reaching.ts";
 import type { TopicSettings } from "./topic-settings.ts";
+import { topicBytes } from "./topic-bytes.ts";
 import { declared, Topics } from "./topics.ts";
 
 export interface TopicAdminOptions extends KafkaAccess {
@@ -102,6 +103,14 @@ export class TopicAdmin {
       return { declared: each, actual, drifts: different };
     });
     return { topics: compared, replicas, ...(await this.unknownAmong(wanted)) };
+  }
+
+  /** Bytes of one copy of each that is there, by name; those that can't be told are left out. */
+  bytes({ topics }: TopicComparison): Promise<ReadonlyMap<string, number>> {
+    const there = topics.flatMap(({ declared: { name }, actual }) =>
+      actual === null ? [] : [{ name, partitions: actual.partitions }],
+    );
+    return topicBytes(this.connections, there);
   }
 
   async create(topics: readonly DeclaredTopic[]): Promise<void> {

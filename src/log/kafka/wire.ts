@@ -180,7 +180,12 @@ export function produce(
   );
 }
 
-function writeByTopic<T extends { readonly topic: string }>(
+export interface PartitionPlace {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export function writeByTopic<T extends { readonly topic: string }>(
   body: ByteWriter,
   items: readonly T[],
   write: (item: T) => void,
@@ -193,7 +198,7 @@ function writeByTopic<T extends { readonly topic: string }>(
   }
 }
 
-function readByTopic<T>(answer: ByteReader, read: (topic: string) => T): T[] {
+export function readByTopic<T>(answer: ByteReader, read: (topic: string) => T): T[] {
   return answer
     .array(() => {
       const topic = answer.string() ?? "";
