@@ -33,7 +33,8 @@ function submissionsFailingFrom(reading: number) {
 }
 
 async function problem(promise: Promise<unknown>) {
-  return problemOf(await promise.then(() => null, (error: unknown) => error));
+  const error = await promise.then(() => null, (thrown: unknown) => thrown);
+  return problemOf(error, "a request");
 }
 
 test("before anything is written: 503 store_unavailable, and nothing is appended", async () => {

@@ -42,6 +42,9 @@ export async function playSession(options: ProgramOptions): Promise<void> {
   expect(await answer.text()).toBe(
     '{"wallet_id":"alice","balance":10000.01,"above_threshold":true}',
   );
+  // Made of what is loaded when it is asked for, and of what another thread tells.
+  const metrics = await (await fetch(`${again}/metrics`)).text();
+  expect(metrics).toContain('\ndepositaja_tasks{group="flagger",phase="running"} ');
   const flags = await run(options, "flags", "alice");
   expect(flags.out).toContain("flagged  yes: deposit nr 3 took it over the limit");
   expect(flags.out).toContain("total    10000.01 in 3 deposits, limit 10000.00");

@@ -3,6 +3,7 @@
 import { expect } from "bun:test";
 import { Running, temporaryFolder, until } from "../end-to-end/program.ts";
 import { post } from "../end-to-end/session.ts";
+import { readExposition, total } from "../service/exposition.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "./broker.ts";
 
 const TEST_MS = 60_000;
@@ -46,4 +47,13 @@ kafkaTest("flags are listed, removed and added over HTTP, and can be read at onc
   expect(await ask("/flags/dave", { action: "add", actor: "ana" })).toMatchObject({ status: 200 });
   expect(await ask("/wallets/dave")).toMatchObject({ status: 404, code: "unknown_wallet" });
   expect(await ask("/wallets/bob")).toMatchObject({ balance: "10000.01", above_threshold: true });
+
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const metrics = readExposition(text);
+  const sum = (name: string, labels = {}) => total(metrics, `depositaja_${name}`, labels);
+  expect([sum("flags_raised_total"), sum("flags_removed_total")]).toEqual([4, 1]);
+  expect([sum("partition_owned"), sum("tasks", { phase: "running" })]).toEqual([24, 24]);
+  expect(sum("commit_records_sum", { group: "balance" })).toBe(3);
+  expect([sum("lag_records"), sum("log_asked"), sum("ready")]).toEqual([0, 1, 1]);
+  expect(sum("disk_bytes", { what: "views" })).toBeGreaterThan(4_096);
 }, TEST_MS);
