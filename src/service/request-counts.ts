@@ -41,6 +41,8 @@ export class RouteCounts {
   readonly answers: Answered[] = [];
   readonly durations: Durations[] = [];
   private asked = 0;
+  /** What most answers are like. */
+  private last: Answered | null = null;
 
   constructor(
     readonly route: string,
@@ -53,12 +55,17 @@ export class RouteCounts {
     return this.timedOf === 1 || this.asked % this.timedOf === 1;
   }
 
-  /** `seconds`: null where it was not timed. */
-  answered(asked: string, status: number, seconds: number | null): void {
-    const method = METHODS.has(asked) ? asked : OTHER_ROUTE;
-    this.answersOf(method, status).count += 1;
-    if (seconds === null) return;
-    const durations = this.durationsOf(method);
+  answered(asked: string, status: number): void {
+    const { last } = this;
+    if (last !== null && last.status === status && last.method === asked) last.count += 1;
+    else {
+      this.last = this.answersOf(known(asked), status);
+      this.last.count += 1;
+    }
+  }
+
+  took(asked: string, seconds: number): void {
+    const durations = this.durationsOf(known(asked));
     let bucket = 0;
     while (bucket < DURATION_BOUNDS_S.length && seconds > (DURATION_BOUNDS_S[bucket] as number)) {
       bucket += 1;
@@ -82,6 +89,10 @@ export class RouteCounts {
     this.durations.push(durations);
     return durations;
   }
+}
+
+function known(method: string): string {
+  return METHODS.has(method) ? method : OTHER_ROUTE;
 }
 
 export class RequestCounts {
@@ -139,12 +150,15 @@ export function counting(requests: RequestCounts, fetch: Fetch): Fetch {
   return (request) => {
     const route = requests.of(request.url);
     const startMs = route.isTimed() ? performance.now() : null;
-    const done = (response: Response) => {
-      const seconds = startMs === null ? null : (performance.now() - startMs) / 1_000;
-      route.answered(request.method, response.status, seconds);
-      return response;
-    };
     const answer = fetch(request);
-    return answer instanceof Promise ? answer.then(done) : done(answer);
+    if (answer instanceof Promise) return answer.then((late) => done(late));
+    return done(answer);
+
+    function done(response: Response): Response {
+      const { method } = request;
+      route.answered(method, response.status);
+      if (startMs !== null) route.took(method, (performance.now() - startMs) / 1_000);
+      return response;
+    }
   };
 }

@@ -71,7 +71,7 @@ test("each answer counts, at once or later; of the busy route one in some is tim
 
 test("a duration stands in the first bucket that it does not exceed", () => {
   const route = counts().of("http://a/deposit");
-  for (const seconds of [0, 0.001, 0.001_1, 10, 11]) route.answered("POST", 200, seconds);
+  for (const seconds of [0, 0.001, 0.001_1, 10, 11]) route.took("POST", seconds);
   const buckets = DURATION_BOUNDS_S.map(() => 0).concat(0);
   buckets[0] = 2;
   buckets[1] = 1;
