@@ -68,14 +68,6 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
   const decisions = new Decisions(options);
   const underWay = new Map<string, Promise<AcceptedDeposit>>();
   let undurable = 0;
-  const emit = async (emission: Parameters<typeof options.deposits.emit>[0]) => {
-    undurable += 1;
-    try {
-      return await options.deposits.emit(emission);
-    } finally {
-      undurable -= 1;
-    }
-  };
 
   const submitWithKey = (emission: KeyedEmission): Promise<AcceptedDeposit> => {
     const { key: walletId, id, idName } = emission;
@@ -92,7 +84,13 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
       throw new DepositError("busy", "too many deposits wait for the collector: try again soon");
     }
     const outcome = (async () => {
-      const position = await emit(emission);
+      undurable += 1;
+      let position: AcceptedDeposit["position"];
+      try {
+        position = await options.deposits.emit(emission);
+      } finally {
+        undurable -= 1;
+      }
       const written = { walletId, id, idName, fingerprint, position };
       // A known id stays what it is. A conflict is written all the same, for the dead letters.
       if (known !== null) return decisions.verdict(written);
@@ -119,8 +117,12 @@ export function createSubmissions(options: SubmissionOptions): Submissions {
       }
       // The processors check the time again, against the record's: it must not be an earlier one.
       const emission = { key: walletId, message, notBeforeMs: nowMs };
-      const position = await emit(emission);
-      return { position, isRepeat: false };
+      undurable += 1;
+      try {
+        return { position: await options.deposits.emit(emission), isRepeat: false };
+      } finally {
+        undurable -= 1;
+      }
     },
     get waiting() {
       return { durable: undurable, decision: decisions.waitingCount };

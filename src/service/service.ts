@@ -116,7 +116,7 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
   );
 
   const tables = [routes, operators, documents, feeds] as const;
-  const requests = new RequestCounts(tables, CHECK);
+  const requests = new RequestCounts(tables);
   return listening(tables, {
     ...access,
     requests,
@@ -147,7 +147,7 @@ export function createHealthService(
   const readiness = addHealthRoutes(routes, parts);
   const watch = (signal: AbortSignal) => readiness.watch(signal);
   addMetricsRoute(routes, new Metrics({ ...parts, readiness, requests: () => requests }));
-  const requests = new RequestCounts([routes], CHECK);
+  const requests = new RequestCounts([routes]);
   const { delay } = parts;
   return listening([routes], { ...access, requests, delay, watch, abandon: () => {} });
 }

@@ -45,7 +45,7 @@ test("config says what holds and where it came from; what is wrong is refused", 
     ["setting", "value", "from"],
     ["DEPOSITAJA_PORT", "9000", "PORT in config.env"],
     ["DEPOSITAJA_ALLOW_HOST", "b,c", "--allow-host"],
-    ["DEPOSITAJA_HEALTH", "8081", "DEPOSITAJA_HEALTH"],
+    ["DEPOSITAJA_HEALTH", "127.0.0.1:8081", "DEPOSITAJA_HEALTH"],
     ["DEPOSITAJA_BROKERS", "a:9092", "--brokers"],
     ["DEPOSITAJA_SASL", "plain", "--sasl"],
     ["DEPOSITAJA_SASL_USERNAME", "ann", "--sasl-username"],
@@ -96,6 +96,8 @@ async function playOperation(at: ProgramOptions, args: readonly string[]): Promi
   const statuses = await json("status");
   expect(statuses).toHaveLength(24);
   expect(statuses.filter(({ owner, lag_records: lag }) => owner === null || lag !== 0)).toEqual([]);
+  const late = statuses.map((status) => [status["group"], status["late"]].join(" "));
+  expect([...new Set(late)]).toEqual(["balance ", "threshold 0", "flagger "]);
   const rows = statuses.map((status) => status["rows"] as number | null);
   expect(rows.every((each) => each === null)).toBe(args.length > 0); // not on this machine
   await using watching = new Running(at, "status", "--watch", ...args);
@@ -128,7 +130,7 @@ test("an operator sees the records of a data folder", async () => {
   await using server = new Running(at, "serve", "--port", "0");
   await post(await server.serves(), '{"wallet_id": "alice", "amount": 5}');
   const { out } = await run(at, "status");
-  expect(out).toMatch(/^collector \(balance\) +5  nobody +2 +3 +1 +\d+ m?s +\d+ +0\/0$/m);
+  expect(out).toMatch(/^collector \(balance\) +5  nobody +2 +3 +1 +\d+ m?s +\d+ +- +- +0\/0$/m);
   expect(out).toMatch(/^collector \(balance\): \d to do, .+ behind, nobody runs 8 of 8 part/m);
 }, TEST_MS);
 

@@ -1,4 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
+import { newApiKey } from "../../src/access/api-key.ts";
+import { KeyRing } from "../../src/access/key-ring.ts";
 import { LogError } from "../../src/log/event-log.ts";
 import { METRIC_FAMILIES, METRIC_PREFIX } from "../../src/service/metric-families.ts";
 import { createHealthService, createService } from "../../src/service/service.ts";
@@ -143,6 +145,24 @@ test("a log that fails, or is asked in vain, leaves out only what it would have 
     expect(sum("tasks", { phase: "stopped" })).toBe(1);
     expect(families.get(full("deposits_waiting"))?.samples).toEqual([]);
     expect(sum("process_resident_memory_bytes")).toBeGreaterThan(1_000_000);
+  }
+});
+
+test("with keys it is an operator's", async () => {
+  running = await runApp({ processors: [] });
+  const [client, operator] = (["client", "operator"] as const).map((scope) =>
+    newApiKey({ name: scope, scope, nowMs: 0 }),
+  ) as [ReturnType<typeof newApiKey>, ReturnType<typeof newApiKey>];
+  const keys = new KeyRing([client.key, operator.key]);
+  for (const create of ["createService", "createHealthService"] as const) {
+    const service = running.app[create]({ allowHosts: [], keys });
+    const status = async (secret: string | null) => {
+      const bearer = secret === null ? {} : { authorization: `Bearer ${secret}` };
+      const headers = { host: "localhost", ...bearer };
+      return (await service.fetch(new Request("http://localhost/metrics", { headers }))).status;
+    };
+    const statuses = [await status(null), await status(client.secret)];
+    expect([...statuses, await status(operator.secret)]).toEqual([401, 403, 200]);
   }
 });
 
