@@ -13,6 +13,7 @@ import { inputProgress } from "../log/input-progress.ts";
 import { lettersIn } from "./dead-letter-topic.ts";
 import { deadLetterTopic, ENGINE_COUNTS, type Group } from "./group.ts";
 import { missingBetween } from "./processing-numbers.ts";
+import { StreamError } from "./stream-error.ts";
 import { BATCH_RECORDS, FLUSH_EVERY_RECORDS } from "./task.ts";
 import type { Topology } from "./topology.ts";
 
@@ -183,7 +184,7 @@ export class Statuses {
     partition: number,
     progress: Progress | null,
   ): TableRecovery | null {
-    const folded = this.options.folded(group, partition);
+    const folded = this.foldedUpTo(group, partition);
     if (folded === undefined) return null;
     const place = `${group.name}/${partition}`;
     const left = missingBetween(folded, progress, false);
@@ -199,6 +200,15 @@ export class Statuses {
     }
     const done = first.left - left;
     return { left, etaMs: done === 0 ? null : ((atMs - first.atMs) * left) / done };
+  }
+
+  private foldedUpTo(group: Group, partition: number): Progress | null | undefined {
+    try {
+      return this.options.folded(group, partition);
+    } catch (error) {
+      if (error instanceof StreamError) return undefined; // its owner tells of it
+      throw error;
+    }
   }
 
   private async deadOf(group: Group, partition: number): Promise<DeadCounts> {

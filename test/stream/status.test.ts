@@ -6,6 +6,7 @@ import { toDeadLetter } from "../../src/stream/dead-letter.ts";
 import { toMark } from "../../src/stream/dead-letter-mark.ts";
 import { defineGroup, input, type Stream } from "../../src/stream/group.ts";
 import { Statuses, type StatusOptions } from "../../src/stream/status.ts";
+import { StreamError } from "../../src/stream/stream-error.ts";
 import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
 
 const lines: Stream<number> = { topic: "lines", codec: jsonCodec(), validate: () => null };
@@ -133,6 +134,11 @@ describe("the status of a partition", () => {
     expect(await recovery()).toBeNull();
     at = 0n; // lost again
     expect(await recovery()).toEqual({ left: 1_000_000, etaMs: null });
+    const unreadable = () => {
+      throw new StreamError("store_unavailable", "it cannot be read");
+    };
+    await using other = await filled(log, unreadable);
+    expect((await other.look())[1]?.recovery).toBeNull();
   });
 
   test("has what commits counted: zeros before the first, nothing where not all were", async () => {
