@@ -162,13 +162,26 @@ export function counting(requests: RequestCounts, fetch: Fetch): Fetch {
     const route = requests.of(request.url);
     const startMs = route.isTimed() ? performance.now() : null;
     const answer = fetch(request);
-    return answer instanceof Promise ? answer.then(done) : done(answer);
-
-    function done(response: Response): Response {
-      const { method } = request;
-      route.answered(method, response.status);
-      if (startMs !== null) route.took(method, (performance.now() - startMs) / 1_000);
-      return response;
-    }
+    if (answer instanceof Promise) return answer.then(counted(route, request, startMs));
+    count(answer, route, request, startMs);
+    return answer;
   };
+}
+
+/** Apart, for an answer at once needs no function of its own. */
+function counted(route: RouteCounts, request: Request, startMs: number | null) {
+  return (response: Response) => {
+    count(response, route, request, startMs);
+    return response;
+  };
+}
+
+function count(
+  { status }: Response,
+  route: RouteCounts,
+  { method }: Request,
+  startMs: number | null,
+): void {
+  route.answered(method, status);
+  if (startMs !== null) route.took(method, (performance.now() - startMs) / 1_000);
 }
