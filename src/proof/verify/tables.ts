@@ -2,8 +2,8 @@
  * Where a verification gets a table from: the owner's own file where that is at hand, else the
  * group's changelog.
  *
- *   store's file ──snapshot──────────────────────────────┐
- *   changelog up to a progress ──newest of each key──────┴──> rows by stored key, and their place
+ *   store's file ──snapshot───────────────────────────────┐
+ *   changelog up to a progress ──sorted, newest of a key──┴──> rows by stored key, and their place
  */
 
 import { Database } from "bun:sqlite";
@@ -23,6 +23,12 @@ export interface TableState {
   close(): void;
 }
 
+interface ChangedRow {
+  readonly key: Uint8Array;
+  /** Null: deleted. */
+  readonly value: Uint8Array | null;
+}
+
 /** What stands in the changelog as of a progress of its group. */
 export async function changelogTable(
   reading: Reading,
@@ -31,32 +37,42 @@ export async function changelogTable(
 ): Promise<TableState> {
   const database = new Database(":memory:");
   attachScratch(database);
-  database.exec("CREATE TABLE scratch.rows (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID");
-  const put = database.prepare("INSERT OR REPLACE INTO scratch.rows VALUES (?, ?)");
-  const remove = database.prepare("DELETE FROM scratch.rows WHERE key = ?");
+  database.exec("CREATE TABLE scratch.changes (key BLOB, value BLOB)");
+  const put = database.prepare("INSERT INTO scratch.changes VALUES (?, ?)");
   const { topic, partition, start: from } = place;
   const until = (progress?.changelogOffset ?? -1n) + 1n;
   for await (const records of goodRecords(reading, { topic, partition, from, until })) {
     database.transaction(() => {
-      for (const { key, value } of records) {
-        if (value === null) remove.run(key);
-        else put.run(key, value);
-      }
+      for (const { key, value } of records) put.run(key, value);
     })();
   }
   put.finalize();
-  remove.finalize();
   return {
     progress,
     *rows() {
-      const all = database.prepare("SELECT key, value FROM scratch.rows ORDER BY key");
+      const sql = "SELECT key, value FROM scratch.changes ORDER BY key, rowid";
+      const changes = database.prepare(sql);
       try {
-        yield* all.iterate() as IterableIterator<StoredRow>;
+        yield* newestOfEach(changes.iterate() as IterableIterator<ChangedRow>);
       } finally {
-        all.finalize();
+        changes.finalize();
       }
     },
     problems: () => [],
     close: () => database.close(),
   };
+}
+
+/** Of a key's changes, which stand together in their order, the last; none where it is a deletion. */
+function* newestOfEach(changes: Iterable<ChangedRow>): Generator<StoredRow> {
+  let newest: ChangedRow | null = null;
+  for (const change of changes) {
+    if (newest !== null && Buffer.compare(newest.key, change.key) !== 0) yield* standing(newest);
+    newest = change;
+  }
+  if (newest !== null) yield* standing(newest);
+}
+
+function* standing({ key, value }: ChangedRow): Generator<StoredRow> {
+  if (value !== null) yield { key, value };
 }
