@@ -70,7 +70,7 @@ export const EMITTED_STREAMS = { deposits: depositStream, flagWallet: flagWallet
 
 export interface AppOptions
   extends Pick<PlaceOptions, "folder" | "create" | "nowMs">,
-    Partial<Pick<PlaceOptions, "kafka" | "leavesCheckpoints" | "purpose">> {
+    Partial<Pick<PlaceOptions, "kafka" | "leavesCheckpoints" | "recordChecks" | "purpose">> {
   /** Said explicitly by the user: an existing log must agree. */
   readonly partitions?: number;
   readonly decimals?: number;
@@ -86,6 +86,8 @@ export interface Waiting extends Pick<StandIn, "settle" | "leave"> {
 
 export interface App {
   readonly log: PlacedLog;
+  /** Rejects with LogError when a regular check has found damage, which ends a service. */
+  readonly damaged: Promise<never>;
   readonly topology: Topology;
   readonly partitions: number;
   readonly decimals: number;
@@ -141,6 +143,7 @@ export async function openApp(options: AppOptions): Promise<App> {
   const place = await openPlace({
     kafka: null,
     leavesCheckpoints: false,
+    recordChecks: [],
     purpose: "command",
     ownTopics: topologyOf(DEFAULT_DECIMALS).streams.map(({ topic }) => topic),
     ...options,
@@ -166,7 +169,7 @@ export function createWaitingService(
 }
 
 async function assemble(place: Place, options: AppOptions): Promise<App> {
-  const { log, stores, copies } = place;
+  const { log, damaged, stores, copies } = place;
   const partitions = Number(log.settings["partitions"]);
   const decimals = Number(log.settings["decimals"]);
   const groups = ofEachGroup((name) => GROUPS[name].define({ decimals }));
@@ -202,6 +205,7 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
 
   const parts: Omit<App, "createService" | "createHealthService" | "close"> = {
     log,
+    damaged,
     topology,
     partitions,
     decimals,

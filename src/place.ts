@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { openEmbeddedLog } from "./log/embedded/embedded-log.ts";
 import { integrityProblems } from "./log/embedded/integrity.ts";
 import { logBytes } from "./log/embedded/schema.ts";
+import type { RecordCheck } from "./log/embedded/record-check.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { KafkaAccess } from "./log/kafka/connections.ts";
 import { openKafkaLog } from "./log/kafka/kafka-log.ts";
@@ -36,6 +37,8 @@ export interface PlaceOptions {
   readonly nowMs: () => number;
   /** Another thread of this process moves the log's WAL. */
   readonly leavesCheckpoints: boolean;
+  /** When all records of a log in a folder are checked; a cluster looks after its own. */
+  readonly recordChecks: readonly RecordCheck[];
   /** Which copies of stores it finds again, beside a cluster: those of the same purpose. */
   readonly purpose: Purpose;
 }
@@ -57,6 +60,8 @@ export interface Place {
   logProblems(): readonly string[];
   /** Bytes here: of the log and of the copies null where there are none; of what is left, too. */
   diskUse(): DiskUse;
+  /** Rejects with LogError `corrupt` when a regular check has found damage; else never ends. */
+  readonly damaged: Promise<never>;
   /** Closes the log, too. */
   close(): Promise<void>;
 }
@@ -89,6 +94,7 @@ function openFolder(options: PlaceOptions): Place {
       ...{ log: logBytes(folder), tables: stores.bytes(), views: null },
       free: isInMemory ? null : freeBytes(folder),
     }),
+    damaged: log.damaged,
     close: () => log.close(),
   };
 }
@@ -117,6 +123,7 @@ async function openCluster(
         ...{ log: null, tables: stores.bytes(), views: copies.bytes() },
         free: freeBytes(place.folder),
       }),
+      damaged: new Promise(() => {}),
       close: async () => {
         try {
           await log.close();

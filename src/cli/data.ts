@@ -32,8 +32,11 @@ export interface DataSettings {
 
 type OpeningOptions = Pick<
   Parameters<typeof OpenApp>[0],
-  "create" | "leavesCheckpoints" | "purpose"
+  "create" | "leavesCheckpoints" | "recordChecks" | "purpose"
 >;
+
+/** Of what runs for long. A command comes and goes: `verify` reads all. */
+export const ALL_RECORD_CHECKS = ["start", "regular"] as const;
 
 /**
  * Opens data that must be there, and closes it again. Throws CommandError when it is not, or when

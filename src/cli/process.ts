@@ -6,7 +6,7 @@
 
 import type { App, ServiceOwn } from "../app.ts";
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
-import { openUnlessStopped, stoppedLine } from "./data.ts";
+import { ALL_RECORD_CHECKS, openUnlessStopped, stoppedLine } from "./data.ts";
 import { healthPlace } from "./health-place.ts";
 import { watchLog } from "./log-watch.ts";
 import { note } from "./output.ts";
@@ -51,7 +51,8 @@ export function processCommand() {
           throw new UsageError(`say which processors: ${listOf(allProcessors)}, or --all`);
         }
         const health = healthOf(settings, stopping);
-        const opening = { create: true, purpose: "process" } as const;
+        const recordChecks = ALL_RECORD_CHECKS;
+        const opening = { create: true, recordChecks, purpose: "process" } as const;
         const app = await openUnlessStopped(settings, opening, stopping);
         if (app === null) return note(stoppedLine(settings));
         try {
@@ -73,7 +74,7 @@ export function processCommand() {
           ]);
           try {
             const ended = Promise.all(processors.map(({ done }) => done));
-            await Promise.race([whenAborted(stopping), ended]);
+            await Promise.race([whenAborted(stopping), ended, app.damaged]);
           } finally {
             watching.abort();
             await server?.stop();

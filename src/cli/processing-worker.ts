@@ -49,14 +49,14 @@ export async function runProcessingWorker(): Promise<void> {
     const { data, kafka, logLevel } = workerData as WorkerSettings;
     await setUpLogging(logLevel);
     const { allProcessors } = await import("./processor-names.ts");
-    const opening = { create: false, purpose: "process" } as const;
+    const opening = { create: false, recordChecks: ["regular"], purpose: "process" } as const;
     const app = await openUnlessStopped({ data, kafka }, opening, stopping.signal);
     if (app === null) process.exit(0); // what it reaches for keeps the thread alive
     const processors = app.startProcessors(allProcessors);
     running = processors;
     tell({ kind: "ready" });
     const ended = Promise.all(processors.map(({ done }) => done));
-    await Promise.race([whenAborted(stopping.signal), ended]);
+    await Promise.race([whenAborted(stopping.signal), ended, app.damaged]);
     await stopProcessors(processors);
     await app.close();
     port.close();

@@ -7,7 +7,7 @@
 import { resolve } from "node:path";
 import { CREATION_SETTINGS, newCommand, runWith, SERVICE_SETTINGS } from "./command.ts";
 import type { App } from "../app.ts";
-import { type DataSettings, openUnlessStopped, stoppedLine } from "./data.ts";
+import { ALL_RECORD_CHECKS, type DataSettings, openUnlessStopped, stoppedLine } from "./data.ts";
 import { note } from "./output.ts";
 import {
   announce,
@@ -48,8 +48,11 @@ export function serveCommand() {
           const named = dataOption({ ...settings, defaultData: resolve(DEFAULT_DATA) });
           const runs = `none here; run them with \`${startedAs()} process --all${named}\``;
           announce([`processors  ${runs}`, `serving     ${server.url}`, stopLine()]);
-          await whenAborted(stopping);
-          await server.stop();
+          try {
+            await Promise.race([whenAborted(stopping), app.damaged]);
+          } finally {
+            await server.stop();
+          }
         } finally {
           await app.close();
         }
@@ -78,9 +81,10 @@ async function openOnceReachable(
   },
 ): Promise<App | null> {
   const { waiting, stopping } = options;
+  const opening = { create: true, recordChecks: ALL_RECORD_CHECKS, purpose: "serve" } as const;
   while (!stopping.aborted) {
     try {
-      return await openUnlessStopped(settings, { create: true, purpose: "serve" }, stopping);
+      return await openUnlessStopped(settings, opening, stopping);
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       if (waiting === null || code !== "unavailable") throw error;

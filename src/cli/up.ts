@@ -34,7 +34,12 @@ export function upCommand() {
   return newCommand(OPTIONS).action((flags: object) =>
     runWith(OPTIONS, flags, async ({ settings, logLevel, stopping }) => {
       const access = openAccess(settings, stopping);
-      const opening = { create: true, leavesCheckpoints: true, purpose: "serve" } as const;
+      const opening = {
+        create: true,
+        leavesCheckpoints: true,
+        recordChecks: ["start"], // the worker has the regular one
+        purpose: "serve",
+      } as const;
       const app = await openUnlessStopped(settings, opening, stopping);
       if (app === null) return note(stoppedLine(settings));
       try {

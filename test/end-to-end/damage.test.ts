@@ -94,3 +94,29 @@ test.each<[string, () => Promise<{ readonly folder: string; readonly log: string
     expect(err).not.toMatch(/^ +at /m);
   }
 }, TEST_MS);
+
+test("what runs for long refuses a log of which one bit of an old record has flipped", async () => {
+  using folder = temporaryFolder();
+  const options = { folder: folder.path };
+  const rows = Array.from({ length: 4_000 }, (_, row) => `w${row % 50},0.01,${row},id-${row}-of`);
+  const csv = ["wallet_id,amount,accepted_at,id", ...rows, ""].join("\n");
+  writeFileSync(join(folder.path, "a.csv"), csv);
+  expect(await run(options, "import", "a.csv")).toMatchObject({ code: 0 });
+  const log = join(folder.path, "depositaja-data", "log.db");
+  const whole = readFileSync(log);
+  const at = whole.indexOf("id-1000-of");
+  const damaged = Buffer.from(whole);
+  damaged[at] = (damaged[at] as number) ^ 1;
+  writeFileSync(log, damaged);
+  const record = /log\.db: the record at deposit partition \d offset \d+ is damaged .*`restore`/;
+  for (const args of [["up", "--port", "0"], ["serve", "--port", "0"], ["process", "--all"]]) {
+    await using running = new Running(options, ...args);
+    const { code, out, err } = await running.ended();
+    expect([args[0], code, out]).toEqual([args[0], 1, ""]);
+    expect(err).toMatch(record);
+    expect(readFileSync(log).equals(damaged)).toBe(true);
+  }
+  writeFileSync(log, whole);
+  await using served = new Running(options, "up", "--port", "0");
+  await served.serves();
+}, TEST_MS);

@@ -55,10 +55,13 @@ export class EmbeddedLog implements EventLog {
   readonly settings: Readonly<Record<string, string>>;
   readonly keepsChangelogs: boolean;
   readonly wasCreated: boolean;
+  /** As `LogFile` has it. */
+  readonly damaged: Promise<never>;
   private readonly file: LogFile;
 
   constructor(private readonly options: EmbeddedLogOptions) {
     this.file = new LogFile(options);
+    this.damaged = this.file.damaged;
     const { incarnation, settings, wasCreated } = this.file.opened;
     this.incarnation = incarnation;
     this.settings = settings;

@@ -8,8 +8,7 @@
 import { Database } from "bun:sqlite";
 import { LogError } from "../event-log.ts";
 import { integrityFaults } from "../integrity-check.ts";
-import type { PartitionRef } from "./catalog.ts";
-import { Reader } from "./reader.ts";
+import { checkedPages } from "./record-check.ts";
 import { refuseForeign } from "./schema.ts";
 
 /** Records checked in one step. */
@@ -30,7 +29,8 @@ export function checkLogFile(path: string): CheckedFile {
     refuseForeign(database, path);
     const [fault] = integrityFaults(database);
     if (fault !== undefined) throw damagedFile(path, fault);
-    const records = readAll(database);
+    let records = 0;
+    for (const count of checkedPages(database, PAGE_RECORDS)) records += count;
     const sealed = database.query("SELECT 1 FROM meta WHERE key = 'seal'").get();
     return { records, isSealed: sealed !== null };
   } catch (error) {
@@ -44,31 +44,4 @@ export function checkLogFile(path: string): CheckedFile {
 function damagedFile(path: string, reason: string, cause?: unknown): LogError {
   const message = `${path} is damaged or no log (${reason}): use another backup`;
   return new LogError("corrupt", message, { cause });
-}
-
-/** How many there are. Throws `corrupt` for the first that is damaged. */
-function readAll(database: Database): number {
-  const partitions = database
-    .query(
-      "SELECT partitions.id, name AS topic, partition, start_offset AS startOffset, " +
-        "next_offset AS nextOffset FROM partitions JOIN topics ON topics.id = topic_id",
-    )
-    .all() as PartitionRef[];
-  const reader = new Reader(database);
-  let count = 0;
-  try {
-    for (const ref of partitions) {
-      const until = ref.nextOffset;
-      for (let from = ref.startOffset; from < until; ) {
-        const { records } = reader.page(ref, { from, until, maxRecords: PAGE_RECORDS });
-        const last = records.at(-1);
-        if (last === undefined) break;
-        count += records.length;
-        from = Number(last.offset) + 1;
-      }
-    }
-  } finally {
-    reader.close();
-  }
-  return count;
 }

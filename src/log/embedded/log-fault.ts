@@ -22,6 +22,18 @@ export function damagedLog(path: string, reason: string, cause?: unknown): LogEr
   return new LogError("corrupt", message, { cause });
 }
 
+/** What is wrong with one record. */
+export function recordFault(
+  path: string,
+  place: { readonly topic: string; readonly partition: number; readonly offset: number },
+  fault: string,
+  cause?: unknown,
+): LogError {
+  const { topic, partition, offset } = place;
+  const record = `the record at ${topic} partition ${partition} offset ${offset}`;
+  return new LogError("corrupt", `${path}: ${record} ${fault}: ${FROM_BACKUP}`, { cause });
+}
+
 /** The error to throw for one that came up in reading; others than SQLite's pass unchanged. */
 export function readFault(path: string, error: unknown): unknown {
   if (!(error instanceof SQLiteError)) return error;

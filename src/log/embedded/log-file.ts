@@ -17,6 +17,7 @@ import { Membership } from "./membership.ts";
 import { MetaRows } from "./meta-rows.ts";
 import { ProgressRows } from "./progress-rows.ts";
 import { Reader } from "./reader.ts";
+import { checkAtStart, checkRegularly, type RecordCheck } from "./record-check.ts";
 import { RecordRows } from "./record-rows.ts";
 import { type OpenDatabaseOptions, type OpenedDatabase, openDatabase } from "./schema.ts";
 import { type Seal, Seals } from "./seal.ts";
@@ -36,6 +37,8 @@ export interface LogFileOptions extends Partial<OpenDatabaseOptions> {
   readonly nowMs: () => number;
   /** Leave checkpoints to another instance of this process. False unless told. */
   readonly leavesCheckpoints?: boolean;
+  /** When all records are checked; never unless told, but each that is read always is. */
+  readonly recordChecks?: readonly RecordCheck[];
   /** For tests: called between the steps of a transaction; a throw there is a crash. */
   readonly onStep?: Step;
 }
@@ -48,6 +51,8 @@ export class LogFile {
   readonly progressRows: ProgressRows;
   readonly metaRows: MetaRows;
   readonly seals: Seals;
+  /** Rejects with `corrupt` when a regular check finds a damaged record; else never ends. */
+  readonly damaged: Promise<never>;
   /** As of the running transaction. */
   sealInForce: Seal | null = null;
   readonly changes: Changes;
@@ -63,7 +68,9 @@ export class LogFile {
 
   /** Throws LogError as `openDatabase` does, and `unavailable`. */
   constructor(private readonly options: LogFileOptions) {
-    checkWitness(options.folder);
+    const { folder, recordChecks = [] } = options;
+    checkWitness(folder);
+    if (recordChecks.includes("start")) checkAtStart(folder);
     const { database, ...opened } = openDatabase({
       ...{ create: false, defaults: {}, settings: {} },
       ...options,
@@ -93,6 +100,9 @@ export class LogFile {
       database.close();
       throw error;
     }
+    const isRegular = recordChecks.includes("regular");
+    this.damaged = isRegular ? checkRegularly(folder, this.closing) : new Promise(() => {});
+    this.damaged.catch(() => {}); // heard by who waits for it
     this.cleaning = options.leavesCheckpoints === true ? null : this.cleanRegularly();
   }
 

@@ -9,7 +9,7 @@ import type { Database, Statement } from "bun:sqlite";
 import { LogError, type LogRecord } from "../event-log.ts";
 import { recordChecksum } from "../record-checksum.ts";
 import type { PartitionRef } from "./catalog.ts";
-import { FROM_BACKUP, isDamage, readFault, reading } from "./log-fault.ts";
+import { FROM_BACKUP, isDamage, readFault, reading, recordFault } from "./log-fault.ts";
 import { decodeHeaders, storedChecksum } from "./record-frame.ts";
 
 export const DEFAULT_MAX_RECORDS = 2_048;
@@ -173,11 +173,8 @@ export class Reader {
   }
 
   private damaged(ref: PartitionRef, { offset }: RecordRow, cause?: unknown): LogError {
-    return new LogError(
-      "corrupt",
-      `${this.database.filename}: the record at ${ref.topic} partition ${ref.partition} offset ` +
-        `${offset} is damaged (its checksum does not match): ${FROM_BACKUP}`,
-      { cause },
-    );
+    const place = { topic: ref.topic, partition: ref.partition, offset };
+    const fault = "is damaged (its checksum does not match)";
+    return recordFault(this.database.filename, place, fault, cause);
   }
 }
