@@ -17,8 +17,8 @@ type Status = Awaited<ReturnType<App["statuses"]["look"]>>[number];
 
 /** Owners that hang are told from living ones by who asks regularly, too. */
 const WATCH_EVERY_MS = 1_000;
-/** A table that is built moves several times within it. */
-const RATE_WITHIN_MS = 1_000;
+/** How fast a table is built shows between two looks; 16 in turn take some seconds to move. */
+const MORE_LOOKS = 4;
 
 const OPTIONS = {
   name: "status",
@@ -49,12 +49,7 @@ export function statusCommand() {
         withData(settings, async (app) => {
           const groups = await namedGroups([]);
           for (let isFirst = true; !stopping.aborted; isFirst = false) {
-            let statuses = await app.statuses.look();
-            if (isFirst && statuses.some(({ recovery }) => recovery !== null)) {
-              // How fast a table is built shows between two looks.
-              await delay(RATE_WITHIN_MS, stopping);
-              statuses = await app.statuses.look();
-            }
+            const statuses = isFirst ? await firstLook(app, stopping) : await app.statuses.look();
             if (flags.json) statuses.forEach((status) => printJson(statusJson(app, status)));
             else show(app, { groups, statuses, isFirst, isWatching: flags.watch === true });
             if (flags.watch !== true) return;
@@ -63,6 +58,16 @@ export function statusCommand() {
         }),
       ),
     );
+}
+
+/** A table that is built is looked at until it is known how fast, within reason. */
+async function firstLook(app: App, stopping: AbortSignal): Promise<readonly Status[]> {
+  let statuses = await app.statuses.look();
+  for (let look = 0; look < MORE_LOOKS && isBuilt(statuses); look += 1) {
+    await delay(WATCH_EVERY_MS, stopping);
+    statuses = await app.statuses.look();
+  }
+  return statuses;
 }
 
 const HEAD = [
@@ -118,6 +123,12 @@ function sums(groups: readonly NamedGroup[], statuses: readonly Status[]): strin
       ...(dead === 0 ? [] : [`${dead} dead letter${dead === 1 ? "" : "s"} open`]),
     ].join(", ");
   });
+}
+
+/** Whether somebody builds a table, and it is not known yet how fast. */
+function isBuilt(statuses: readonly Status[]): boolean {
+  const built = statuses.filter(({ owner, recovery }) => owner !== null && recovery !== null);
+  return built.length > 0 && built.every(({ recovery }) => recovery?.etaMs === null);
 }
 
 function recoveryText({ recovery }: Status): string {

@@ -12,6 +12,7 @@ import type { Claim, EventLog, LogRecord, Progress } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
 import { encodeProgress } from "../log/progress-text.ts";
 import { resetIfStale } from "./in-step.ts";
+import { missingBetween, type Recovery } from "./processing-numbers.ts";
 import type { RecordRunner } from "./record-runner.ts";
 import { refusedBetween } from "./refused-before.ts";
 import { toLatin1 } from "./row-key.ts";
@@ -37,8 +38,8 @@ export interface CatchUp {
   readonly log: EventLog;
   /** Records, or changed rows, between two transactions of the store. */
   readonly flushRecords: number;
-  /** After each write: where the store stands now. */
-  readonly onApplied: (progress: Progress) => void;
+  /** Told again and again; what the store gets with its next write counts as done. */
+  readonly onMoved: (recovery: Recovery) => void;
 }
 
 /**
@@ -48,7 +49,7 @@ export interface CatchUp {
 export async function catchUp(options: CatchUp): Promise<void> {
   const { claim, store, log, to, toMs } = options;
   const { group, partition, epoch, revoked: signal } = claim;
-  const { flushRecords: flushRows, onApplied } = options;
+  const { flushRecords: flushRows } = options;
   const from = store.progress();
   if (from !== null) checkNotAhead(store, from, to);
   if (to === null) return;
@@ -59,6 +60,12 @@ export async function catchUp(options: CatchUp): Promise<void> {
   }
   if (!log.keepsChangelogs) return runAgain(options, from, to);
   resetIfStale(store, epoch);
+  const all = missingBetween(store.progress(), to, true);
+  options.onMoved({ done: 0, left: all });
+  const onApplied = (at: Progress) => {
+    const left = missingBetween(at, to, true);
+    options.onMoved({ done: all - left, left });
+  };
   const range = { log, group, partition, store, epoch, to, toMs, signal, flushRows, onApplied };
   await followChangelog(range);
 }
@@ -68,13 +75,14 @@ async function runAgain(options: CatchUp, from: Progress | null, to: Progress): 
   let flushed = from;
   let reached = from;
   let recordsSinceFlush = 0;
+  const all = missingBetween(from, to, false);
+  let done = 0;
   const flush = (after: Progress) => {
     const before = flushed;
     const { epoch } = claim;
     rows.flush((encoded) => store.apply({ epoch, before, after, rows: encoded, inStepMs }));
     flushed = after;
     recordsSinceFlush = 0;
-    options.onApplied(after);
   };
   const { group, partition } = claim;
   const refused = await refusedBetween({ log: options.log, group, partition, from, to });
@@ -91,6 +99,8 @@ async function runAgain(options: CatchUp, from: Progress | null, to: Progress): 
       reached = moved(reached, to, { topic, nextOffset: offset + 1n, checksum });
     }
     recordsSinceFlush += records.length;
+    done += records.length;
+    options.onMoved({ done, left: Math.max(0, all - done) });
     if (recordsSinceFlush >= options.flushRecords && reached !== null) flush(reached);
     if (claim.revoked.aborted) return;
     await nextTurn();

@@ -10,6 +10,7 @@
 
 import type { Counts, EventLog, Progress } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
+import { encodeProgress } from "../log/progress-text.ts";
 import { lettersIn } from "./dead-letter-topic.ts";
 import { deadLetterTopic, ENGINE_COUNTS, type Group } from "./group.ts";
 import { missingBetween } from "./processing-numbers.ts";
@@ -80,6 +81,12 @@ export interface StatusOptions {
 /** Counting reads a whole table: in between the last count stands. */
 const COUNT_EVERY_MS = 10_000;
 
+interface Behind {
+  readonly left: number;
+  readonly atMs: number;
+  readonly to: string;
+}
+
 /** A table that is written while its group is behind lacks no more: see FLUSH_EVERY_RECORDS. */
 const IN_STEP_RECORDS = FLUSH_EVERY_RECORDS + BATCH_RECORDS;
 
@@ -90,7 +97,7 @@ export class Statuses {
   private readonly rows = new Map<string, { readonly count: number | null; atMs: number }>();
 
   /** Of each table that is not in step: what it lacked when that was seen first. */
-  private readonly behind = new Map<string, { readonly left: number; readonly atMs: number }>();
+  private readonly behind = new Map<string, Behind>();
 
   constructor(private readonly options: StatusOptions) {}
 
@@ -99,7 +106,7 @@ export class Statuses {
     return this.ofEach(async (group, lag, progress) => ({
       ...lag,
       rows: this.rowsOf(group, lag.partition),
-      recovery: this.recoveryOf(group, lag.partition, progress),
+      recovery: this.recoveryOf(group, lag, progress),
       dead: await this.deadOf(group, lag.partition),
     }));
   }
@@ -181,21 +188,25 @@ export class Statuses {
 
   private recoveryOf(
     group: Group,
-    partition: number,
+    { partition, lagRecords }: PartitionLag,
     progress: Progress | null,
   ): TableRecovery | null {
     const folded = this.foldedUpTo(group, partition);
     if (folded === undefined) return null;
     const place = `${group.name}/${partition}`;
     const left = missingBetween(folded, progress, false);
-    if (left <= IN_STEP_RECORDS) {
+    const known = this.behind.get(place);
+    // Whoever builds a table commits nothing until it is done.
+    const to = progress === null ? "" : encodeProgress(progress);
+    const first = known?.to === to && known.left >= left ? known : undefined;
+    const mayLack = lagRecords === 0n ? BATCH_RECORDS : IN_STEP_RECORDS;
+    if (left <= (first === undefined ? mayLack : 0)) {
       this.behind.delete(place);
       return null;
     }
     const atMs = this.options.monotonicMs();
-    const first = this.behind.get(place);
-    if (first === undefined || first.left < left) {
-      this.behind.set(place, { left, atMs });
+    if (first === undefined) {
+      this.behind.set(place, { left, atMs, to });
       return { left, etaMs: null };
     }
     const done = first.left - left;

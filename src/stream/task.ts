@@ -230,14 +230,11 @@ export class Task {
     const { claim, progress: to, progressMs: toMs, store, rows, runner, options } = this;
     const { log } = options;
     const flushRecords = this.limits.catchUpFlushRecords;
-    const missing = (from: Progress | null) => missingBetween(from, to, log.keepsChangelogs);
-    const all = missing(store.progress());
-    this.recovery = { done: 0, left: all };
-    const onApplied = (at: Progress) => {
-      const left = missing(at);
-      this.recovery = { done: all - left, left };
+    const onMoved = (recovery: Recovery) => {
+      this.recovery = recovery;
     };
-    await catchUp({ claim, to, toMs, store, rows, runner, log, flushRecords, onApplied });
+    onMoved({ done: 0, left: missingBetween(store.progress(), to, log.keepsChangelogs) });
+    await catchUp({ claim, to, toMs, store, rows, runner, log, flushRecords, onMoved });
     this.recovery = null;
     this.flushed = this.progress;
     this.recordsSinceFlush = 0;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
-import type { LogRecord } from "../../src/log/event-log.ts";
+import type { LogRecord, Progress } from "../../src/log/event-log.ts";
 import { jsonCodec } from "../../src/stream/codec.ts";
 import { toDeadLetter } from "../../src/stream/dead-letter.ts";
 import { toMark } from "../../src/stream/dead-letter-mark.ts";
@@ -130,7 +130,11 @@ describe("the status of a partition", () => {
     at = 100_000n;
     here.pass(1_000);
     expect(await recovery()).toEqual({ left: 900_000, etaMs: 18_000 });
-    at = all - 18_432n; // as one that keeps up may lack
+    at = all - 5n;
+    expect(await recovery()).toMatchObject({ left: 5 });
+    at = all;
+    expect(await recovery()).toBeNull();
+    at = all - 2_048n; // as one that has just committed
     expect(await recovery()).toBeNull();
     at = 0n; // lost again
     expect(await recovery()).toEqual({ left: 1_000_000, etaMs: null });
@@ -139,6 +143,35 @@ describe("the status of a partition", () => {
     };
     await using other = await filled(log, unreadable);
     expect((await other.look())[1]?.recovery).toBeNull();
+  });
+
+  test("takes no table that is behind with its writes for one that is built", async () => {
+    const [next, end] = [500_000n, 1_000_000n];
+    const inputs = (nextOffset: bigint) => [{ topic: "lines", nextOffset, checksum: 0 }];
+    const at = (nextOffset: bigint): Progress => ({
+      ...{ inputs: inputs(nextOffset), outputs: [], changelogOffset: null },
+    });
+    let done = next;
+    const first = { topic: "lines", offset: next, timestampMs: 0 } as LogRecord;
+    const log: Partial<StatusOptions["log"]> = {
+      progress: async (_, partition) => (partition === 0 ? null : at(done)),
+      bounds: async (topic, partition) => ({
+        ...{ start: 0n, end: topic === "lines" && partition === 1 ? end : 0n },
+      }),
+      async *read() {
+        yield [first];
+      },
+    };
+    let lacks = 18_432n;
+    await using here = await filled(log, (_, partition) =>
+      partition === 0 ? null : at(done - lacks),
+    );
+    const recovery = async () => (await here.look())[1]?.recovery;
+    expect(await recovery()).toBeNull();
+    lacks = 18_433n;
+    expect(await recovery()).toEqual({ left: 18_433, etaMs: null });
+    [done, lacks] = [done + 1n, 9_000n]; // it commits, so it is built
+    expect(await recovery()).toBeNull();
   });
 
   test("has what commits counted: zeros before the first, nothing where not all were", async () => {
