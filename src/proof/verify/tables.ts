@@ -63,7 +63,7 @@ export async function changelogTable(
   };
 }
 
-/** Of a key's changes, which stand together in their order, the last; none where it is a deletion. */
+/** Of a key's changes, which stand together in order, the last; none where it is a deletion. */
 function* newestOfEach(changes: Iterable<ChangedRow>): Generator<StoredRow> {
   let newest: ChangedRow | null = null;
   for (const change of changes) {

@@ -22,7 +22,8 @@ test("a table from its changelog has the newest row of a key, and none that is g
   async function* read({ from, until }: { from: bigint; until?: bigint }) {
     yield records.slice(Number(from), Number(until));
   }
-  const reading = { log: { read }, findings: new Findings(1), signal: new AbortController().signal };
+  const { signal } = new AbortController();
+  const reading = { log: { read }, findings: new Findings(1), signal };
   const place = { topic: "t-table", partition: 0, start: 0n };
   const progress = { inputs: [], outputs: [], changelogOffset: 5n };
   const table = await changelogTable(reading, place, progress);
