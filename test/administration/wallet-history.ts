@@ -16,6 +16,7 @@ export const WALLETS = Array.from({ length: 24 }, (_, number) => `wallet-${numbe
 const PROCESSORS: readonly ProcessorName[] = ["collector", "detector", "flagger"];
 const START_MS = Date.UTC(2026, 0, 31, 12);
 const ROUNDS = 6;
+const OVER_LIMIT = 1_000_001n;
 
 type Letter = Parameters<App["deadLetters"]["mark"]>[0];
 type AppOptions = Parameters<typeof openApp>[0];
@@ -134,8 +135,26 @@ export async function writeHistory(folder: string, random: () => number): Promis
       for (const { name } of app.topology.groups) await handleLetters(app, name, random);
     }
     await settle();
+    await removedAndFlaggedAgain(app, settle);
     await app.log.setMeta("import:0123", '{"state":"done"}');
   });
+}
+
+/** Whatever chance has brought: the first wallet ends without a flag, the second with one anew. */
+async function removedAndFlaggedAgain(app: App, settle: () => Promise<void>): Promise<void> {
+  const both = WALLETS.slice(0, 2);
+  const message = newDeposit({ amountMinor: OVER_LIMIT, acceptedAtMs: START_MS });
+  await app.deposits.emitAll(both.map((key) => ({ key, message })));
+  await settle();
+  const own = { actor: "ann", reason: "at the end", atMs: START_MS };
+  for (const walletId of both) {
+    const seenOrdinal = app.wallets.flag(walletId).newestOrdinal;
+    await app.wallets.act({ ...own, walletId, id: "removed", kind: "remove", seenOrdinal });
+  }
+  await settle();
+  const walletId = both[1] as string;
+  await app.wallets.act({ ...own, walletId, id: "again", kind: "add" });
+  await settle();
 }
 
 function roundOfDeposits(round: number, random: () => number) {
