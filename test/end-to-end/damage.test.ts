@@ -111,7 +111,8 @@ test.each<[string, () => Promise<{ readonly folder: string; readonly log: string
 async function imported(name: string, deposits: number) {
   const folder = join(root.path, name);
   mkdirSync(folder);
-  const rows = Array.from({ length: deposits }, (_, row) => `w${row % 50},0.01,${row},id-${row}-of`);
+  const rowOf = (_: unknown, row: number) => `w${row % 50},0.01,${row},id-${row}-of`;
+  const rows = Array.from({ length: deposits }, rowOf);
   const csv = ["wallet_id,amount,accepted_at,id", ...rows, ""].join("\n");
   writeFileSync(join(folder, "a.csv"), csv);
   expect(await run({ folder }, "import", "a.csv")).toMatchObject({ code: 0 });
