@@ -10,7 +10,7 @@
 
 import { type App, PROCESSOR_NAMES } from "../../src/app.ts";
 import { depositStream, newDeposit } from "../../src/deposits/deposit.ts";
-import { WINDOW_MS } from "../../src/detector/detector.ts";
+import { FIRST_WINDOW_MS as WINDOW_MS } from "../../src/detector/window-rows.ts";
 import { startProgram } from "../children.ts";
 import { openFolder } from "../history.ts";
 import { withFolder } from "../machine.ts";

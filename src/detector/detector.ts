@@ -6,7 +6,8 @@
  *                  └──> threshold-table
  *
  * Windows are of event time, (T - 120 s, T] for any T; nothing here reads a clock. Whatever the
- * order in which a wallet's deposits arrive, the same wallets are flagged.
+ * order in which a wallet's deposits arrive, the same wallets are flagged. Window and limit can be
+ * changed from a place in the log on (rule-versions.ts).
  */
 
 import { create } from "@bufbuild/protobuf";
@@ -21,22 +22,14 @@ import {
   type WindowDeposit,
   WindowDepositSchema,
 } from "../gen/depositaja/v1/flag_wallet_pb.ts";
-import { type Context, defineGroup, type Group, input } from "../stream/group.ts";
+import { type Context, defineGroup, type Group, input, type RowReader } from "../stream/group.ts";
 import { formatPosition } from "../stream/position.ts";
 import { MAX_BLOCK_ENTRIES, newestEntries } from "./blocks.ts";
 import type { Entry } from "./entries.ts";
-import type { Exceeding } from "./late-window.ts";
+import type { Exceeding, Rule } from "./late-window.ts";
 import { type Counted, countDeposit, type CountOptions } from "./rule.ts";
+import { firstRule, newestVersion, RULE_ID, ruleControlOfInput, ruleVersionRow } from "./rule-versions.ts";
 import { blockEntriesRow, blockHeadRow, walletRow } from "./window-rows.ts";
-
-export const RULE_ID = "deposits-over-limit";
-export const RULE_VERSION = 1;
-
-/** Of version 1 of the rule: another value is another version. */
-export const WINDOW_MS = 120_000;
-
-/** In whole units of money; to exceed is to have more. */
-export const LIMIT = 10_000n;
 
 /** Deposits that came after a newer one of their wallet. */
 export const LATE_COUNT = "late";
@@ -49,20 +42,26 @@ export interface ThresholdOptions {
 }
 
 export function thresholdGroup(options: ThresholdOptions): Group {
-  const limitMinor = LIMIT * 10n ** BigInt(options.decimals);
-  const count: CountOptions = {
-    rule: { windowMs: WINDOW_MS, limitMinor },
-    maxBlockEntries: options.maxBlockEntries ?? MAX_BLOCK_ENTRIES,
+  const first = firstRule(options.decimals);
+  const { maxBlockEntries = MAX_BLOCK_ENTRIES } = options;
+  /** What holds where the record in hand stands. */
+  const inForce = (rows: RowReader): CountOptions => {
+    const newest = newestVersion(rows);
+    if (newest === null) return { rule: first, maxBlockEntries };
+    const { number: version, windowMs, limitMinor } = newest;
+    return { rule: { version, windowMs, limitMinor }, maxBlockEntries };
   };
   return defineGroup({
     name: "threshold",
     inputs: [
-      input(depositStream, (context, deposit) => judge(context, deposit, count), {
-        fingerprint: depositFingerprint,
-      }),
+      input(
+        depositStream,
+        (context, deposit) => judge(context, deposit, context.ofPartition(inForce)),
+        { fingerprint: depositFingerprint, control: ruleControlOfInput },
+      ),
     ],
     outputs: [flagWalletStream],
-    rows: [walletRow, blockHeadRow, blockEntriesRow],
+    rows: [walletRow, blockHeadRow, blockEntriesRow, ruleVersionRow],
     counts: [LATE_COUNT],
   });
 }
@@ -80,24 +79,24 @@ function judge(context: Context, deposit: Deposit, options: CountOptions): void 
   context.set(walletRow, counted.row);
   if (counted.isLate) context.count(LATE_COUNT);
   if (counted.exceeding === null) return;
-  const { limitMinor } = options.rule;
-  const message = flagEvent(context, { counted, exceeding: counted.exceeding, entry, limitMinor });
+  const { rule } = options;
+  const message = flagEvent(context, { counted, exceeding: counted.exceeding, entry, rule });
   context.emit(flagWalletStream, context.record.key, message);
 }
 
 function flagEvent(
   context: Context,
-  event: { counted: Counted; exceeding: Exceeding; entry: Entry; limitMinor: bigint },
+  event: { counted: Counted; exceeding: Exceeding; entry: Entry; rule: Rule },
 ): FlagWallet {
   const { counted, exceeding, entry } = event;
   const { partition } = context.record;
   const value = create(FlagEventSchema, {
     ruleId: RULE_ID,
-    ruleVersion: RULE_VERSION,
+    ruleVersion: event.rule.version,
     windowStartMs: BigInt(exceeding.window.startMs),
     windowEndMs: BigInt(exceeding.window.endMs),
     totalMinor: exceeding.totalMinor.toString(),
-    limitMinor: event.limitMinor.toString(),
+    limitMinor: event.rule.limitMinor.toString(),
     deposit: windowDeposit(entry, partition),
     isLate: counted.isLate,
     episode: BigInt(counted.row.episode),

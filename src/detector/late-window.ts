@@ -15,6 +15,7 @@ import { countUpTo, type Entries, type Entry, entryAt } from "./entries.ts";
 import type { Block, WalletRow, Window } from "./window-rows.ts";
 
 export interface Rule {
+  readonly version: number;
   readonly windowMs: number;
   /** A window that sums to more than this exceeds. */
   readonly limitMinor: bigint;

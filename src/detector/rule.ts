@@ -13,7 +13,7 @@
 import { appendToOpen, FIRST_KEY, insertLate, openBlock, type Rows } from "./blocks.ts";
 import type { Entry } from "./entries.ts";
 import { type Exceeding, findExceeding, type Rule } from "./late-window.ts";
-import { admitLate, slideTo } from "./running-window.ts";
+import { admitLate, slideTo, withWindow } from "./running-window.ts";
 import type { WalletRow, Window } from "./window-rows.ts";
 
 export interface Counted {
@@ -33,17 +33,20 @@ export interface CountOptions {
 }
 
 /**
- * Counts a deposit. `row` is null for a new wallet; `entry.ordinal` is the row's count plus 1.
+ * Counts a deposit. `stored` is null for a new wallet; `entry.ordinal` is the row's count plus 1.
  * Sets closed blocks; the returned row is the caller's to set.
  */
 export function countDeposit(
   rows: Rows,
-  row: WalletRow | null,
+  stored: WalletRow | null,
   entry: Entry,
   options: CountOptions,
 ): Counted {
+  const { windowMs } = options.rule;
+  const isOfAnother = stored !== null && stored.windowMs !== windowMs;
+  const row = isOfAnother ? withWindow(rows, stored, windowMs) : stored;
   if (row === null) {
-    const first = firstRow(entry);
+    const first = firstRow(entry, windowMs);
     return judged(first, { isLate: false, exceeding: runningExceeding(first, options.rule) });
   }
   if (entry.timeMs >= row.newestMs) {
@@ -65,6 +68,7 @@ function countInOrder(
   return {
     count: entry.ordinal,
     newestMs: entry.timeMs,
+    windowMs: row.windowMs,
     windowSumMinor: window.windowSumMinor,
     windowCount: window.windowCount,
     windowFirstMs: window.windowFirstMs,
@@ -99,11 +103,12 @@ function countLate(
   };
 }
 
-function firstRow(entry: Entry): WalletRow {
+function firstRow(entry: Entry, windowMs: number): WalletRow {
   const open = openBlock(FIRST_KEY, entry);
   return {
     count: entry.ordinal,
     newestMs: entry.timeMs,
+    windowMs,
     windowSumMinor: entry.amountMinor,
     windowCount: 1,
     windowFirstMs: entry.timeMs,

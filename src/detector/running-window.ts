@@ -5,9 +5,39 @@
  *   entry in order ──slide──> what left subtracted ──+ entry──> sum against the limit
  */
 
-import { blockEntries, closedBlocksFrom, type Rows } from "./blocks.ts";
+import { blockEntries, blocksBetween, closedBlocksFrom, type Rows } from "./blocks.ts";
 import { countUpTo, type Entry, entryAt, isBefore, nextPlace } from "./entries.ts";
 import type { Block, WalletRow, WindowTail } from "./window-rows.ts";
+
+/**
+ * The row with its running window added up anew, in another length: once for a wallet when the rule
+ * has changed. It reads the heads of the window's blocks, and the entries of the first.
+ */
+export function withWindow(rows: Rows, row: WalletRow, windowMs: number): WalletRow {
+  const startMs = row.newestMs - windowMs;
+  const blocks = blocksBetween(rows, row, { fromMs: startMs + 1, toMs: row.newestMs });
+  let windowSumMinor = 0n;
+  let windowCount = 0;
+  let windowFirstMs = row.newestMs;
+  for (const { key, head } of blocks) {
+    if (head.lastMs <= startMs) continue;
+    if (head.firstMs > startMs) {
+      windowSumMinor += head.sumMinor;
+      windowCount += head.count;
+      windowFirstMs = Math.min(windowFirstMs, head.firstMs);
+      continue;
+    }
+    const entries = blockEntries(rows, row, key);
+    for (let i = countUpTo(entries, startMs); i < entries.count; i++) {
+      const { timeMs, amountMinor } = entryAt(entries, i);
+      windowSumMinor += amountMinor;
+      windowCount += 1;
+      windowFirstMs = Math.min(windowFirstMs, timeMs);
+    }
+  }
+  const tailKey = (blocks[0] as Block).key;
+  return { ...row, windowMs, windowSumMinor, windowCount, windowFirstMs, tailKey, tail: null };
+}
 
 export type RunningWindow = Pick<
   WalletRow,

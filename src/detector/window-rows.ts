@@ -73,6 +73,8 @@ export interface WalletRow {
   readonly count: number;
   /** The newest event time. */
   readonly newestMs: number;
+  /** The length of the window that the next five are of: the rule's when the row was written. */
+  readonly windowMs: number;
   /** Sum and count of the entries in the window that ends at `newestMs`. */
   readonly windowSumMinor: bigint;
   readonly windowCount: number;
@@ -110,14 +112,22 @@ export function blockKeyOf(subKey: Uint8Array): BlockKey {
   };
 }
 
+/** Of version 1 of the rule. */
+export const FIRST_WINDOW_MS = 120_000;
+
 const FORMAT = 1;
+/**
+ * A wallet's row whose window has another length than version 1's: that length comes second. A
+ * program that knows no other reads no such row, and stops instead of adding up the wrong window.
+ */
+const FORMAT_WITH_WINDOW = 2;
 const scratch = newPacker(4_096);
 
 const walletCodec: Codec<WalletRow> = {
   name: "window row",
   encode(row) {
     scratch.length = 0;
-    putCount(scratch, FORMAT);
+    putFormat(scratch, row.windowMs);
     putCount(scratch, row.count);
     putCount(scratch, row.newestMs);
     putBigint(scratch, row.windowSumMinor);
@@ -137,7 +147,7 @@ const walletCodec: Codec<WalletRow> = {
   },
   decode(bytes) {
     const from = unpack(bytes);
-    takeFormat(from);
+    const windowMs = takeWindowMs(from);
     const count = takeCount(from);
     const newestMs = takeCount(from);
     const windowSumMinor = takeBigint(from);
@@ -152,6 +162,7 @@ const walletCodec: Codec<WalletRow> = {
     return {
       count,
       newestMs,
+      windowMs,
       windowSumMinor,
       windowCount,
       windowFirstMs,
@@ -245,6 +256,19 @@ function takeHead(from: Unpacker): BlockHead {
 function takeWindow(from: Unpacker): Window {
   const startMs = takeSigned(from);
   return { startMs, endMs: startMs + takeCount(from) };
+}
+
+function putFormat(packer: Packer, windowMs: number): void {
+  if (windowMs === FIRST_WINDOW_MS) return putCount(packer, FORMAT);
+  putCount(packer, FORMAT_WITH_WINDOW);
+  putCount(packer, windowMs);
+}
+
+function takeWindowMs(from: Unpacker): number {
+  const format = takeCount(from);
+  if (format === FORMAT) return FIRST_WINDOW_MS;
+  if (format === FORMAT_WITH_WINDOW) return takeCount(from);
+  throw new Error(`detector row of format ${format}; known are ${FORMAT} and ${FORMAT_WITH_WINDOW}`);
 }
 
 function takeFormat(from: Unpacker): void {

@@ -19,6 +19,7 @@ import {
   MAX_RECORD_BYTES,
   type NewRecord,
 } from "../log/event-log.ts";
+import { controlOf } from "./control.ts";
 import type { DeadLetterReason } from "./dead-letter.ts";
 import { FOR_GROUP_HEADER } from "./for-group.ts";
 import type { Group, Input } from "./group.ts";
@@ -105,6 +106,10 @@ export function take(
   const input = options.group.inputs.find(({ stream }) => stream.topic === topic);
   if (input === undefined) {
     return refusal("unwritable", `${options.group.name} does not read ${topic} any more`);
+  }
+  if (controlOf(refused) !== null) {
+    const why = "a control stands in every partition, at a place of its own: write it anew instead";
+    return refusal("unwritable", why);
   }
   const partition = partitionOf(key, options.partitions);
   const headers = headersOf(refused, options.group);

@@ -87,6 +87,24 @@ export interface Context extends RowReader {
   count(name: string): void;
   /** To a stream that the group declares as output. Throws on what is too large for a record. */
   emit<M>(stream: Stream<M>, key: string, message: M): void;
+  /**
+   * What follows from the partition's own rows, those that controls set. It is derived again only
+   * when they may have changed: give the same function each time.
+   */
+  ofPartition<T>(derive: (rows: RowReader) => T): T;
+}
+
+/** What a group does with the control records of an input (control.ts). */
+export interface Control<C> {
+  /** As the record's header has it. */
+  readonly name: string;
+  readonly codec: Codec<C>;
+  /**
+   * The context's rows are the partition's own, under the empty key: give them kinds that no key's
+   * rows have. Null when it is taken, or changes nothing; otherwise why not, for the dead letter:
+   * then nothing may have been set or emitted.
+   */
+  apply(context: Context, message: C): string | null;
 }
 
 export interface Input<M> {
@@ -98,6 +116,8 @@ export interface Input<M> {
    * letters as `id_conflict`. Keep it short: it is stored with every id.
    */
   fingerprint?(message: M): string;
+  /** Left out: the stream's control records are passed by. */
+  readonly control?: Control<unknown>;
 }
 
 export interface Group {
@@ -154,9 +174,17 @@ export function defineGroup(group: {
 export function input<M>(
   stream: Stream<M>,
   callback: (context: Context, message: M) => void,
-  options: { readonly fingerprint?: (message: M) => string } = {},
+  options: {
+    readonly fingerprint?: (message: M) => string;
+    readonly control?: Control<unknown>;
+  } = {},
 ): Input<M> {
   return { stream, callback, ...options };
+}
+
+/** Pairs a control's codec with what is done, so that their types agree. */
+export function control<C>(definition: Control<C>): Control<unknown> {
+  return definition as Control<unknown>;
 }
 
 export function tableName(group: { readonly name: string }): string {

@@ -8,6 +8,7 @@
  */
 
 import type { LogRecord } from "../log/event-log.ts";
+import { controlOf } from "./control.ts";
 import { isDeadLetter, readDeadLetter } from "./dead-letter.ts";
 import { readMark } from "./dead-letter-mark.ts";
 import { deadLetterTopic, type Group, tableName } from "./group.ts";
@@ -43,7 +44,10 @@ export function contentOf(topology: Topology, record: LogRecord): RecordContent 
   const ofTable = topology.groups.find((group) => tableName(group) === record.topic);
   if (ofLetters !== undefined) return { id, key: record.key, ...letterOf(topology, record) };
   if (ofTable !== undefined) return { id, about: null, ...rowOf(ofTable, record) };
-  return { id, key: record.key, about: null, ...messageOf(topology, record.topic, record.value) };
+  const { key, topic, value } = record;
+  const name = controlOf(record);
+  if (name !== null) return { id, key, ...controlMessageOf(topology, { topic, value }, name) };
+  return { id, key, about: null, ...messageOf(topology, topic, value) };
 }
 
 type Message = Pick<RecordContent, "type" | "message">;
@@ -52,6 +56,20 @@ function messageOf({ streams }: Topology, topic: string, value: Uint8Array | nul
   const codec = streams.find((stream) => stream.topic === topic)?.codec;
   if (codec === undefined) return { type: null, message: undefined };
   return { type: codec.name, message: decoded(codec, value) };
+}
+
+/** Of a control record: what some group that reads the topic makes of it. */
+function controlMessageOf(
+  { groups }: Topology,
+  { topic, value }: Pick<LogRecord, "topic" | "value">,
+  name: string,
+): Message & Pick<RecordContent, "about"> {
+  const about = `control ${name}`;
+  const inputs = groups.flatMap((group) => group.inputs);
+  const ofTopic = inputs.filter(({ stream }) => stream.topic === topic);
+  const codec = ofTopic.find(({ control }) => control?.name === name)?.control?.codec;
+  if (codec === undefined) return { about, type: null, message: undefined };
+  return { about, type: codec.name, message: decoded(codec, value) };
 }
 
 function letterOf(topology: Topology, record: LogRecord): Message & Pick<RecordContent, "about"> {

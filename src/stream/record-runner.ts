@@ -2,13 +2,24 @@
  * Runs a group's callbacks over records, one after the other.
  *
  *   record ──for this group? partition? decodable? valid? id counted?──> callback ──> rows, outputs
- *                 └── no: passed by, dead letter, or skipped as a repeat
+ *     │           └── no: passed by, dead letter, or skipped as a repeat
+ *     └── control: the input's `apply` ──> the partition's own rows
  */
 
 import { type Counts, type LogRecord, MAX_RECORD_BYTES, type NewRecord } from "../log/event-log.ts";
+import { controlOf } from "./control.ts";
 import { type DeadLetterReason, toDeadLetter } from "./dead-letter.ts";
 import { isFor } from "./for-group.ts";
-import type { Context, Group, Input, RangeOptions, RecordInfo, RowKind, Stream } from "./group.ts";
+import type {
+  Context,
+  Group,
+  Input,
+  RangeOptions,
+  RecordInfo,
+  RowKind,
+  RowReader,
+  Stream,
+} from "./group.ts";
 import { ID_HEADER, idCodec, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { formatPosition } from "./position.ts";
@@ -16,6 +27,9 @@ import { keyPrefix, MAX_KEY_BYTES, toLatin1 } from "./row-key.ts";
 import { isStoreFault } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
 import type { TaskRows } from "./task-rows.ts";
+
+/** Of the partition's own rows. */
+const NO_KEY_PREFIX = keyPrefix(new Uint8Array());
 
 const strictText = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
@@ -89,6 +103,7 @@ export class RecordRunner {
     this.outputs = [];
     this.counts = noCounts(this.options.group);
     Object.assign(this, this.taken);
+    this.context.forget(); // rows may have been dropped with them
   }
 
   private count(name: string): void {
@@ -104,6 +119,10 @@ export class RecordRunner {
     const input = this.inputs.get(record.topic);
     if (input === undefined) throw new Error(`no input for topic ${record.topic}`);
     if (record.headers.length > 0 && !isFor(this.options.group, record.headers)) return;
+    if (record.key.length === 0) {
+      const name = controlOf(record);
+      if (name !== null) return this.takeControl(record, input, name);
+    }
     if (partitionOf(record.key, this.options.partitions) !== this.options.partition) {
       const home = partitionOf(record.key, this.options.partitions);
       return this.refuse(record, {
@@ -128,6 +147,34 @@ export class RecordRunner {
       result.catch(() => {}); // this throw is what stops the partition
       throw new StreamError("undeclared", "a callback must not be async: it has nothing to await");
     }
+  }
+
+  /** It stands in every partition: its key, which it has not, belongs to none. */
+  private takeControl(record: LogRecord, { control }: Input<unknown>, name: string): void {
+    if (control === undefined) return;
+    const refusal = this.controlRefusal(record, control, name);
+    if (refusal !== null) this.refuse(record, refusal);
+  }
+
+  private controlRefusal(
+    record: LogRecord,
+    control: NonNullable<Input<unknown>["control"]>,
+    name: string,
+  ): Refusal | null {
+    let message: unknown;
+    try {
+      if (name !== control.name) throw new Error(`a control "${name}" is not known`);
+      if (record.value === null) throw new Error("a tombstone");
+      message = control.codec.decode(record.value);
+    } catch (error) {
+      return { reason: "undecodable", detail: (error as Error).message };
+    }
+    const { topic, partition, offset, timestampMs } = record;
+    const info = { key: "", topic, partition, offset, timestampMs, id: null };
+    this.context.enter(info, NO_KEY_PREFIX, record.key);
+    const problem = control.apply(this.context, message);
+    this.context.forget();
+    return problem === null ? null : { reason: "invalid_record", detail: problem };
   }
 
   /** True for the first record with the id. */
@@ -202,6 +249,10 @@ class TaskContext implements Context {
   private current: RecordInfo | null = null;
   private prefix = "";
   private key: Uint8Array = new Uint8Array();
+  /** What was derived from the partition's own rows last, and by which function. */
+  private derivedBy: unknown = null;
+  private derived: unknown = null;
+  private readonly ownRows: RowReader;
   private readonly outputs: ReadonlySet<Stream<unknown>>;
   private readonly kinds: ReadonlySet<RowKind<unknown>>;
 
@@ -216,6 +267,29 @@ class TaskContext implements Context {
   ) {
     this.outputs = new Set(options.group.outputs);
     this.kinds = new Set(options.group.rows);
+    this.ownRows = {
+      get: (kind, subKey) => {
+        this.check(kind);
+        return options.rows.get(NO_KEY_PREFIX, kind, subKey);
+      },
+      range: (kind, range) => {
+        this.check(kind);
+        return options.rows.range(NO_KEY_PREFIX, kind, range);
+      },
+    };
+  }
+
+  ofPartition<T>(derive: (rows: RowReader) => T): T {
+    if (this.derivedBy !== derive) {
+      this.derived = derive(this.ownRows);
+      this.derivedBy = derive;
+    }
+    return this.derived as T;
+  }
+
+  /** The partition's own rows may have changed. */
+  forget(): void {
+    this.derivedBy = null;
   }
 
   enter(record: RecordInfo, prefix: string, key: Uint8Array): void {

@@ -33,6 +33,7 @@ const SCAN_ROWS = 1_024;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+const NO_KEY = new Uint8Array();
 
 export interface KeyedRow<R> extends Row<R> {
   readonly key: string;
@@ -87,6 +88,13 @@ export class View {
     const bytes = encoder.encode(key);
     const store = this.store(partitionOf(bytes, this.options.partitions));
     const reader = new KeyReader(store, keyPrefix(bytes));
+    return store === null ? read(reader) : store.snapshot(() => read(reader));
+  }
+
+  /** As `read`, of the rows that belong to a partition itself: those that controls set. */
+  readPartition<T>(partition: number, read: (rows: RowReader) => T): T {
+    const store = this.store(partition);
+    const reader = new KeyReader(store, keyPrefix(NO_KEY));
     return store === null ? read(reader) : store.snapshot(() => read(reader));
   }
 

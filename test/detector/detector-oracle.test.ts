@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { WINDOW_MS } from "../../src/detector/detector.ts";
+import { FIRST_WINDOW_MS as WINDOW_MS } from "../../src/detector/window-rows.ts";
 import { entriesOf } from "../../src/detector/entries.ts";
 import { blockEntriesRow, blockHeadRow, blockKeyOf } from "../../src/detector/window-rows.ts";
 import type { FlagEvent } from "../../src/gen/depositaja/v1/flag_wallet_pb.ts";

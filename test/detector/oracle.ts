@@ -43,10 +43,10 @@ interface Arrived extends OracleDeposit {
   readonly ordinal: number;
 }
 
-/** One verdict for each deposit, in order of arrival. */
+/** One verdict for each deposit, in order of arrival; by the rule in force when it arrives. */
 export function oracleVerdicts(
   deposits: readonly OracleDeposit[],
-  rule: OracleRule,
+  rules: OracleRule | ((ordinal: number) => OracleRule),
 ): OracleVerdict[] {
   const arrived: Arrived[] = [];
   const verdicts: OracleVerdict[] = [];
@@ -54,6 +54,7 @@ export function oracleVerdicts(
   let episode = 0;
   for (const deposit of deposits) {
     const ordinal = arrived.length + 1;
+    const rule = typeof rules === "function" ? rules(ordinal) : rules;
     const isLate = arrived.some(({ timeMs }) => timeMs > deposit.timeMs);
     arrived.push({ ...deposit, ordinal });
     const exceeding = earliestExceeding(arrived, deposit.timeMs, rule);

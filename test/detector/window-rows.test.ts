@@ -17,6 +17,7 @@ const head = { sumMinor: 5n, count: 1, firstMs: 1_000, lastMs: 1_000 };
 const row: WalletRow = {
   count: 3,
   newestMs: 1_000,
+  windowMs: 120_000,
   windowSumMinor: 2n ** 64n,
   windowCount: 2,
   windowFirstMs: 900,
@@ -57,9 +58,16 @@ describe("the detector's rows", () => {
     expect(hex(blockEntriesRow.codec.encode(entries))).toBe("01" + "01" + "e807" + "04050900");
   });
 
+  test("a wallet row of another window says its length, before all else", () => {
+    const bytes = walletRow.codec.encode({ ...row, windowMs: 300_000 });
+    const firstBytes = hex(walletRow.codec.encode(row));
+    expect(hex(bytes)).toBe("02" + "e0a712" + firstBytes.slice(2));
+    expect(walletRow.codec.decode(bytes).windowMs).toBe(300_000);
+  });
+
   test("another format is refused", () => {
     for (const { codec } of [walletRow, blockHeadRow, blockEntriesRow]) {
-      expect(() => codec.decode(new Uint8Array([2, 0, 0, 0, 0]))).toThrow("format 2");
+      expect(() => codec.decode(new Uint8Array([3, 0, 0, 0, 0]))).toThrow("format 3");
     }
   });
 

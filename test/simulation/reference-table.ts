@@ -18,6 +18,7 @@ import {
   type RecordInfo,
   type Row,
   type RowKind,
+  type RowReader,
   type Stream,
 } from "../../src/stream/group.ts";
 import { idCodec, idRowKey } from "../../src/stream/ids.ts";
@@ -52,6 +53,11 @@ export class ReferenceTable {
   private readonly rows = new Map<string, Entry>();
   private readonly ids = new Map<string, string>();
   private readonly inputs: Map<string, Input<unknown>>;
+  /** Those that controls have set. */
+  private readonly ownRows: RowReader = {
+    get: (kind, subKey) => this.row("", kind, subKey),
+    range: (kind, options) => this.range(keyPrefix(new Uint8Array()), kind, options),
+  };
 
   constructor(
     private readonly options: {
@@ -73,6 +79,10 @@ export class ReferenceTable {
     const names = record.headers.filter(([name]) => name === "for-group");
     if (names.length > 0 && !names.some(([, value]) => String(Buffer.from(value)) === group.name)) {
       return;
+    }
+    if (record.key.length === 0) {
+      const name = record.headers.find(([each]) => each === "control")?.[1];
+      if (name !== undefined) return this.foldControl(record, input, Buffer.from(name).toString());
     }
     if (partitionOf(record.key, partitions) !== partition) {
       return this.refuse(record, "wrong_partition");
@@ -100,8 +110,21 @@ export class ReferenceTable {
       const row = idCodec.encode({ offset: record.offset, fingerprint });
       this.history.put(Number(record.offset), key, row);
     }
-    const emitted = this.call(input, record, { info, message });
+    const emitted = this.call(record, (context) => input.callback(context, message), info);
     onTaken(info, message, emitted);
+  }
+
+  private foldControl(record: LogRecord, { control }: Input<unknown>, name: string): void {
+    if (control === undefined) return;
+    const message = name === control.name ? decoded(control, record) : null;
+    if (message === null) return this.refuse(record, "undecodable");
+    const { topic, partition, offset, timestampMs } = record;
+    const info: RecordInfo = { topic, partition, offset, key: "", timestampMs, id: null };
+    let problem: string | null = null;
+    const apply = (context: Context) => void (problem = control.apply(context, message));
+    this.call(record, apply, info);
+    if (problem !== null) return this.refuse(record, "invalid_record");
+    this.options.onTaken(info, message, []);
   }
 
   /** The outputs of records in [from, to). */
@@ -118,9 +141,9 @@ export class ReferenceTable {
   }
 
   private call(
-    input: Input<unknown>,
     { key, offset }: LogRecord,
-    { info, message }: { info: RecordInfo; message: unknown },
+    run: (context: Context) => void,
+    info: RecordInfo,
   ): unknown[] {
     const prefix = keyPrefix(key);
     const changed = new Map<string, Entry>();
@@ -140,6 +163,7 @@ export class ReferenceTable {
       set: (kind, value, subKey) => set(kind as RowKind<unknown>, value, subKey),
       delete: (kind, subKey) => set(kind as RowKind<unknown>, null, subKey),
       count: () => {},
+      ofPartition: (derive) => derive(this.ownRows),
       emit: (stream, to, what) => {
         emitted.push(what);
         const keyBytes = encoder.encode(to);
@@ -150,7 +174,7 @@ export class ReferenceTable {
         });
       },
     };
-    input.callback(context, message);
+    run(context);
     for (const [stored, { kind, value }] of changed) {
       this.history.put(Number(offset), stored, value === null ? null : kind.codec.encode(value));
     }
@@ -180,10 +204,10 @@ export class ReferenceTable {
 }
 
 /** Null for what cannot be decoded. */
-function decoded(stream: Stream<unknown>, record: LogRecord): unknown {
+function decoded({ codec }: Pick<Stream<unknown>, "codec">, record: LogRecord): unknown {
   if (record.value === null) return null;
   try {
-    return stream.codec.decode(record.value);
+    return codec.decode(record.value);
   } catch {
     return null;
   }

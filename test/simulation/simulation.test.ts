@@ -7,7 +7,7 @@ import regressions from "./regressions.json";
 import { failureText } from "./report.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulation.ts";
-import { LIMIT_MINOR, WalletOracle, WINDOW_MS } from "./wallet-oracle.ts";
+import { FIRST_RULE, WalletOracle } from "./wallet-oracle.ts";
 
 /** Always the same ones, whatever else is run. */
 const FIXED_SEEDS = 30;
@@ -77,7 +77,7 @@ test("the wallets' oracle says what the detector's oracle says", () => {
       timeMs: 60_000 * chance.below(8) + (chance.is(0.5) ? 0 : chance.below(60_000)),
       amountMinor: BigInt(chance.between(1, 500_000)),
     }));
-    const rule = { windowMs: WINDOW_MS, limitMinor: BigInt(LIMIT_MINOR) };
+    const rule = { ...FIRST_RULE, limitMinor: BigInt(FIRST_RULE.limitMinor) };
     const oracle = new WalletOracle();
     const said = deposits.map(({ timeMs, amountMinor }) =>
       oracle.arrive({ timeMs, amountMinor: Number(amountMinor) }),

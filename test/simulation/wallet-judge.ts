@@ -11,9 +11,10 @@ import {
   type FlagWallet,
   OperatorAction_Kind,
 } from "../../src/gen/depositaja/v1/flag_wallet_pb.ts";
+import type { RuleVersion } from "../../src/gen/depositaja/v1/rule_pb.ts";
 import type { RecordInfo } from "../../src/stream/group.ts";
 import { Violation } from "./violation.ts";
-import { WalletOracle } from "./wallet-oracle.ts";
+import { FIRST_RULE, type OracleRule, WalletOracle } from "./wallet-oracle.ts";
 
 type OnTaken = (record: RecordInfo, message: unknown, emitted: readonly unknown[]) => void;
 
@@ -34,14 +35,18 @@ export class WalletJudge {
   readonly countedIds = new Map<string, CountedDeposit>();
   /** What the detector must say of a deposit, by position. */
   readonly judged = new Map<string, { readonly ordinal: number; readonly isExceeding: boolean }>();
+  /** In force in each partition; where there is none, version 1. */
+  private readonly rules = new Map<number, OracleRule & { readonly version: number }>();
   /** As the collector counts, apart from the verdicts. */
   private readonly balances = new Map<string, { count: number; totalMinor: number }>();
 
   listenerOf(group: string): OnTaken {
     if (group === "balance") return (record, message) => this.count(record, message as Deposit);
     if (group === "threshold") {
-      return (record, message, emitted) =>
+      return (record, message, emitted) => {
+        if (record.key === "") return this.setRule(record, message as RuleVersion);
         this.judge(record, message as Deposit, emitted as readonly FlagWallet[]);
+      };
     }
     return (record, message) => this.flag(record, message as FlagWallet);
   }
@@ -76,22 +81,35 @@ export class WalletJudge {
     this.countedIds.set(name, counted);
   }
 
+  /** In the order of each partition: the first record of a number is the rule from there on. */
+  private setRule({ partition }: RecordInfo, message: RuleVersion): void {
+    const newest = this.rules.get(partition)?.version ?? 1;
+    if (message.number <= newest) return;
+    const { number: version, windowMs, limitMinor } = message;
+    const rule = { version, windowMs: Number(windowMs), limitMinor: Number(limitMinor) };
+    this.rules.set(partition, rule);
+  }
+
   private judge(record: RecordInfo, message: Deposit, emitted: readonly FlagWallet[]): void {
     const { key, partition, offset } = record;
-    const verdict = this.wallet(key).arrive({
+    const rule = this.rules.get(partition) ?? { version: 1, ...FIRST_RULE };
+    const deposit = {
       timeMs: Number(message.acceptedAtMs),
       amountMinor: Number(message.amountMinor),
-    });
+    };
+    const verdict = this.wallet(key).arrive(deposit, rule);
     const said = emitted.map(({ kind }) => {
       if (kind.case !== "event") return null;
-      const { deposit, isLate, episode, windowEndMs, totalMinor, opening } = kind.value;
+      const { isLate, episode, windowEndMs, totalMinor, opening } = kind.value;
       return {
-        ...{ ordinal: Number(deposit?.ordinal), isLate, episode: Number(episode) },
+        ...{ version: kind.value.ruleVersion, limitMinor: Number(kind.value.limitMinor) },
+        ...{ ordinal: Number(kind.value.deposit?.ordinal), isLate, episode: Number(episode) },
         ...{ windowEndMs: Number(windowEndMs), totalMinor: Number(totalMinor) },
         opening: opening === undefined ? null : Number(opening.count),
       };
     });
-    const wanted = verdict === null ? [] : [verdict];
+    const { version, limitMinor } = rule;
+    const wanted = verdict === null ? [] : [{ version, limitMinor, ...verdict }];
     if (JSON.stringify(said) !== JSON.stringify(wanted)) {
       const text = `${key} at ${partition}-${offset}: ${JSON.stringify(said)}`;
       throw new Violation("flags equal the oracle's", `${text}, must be ${JSON.stringify(wanted)}`);

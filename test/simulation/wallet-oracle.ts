@@ -6,9 +6,13 @@
  *   event, operator's action ──> whether the wallet is flagged
  */
 
-/** The published rule: more than 10,000.00 within 120 s. */
-export const WINDOW_MS = 120_000;
-export const LIMIT_MINOR = 1_000_000;
+export interface OracleRule {
+  readonly windowMs: number;
+  readonly limitMinor: number;
+}
+
+/** The published rule, version 1: more than 10,000.00 within 120 s. */
+export const FIRST_RULE: OracleRule = { windowMs: 120_000, limitMinor: 1_000_000 };
 
 export interface OracleDeposit {
   readonly timeMs: number;
@@ -32,7 +36,7 @@ export class WalletOracle {
   private coveredOrdinal = 0;
   private isAdded = false;
   private episode = 0;
-  private previousEndMs: number | null = null;
+  private previous: { readonly startMs: number; readonly endMs: number } | null = null;
 
   get count(): number {
     return this.deposits.length;
@@ -43,21 +47,23 @@ export class WalletOracle {
   }
 
   /** Null when the deposit lies in no window over the limit. */
-  arrive(deposit: OracleDeposit): Verdict | null {
+  arrive(deposit: OracleDeposit, rule: OracleRule = FIRST_RULE): Verdict | null {
     const { timeMs } = deposit;
+    const { windowMs, limitMinor } = rule;
     const isLate = this.deposits.some((each) => each.timeMs > timeMs);
     this.deposits.push(deposit);
     this.totalMinor += deposit.amountMinor;
-    const near = this.deposits.filter((each) => Math.abs(each.timeMs - timeMs) < WINDOW_MS);
+    const near = this.deposits.filter((each) => Math.abs(each.timeMs - timeMs) < windowMs);
     const ends = near.map((each) => each.timeMs).filter((endMs) => endMs >= timeMs);
     for (const endMs of ends.sort((a, b) => a - b)) {
-      const inside = near.filter((each) => each.timeMs <= endMs && each.timeMs > endMs - WINDOW_MS);
+      const inside = near.filter((each) => each.timeMs <= endMs && each.timeMs > endMs - windowMs);
       const totalMinor = inside.reduce((sum, { amountMinor }) => sum + amountMinor, 0);
-      if (totalMinor <= LIMIT_MINOR) continue;
-      const goesOn =
-        this.previousEndMs !== null && Math.abs(this.previousEndMs - endMs) < WINDOW_MS;
+      if (totalMinor <= limitMinor) continue;
+      const { previous } = this;
+      const startMs = endMs - windowMs;
+      const goesOn = previous !== null && previous.startMs < endMs && startMs < previous.endMs;
       if (!goesOn) this.episode += 1;
-      this.previousEndMs = endMs;
+      this.previous = { startMs, endMs };
       return {
         ...{ ordinal: this.deposits.length, isLate, episode: this.episode },
         ...{ windowEndMs: endMs, totalMinor, opening: goesOn ? null : inside.length },

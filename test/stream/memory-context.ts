@@ -10,6 +10,7 @@ import type {
   RecordInfo,
   Row,
   RowKind,
+  RowReader,
   Stream,
 } from "../../src/stream/group.ts";
 
@@ -32,6 +33,8 @@ export interface Reads {
 export interface MemoryContext extends Context {
   record: RecordInfo;
   readonly emitted: Emitted[];
+  /** The partition's own rows: none unless a test gives some. */
+  own: RowReader;
   reads: Reads;
   /** Encodes every row and decodes it again, as a restart does. */
   reload(): void;
@@ -62,6 +65,7 @@ export function memoryContext(key: string): MemoryContext {
   const context: MemoryContext = {
     record: { key, topic: "test", partition: 0, offset: 0n, timestampMs: 0, id: null },
     emitted,
+    own: { get: () => null, range: () => [] },
     reads: newReads(),
     get<R>(kind: RowKind<R>, subKey: Uint8Array = new Uint8Array()): R | null {
       context.reads.gets++;
@@ -91,6 +95,7 @@ export function memoryContext(key: string): MemoryContext {
       table(kind).delete(hex(subKey));
     },
     count(): void {},
+    ofPartition: (derive) => derive(context.own),
     emit<M>(stream: Stream<M>, emittedKey: string, message: M): void {
       emitted.push({ topic: stream.topic, key: emittedKey, message });
     },

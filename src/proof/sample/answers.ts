@@ -10,6 +10,7 @@
 
 import { limitMinor, RULE_ID, RULE_VERSION, WINDOW_MS } from "../verify/published-rule.ts";
 import type { Entry } from "../verify/row-formats.ts";
+import { RuleVersions } from "../verify/rule-versions.ts";
 import { type ExpectedEvent, foldWindows } from "../verify/window-fold.ts";
 import {
   castOf,
@@ -94,7 +95,7 @@ export function eventsOf(deposits: readonly CountedDeposit[]): ExpectedEvent[] {
     entries.push({ timeMs, ordinal, amountMinor: BigInt(amountMinor), offset: 0n, id });
   }
   // What is newer may lie outside of every such window: who is late is told from all.
-  return foldWindows(entries, LIMIT_MINOR).events.map((event) => ({
+  return foldWindows(entries, new RuleVersions(LIMIT_MINOR)).events.map((event) => ({
     ...event,
     isLate: lateOrdinals.has(event.entry.ordinal),
   }));

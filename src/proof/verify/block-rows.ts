@@ -6,7 +6,6 @@
  *   deposits by time, keys of the found blocks ──cut there──> rows that must be there
  */
 
-import { WINDOW_MS } from "./published-rule.ts";
 import { windowBytes } from "./row-bytes.ts";
 import {
   BLOCK_ENTRIES_FORMAT,
@@ -26,6 +25,8 @@ export interface WindowState {
   readonly ordered: readonly Entry[];
   readonly episode: number;
   readonly eventWindow: Window | null;
+  /** Of the rule where the last of them stands. */
+  readonly windowMs: number;
 }
 
 interface Block {
@@ -56,12 +57,13 @@ export function expectedWindowRows(found: FoundRows, state: WindowState): Expect
 }
 
 function windowValue(state: WindowState, open: Block, tailKey: BlockKey): WindowValue {
-  const { ordered, episode, eventWindow } = state;
+  const { ordered, episode, eventWindow, windowMs } = state;
   const newestMs = (ordered.at(-1) as Entry).timeMs;
-  const running = ordered.filter(({ timeMs }) => timeMs > newestMs - WINDOW_MS);
+  const running = ordered.filter(({ timeMs }) => timeMs > newestMs - windowMs);
   return {
     count: ordered.length,
     newestMs,
+    windowMs,
     windowSumMinor: sumOf(running),
     windowCount: running.length,
     windowFirstMs: (running[0] as Entry).timeMs,
@@ -76,12 +78,12 @@ function windowValue(state: WindowState, open: Block, tailKey: BlockKey): Window
 
 /** The stored one, if it is a block's and nothing of the running window is before it. */
 function tailKeyOf(
-  { ordered }: WindowState,
+  { ordered, windowMs }: WindowState,
   keys: readonly BlockKey[],
   stored: WindowValue | null,
 ): BlockKey {
   const newestMs = (ordered.at(-1) as Entry).timeMs;
-  const first = ordered.find(({ timeMs }) => timeMs > newestMs - WINDOW_MS) as Entry;
+  const first = ordered.find(({ timeMs }) => timeMs > newestMs - windowMs) as Entry;
   const usable = keys.filter((key) => compareKeys(key, first) <= 0);
   const found = usable.find((key) => stored !== null && compareKeys(key, stored.tailKey) === 0);
   return found ?? usable.at(-1) ?? FIRST_KEY;

@@ -10,6 +10,8 @@ export type DifferenceKind =
   | "damage"
   /** A row of a table. */
   | "row"
+  /** A version of the rule that partitions disagree about. */
+  | "rule"
   /** A table as a whole: missing, unreadable, ahead of the log. */
   | "table"
   /** An event of the detector's in `flag_wallet`. */

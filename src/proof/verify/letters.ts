@@ -90,6 +90,26 @@ export function checkRefused(
   });
 }
 
+/**
+ * Of a control record that the rules take: whether the group has taken it. What was refused stays
+ * refused; one that nobody has dealt with is a difference.
+ */
+export function isTakenControl(record: LogRecord, scratch: Scratch, at: GroupPlace): boolean {
+  const letter = takeLetter(record, scratch, at);
+  if (letter === null) return true;
+  checkCopy(record, letter, at);
+  at.findings.compared.deadLetters += 1;
+  if (letter.isHandled) return false;
+  differ(at, {
+    kind: "dead_letter",
+    where: `${at.group}-dead-letters`,
+    offset: Number(record.offset),
+    expected: "taken: nothing is wrong with it",
+    found: `refused as ${letter.reason}`,
+  });
+  return false;
+}
+
 function takeLetter(
   { topic, offset }: LogRecord,
   scratch: Scratch,

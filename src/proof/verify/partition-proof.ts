@@ -17,7 +17,9 @@ import { type Reader, scanStream } from "./partition-scan.ts";
 import { differ } from "./place.ts";
 import { goodRecords, type Reading } from "./reading.ts";
 import { flagWalletCodec } from "./record-verdict.ts";
-import { type FoundRows, NO_ROWS, rowsByKey } from "./rows.ts";
+import { RULE_VERSION_FORMAT } from "./row-formats.ts";
+import { compareRows, type FoundRows, NO_ROWS, rowsByKey } from "./rows.ts";
+import { RuleVersions } from "./rule-versions.ts";
 import type { Arrival, Scratch } from "./scratch.ts";
 import type { TableState } from "./tables.ts";
 import { type FoundEvent, proveThreshold } from "./threshold-proof.ts";
@@ -40,6 +42,7 @@ export interface GroupStand {
 export interface PartitionProof extends Reading {
   readonly partition: number;
   readonly partitions: number;
+  /** Of version 1. */
   readonly limitMinor: bigint;
   readonly hasChangelogs: boolean;
   readonly scratch: Scratch;
@@ -52,6 +55,7 @@ export interface PartitionResult {
   /** Records of its input that a group has not done. */
   readonly left: Readonly<Record<GroupName, number>>;
   readonly flagged: number;
+  readonly versions: RuleVersions["list"];
 }
 
 export async function provePartition(proof: PartitionProof): Promise<PartitionResult> {
@@ -59,6 +63,7 @@ export async function provePartition(proof: PartitionProof): Promise<PartitionRe
   const readers = GROUPS.map((group, index) => readerOf(group, 1 << index, proof));
   for (const reader of readers) await readLetters(proof, reader);
   const left: Partial<Record<GroupName, number>> = {};
+  const rules = new RuleVersions(proof.limitMinor);
   const eventsEnd = lastOutput(stands.threshold.committed, "flag_wallet", proof.partition);
   for (const topic of ["deposit", "flag_wallet"] as const) {
     const own = readers.filter((reader) => reader.topic === topic);
@@ -66,15 +71,15 @@ export async function provePartition(proof: PartitionProof): Promise<PartitionRe
     const range = { topic, partition: proof.partition, from, until };
     // The detector's events are held against the deposits before the flagger has read them.
     const writtenUntil = topic === "flag_wallet" ? Number(eventsEnd) + 1 : 0;
-    const counts = await scanStream({ ...proof, range, readers: own, writtenUntil });
+    const counts = await scanStream({ ...proof, range, readers: own, rules, writtenUntil });
     own.forEach(({ group }, index) => (left[group] = counts[index] as number));
   }
   tellOfLeftLetters(scratch, readers);
   const [balance, threshold, flagger] = readers as [Reader, Reader, Reader];
-  const wallets = new WalletWalk({ proof, readers: { balance, threshold, flagger }, eventsEnd });
+  const wallets = new WalletWalk({ proof, readers: { balance, threshold, flagger }, eventsEnd, rules });
   const flagged = await wallets.walk();
   scratch.clear();
-  return { left: left as Record<GroupName, number>, flagged };
+  return { left: left as Record<GroupName, number>, flagged, versions: rules.list };
 }
 
 function readerOf(group: GroupName, bit: number, proof: PartitionProof): Reader {
@@ -122,13 +127,13 @@ class WalletWalk {
       readonly proof: PartitionProof;
       readonly readers: Readonly<Record<GroupName, Reader>>;
       readonly eventsEnd: bigint;
+      readonly rules: RuleVersions;
     },
   ) {
-    const { readers, proof } = options;
-    const { limitMinor } = proof;
+    const { readers, rules } = options;
     this.places = {
       balance: { ...readers.balance, wallet: "" },
-      threshold: { ...readers.threshold, wallet: "", limitMinor },
+      threshold: { ...readers.threshold, wallet: "", rules },
       flagger: { ...readers.flagger, wallet: "" },
     };
   }
@@ -147,6 +152,7 @@ class WalletWalk {
     try {
       for (let count = 1; !signal.aborted; count += 1) {
         const prefix = nextPrefix(sides);
+        if (prefix !== NO_KEY && count === 1) this.takeOwnRows(NO_OWN_ROWS); // it sorts first
         if (prefix === null) break;
         const rows = {
           balance: tables.balance.take(prefix),
@@ -192,15 +198,19 @@ class WalletWalk {
     if (proveFlagger(flags, rows.flagger, flagger)) this.flagged += 1;
   }
 
-  /** Of no wallet: each changelog is named by a row of its own. */
+  /** Of no wallet: each changelog is named by a row of its own; and the rule's versions. */
   private takeOwnRows(rows: Readonly<Record<GroupName, FoundRows>>): void {
-    const { proof, readers } = this.options;
+    const { proof, readers, rules } = this.options;
     for (const group of GROUPS) {
-      for (const name of rows[group].keys()) {
-        if (proof.hasChangelogs && name === CHANGELOG_ROW) {
-          proof.findings.compared.rows += 1;
-          continue;
-        }
+      const found = new Map(rows[group]);
+      if (proof.hasChangelogs && found.delete(CHANGELOG_ROW)) proof.findings.compared.rows += 1;
+      if (group === "threshold") {
+        const place = readers[group];
+        const formats = [RULE_VERSION_FORMAT];
+        compareRows(found, rules.rows(place.folded), formats, place);
+        continue;
+      }
+      for (const _ of found.keys()) {
         const where = `${group}-table`;
         const difference = { expected: "no such row", found: "a row of no wallet" };
         differ(readers[group], { kind: "row", where, offset: null, ...difference });
@@ -229,6 +239,7 @@ class WalletWalk {
 
 const NOTHING: Arrival[] = [];
 const noArrivals = () => NOTHING;
+const NO_OWN_ROWS = { balance: NO_ROWS, threshold: NO_ROWS, flagger: NO_ROWS } as const;
 const NO_KEY = keyPrefix(new Uint8Array());
 /** Tag and sub-key of that row. */
 const CHANGELOG_ROW = "\0changelog";

@@ -7,10 +7,11 @@
 
 import type { InputProgress, LogRecord } from "../../log/event-log.ts";
 import { isFor } from "../../stream/for-group.ts";
-import { checkRefused, lettersOf } from "./letters.ts";
+import { checkRefused, isTakenControl, lettersOf } from "./letters.ts";
 import { differ, type GroupPlace } from "./place.ts";
 import { goodRecords, type Range, type Reading } from "./reading.ts";
 import { depositVerdict, flagWalletVerdict } from "./record-verdict.ts";
+import { controlName, type RuleVersions } from "./rule-versions.ts";
 import type { ArrivalTopic, Scratch } from "./scratch.ts";
 
 /** A group that reads the stream, and where it says that it stands. */
@@ -24,6 +25,8 @@ export interface StreamScan extends Reading {
   readonly partitions: number;
   readonly scratch: Scratch;
   readonly readers: readonly Reader[];
+  /** Where the rule's versions are put, as the detector meets them. */
+  readonly rules: RuleVersions;
   /** What stands before this is put aside, whether a reader has done it or not. */
   readonly writtenUntil: number;
 }
@@ -59,6 +62,7 @@ function takeRecord(record: LogRecord, scan: StreamScan, withLetters: readonly R
       ? readers
       : readers.filter(({ group }) => isFor({ name: group }, record.headers));
   if (takers.length === 0) return;
+  if (controlName(record) !== null) return takeControl(record, scan, takers);
   const bits = takers.reduce((sum, { bit }) => sum | bit, 0);
   const common = { key: record.key, offset: Number(record.offset), takers: bits };
   if (range.topic === "deposit") {
@@ -78,6 +82,16 @@ function takeRecord(record: LogRecord, scan: StreamScan, withLetters: readonly R
   const { id } = verdict;
   const { value } = record;
   scratch.arrive(range.topic, { ...common, id, amount: null, at_ms: null, value, letters });
+}
+
+/** Groups that have no use for it pass it by; of the streams only `deposit` has any. */
+function takeControl(record: LogRecord, scan: StreamScan, takers: readonly Reader[]): void {
+  const { rules, scratch } = scan;
+  const detector = takers.find(({ group }) => group === "threshold");
+  if (detector === undefined) return;
+  const problem = rules.problem(record);
+  if (problem !== null) return checkRefused(record, problem, scratch, detector);
+  if (isTakenControl(record, scratch, detector)) rules.take(record);
 }
 
 function refuse(

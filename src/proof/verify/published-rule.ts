@@ -7,6 +7,9 @@
 export const RULE_ID = "deposits-over-limit";
 export const RULE_VERSION = 1;
 export const WINDOW_MS = 120_000;
+/** Of other versions, which operators set. */
+export const MIN_WINDOW_MS = 1_000;
+export const MAX_WINDOW_MS = 86_400_000;
 /** In whole units; a window over the limit has more. */
 const LIMIT = 10_000n;
 
@@ -28,7 +31,7 @@ export const MAX_SUM_DIGITS = 64;
 export const MAX_COUNT = BigInt(Number.MAX_SAFE_INTEGER);
 export const MAX_TIME_MS = 2n ** 51n;
 
-/** At the log's scale. */
+/** Of version 1, at the log's scale. */
 export function limitMinor(decimals: number): bigint {
   return LIMIT * 10n ** BigInt(decimals);
 }

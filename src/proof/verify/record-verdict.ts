@@ -151,7 +151,8 @@ function isGoodDeposit(deposit: WindowDeposit): boolean {
   );
 }
 
-function isText(text: string, minBytes: number, maxBytes: number): boolean {
+/** Well-formed, of no control characters, and so many UTF-8 bytes. */
+export function isText(text: string, minBytes: number, maxBytes: number): boolean {
   if (!text.isWellFormed() || /\p{Cc}/u.test(text)) return false;
   const bytes = Buffer.byteLength(text);
   return bytes >= minBytes && bytes <= maxBytes;

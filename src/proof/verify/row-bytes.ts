@@ -14,9 +14,11 @@ import {
   putSigned,
   putText,
 } from "../../stream/packing.ts";
+import { WINDOW_MS } from "./published-rule.ts";
 import type { BalanceValue, BlockKey, Entry, WindowValue } from "./row-formats.ts";
 
 const FORMAT = 1;
+const FORMAT_WITH_WINDOW = 2;
 const scratch = newPacker(4_096);
 
 export function balanceBytes({ totalMinor, count, last }: BalanceValue): Uint8Array {
@@ -39,7 +41,9 @@ export function balanceBytes({ totalMinor, count, last }: BalanceValue): Uint8Ar
 export function windowBytes(value: WindowValue): Uint8Array {
   const { eventWindow, openHead } = value;
   scratch.length = 0;
-  putCount(scratch, FORMAT);
+  // Version 1's length goes without saying.
+  putCount(scratch, value.windowMs === WINDOW_MS ? FORMAT : FORMAT_WITH_WINDOW);
+  if (value.windowMs !== WINDOW_MS) putCount(scratch, value.windowMs);
   putCount(scratch, value.count);
   putCount(scratch, value.newestMs);
   putBigint(scratch, value.windowSumMinor);

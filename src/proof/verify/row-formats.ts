@@ -20,6 +20,7 @@ import {
   unpack,
 } from "../../stream/packing.ts";
 import { ID_TAG, toLatin1 } from "../../stream/row-key.ts";
+import { WINDOW_MS } from "./published-rule.ts";
 
 /** One kind of row of a table. */
 export interface RowFormat<V = unknown> {
@@ -57,10 +58,24 @@ export interface BalanceValue {
   }[];
 }
 
+/** The detector's row of a version of the rule, of no wallet. */
+export interface RuleVersionValue {
+  readonly number: number;
+  readonly windowMs: number;
+  readonly limitMinor: bigint;
+  readonly actor: string;
+  readonly reason: string;
+  readonly atMs: number;
+  /** Of its control record. */
+  readonly offset: bigint;
+}
+
 /** The detector's row of a wallet. */
 export interface WindowValue {
   readonly count: number;
   readonly newestMs: number;
+  /** The length of the running window. */
+  readonly windowMs: number;
   readonly windowSumMinor: bigint;
   readonly windowCount: number;
   readonly windowFirstMs: number;
@@ -98,7 +113,8 @@ export const WINDOW_FORMAT: RowFormat<WindowValue> = {
   name: "window",
   tag: 1,
   decode: (bytes) =>
-    whole(bytes, (from): WindowValue => {
+    wholeOf(bytes, [1, 2], (from, rowFormat): WindowValue => {
+      const windowMs = rowFormat === 2 ? takeCount(from) : WINDOW_MS;
       const count = takeCount(from);
       const newestMs = takeCount(from);
       const windowSumMinor = takeBigint(from);
@@ -110,7 +126,7 @@ export const WINDOW_FORMAT: RowFormat<WindowValue> = {
       const openKey = takeKey(from);
       const openHead = takeHead(from);
       return {
-        ...{ count, newestMs, windowSumMinor, windowCount, windowFirstMs, tailKey },
+        ...{ count, newestMs, windowMs, windowSumMinor, windowCount, windowFirstMs, tailKey },
         ...{ episode, eventWindow, openKey, openHead },
         openEntries: takeEntries(from, openHead.count),
       };
@@ -127,6 +143,21 @@ export const BLOCK_ENTRIES_FORMAT: RowFormat = {
   name: "block entries",
   tag: 3,
   decode: (bytes) => whole(bytes, (from) => takeEntries(from, takeCount(from))),
+};
+
+export const RULE_VERSION_FORMAT: RowFormat<RuleVersionValue> = {
+  name: "rule version",
+  tag: 4,
+  decode: (bytes) =>
+    whole(bytes, (from) => ({
+      number: takeCount(from),
+      windowMs: takeCount(from),
+      limitMinor: takeBigint(from),
+      actor: takeText(from),
+      reason: takeText(from),
+      atMs: takeCount(from),
+      offset: takeBigint(from),
+    })),
 };
 
 export const FLAG_FORMAT: RowFormat = {
@@ -188,12 +219,20 @@ export function numberSubKey(number: number): string {
   return toLatin1(bytes);
 }
 
-/** The first field is the format, 1 for all of them; nothing stands behind the last. */
+/** The first field is the format, 1 for nearly all; nothing stands behind the last. */
 function whole<T>(bytes: Uint8Array, take: (from: Unpacker) => T): T {
+  return wholeOf(bytes, [1], take);
+}
+
+function wholeOf<T>(
+  bytes: Uint8Array,
+  formats: readonly number[],
+  take: (from: Unpacker, format: number) => T,
+): T {
   const from = unpack(bytes);
   const format = takeCount(from);
-  if (format !== 1) throw new Error(`format ${format} is not known`);
-  const value = take(from);
+  if (!formats.includes(format)) throw new Error(`format ${format} is not known`);
+  const value = take(from, format);
   takeEnd(from);
   return value;
 }

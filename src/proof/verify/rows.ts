@@ -8,7 +8,7 @@ import { toLatin1 } from "../../stream/row-key.ts";
 import type { StoredRow } from "../../stream/store.ts";
 import type { Keyed } from "./by-wallet.ts";
 import { inWords, textOf } from "./findings.ts";
-import { differ, type WalletPlace } from "./place.ts";
+import { differ, type GroupPlace } from "./place.ts";
 import type { RowFormat } from "./row-formats.ts";
 
 export interface ExpectedRow {
@@ -39,7 +39,7 @@ export function compareRows(
   found: FoundRows,
   expected: readonly ExpectedRow[],
   formats: readonly RowFormat[],
-  at: WalletPlace,
+  at: GroupPlace & { readonly wallet?: string },
 ): void {
   const { compared } = at.findings;
   const where = `${at.group}-table`;

@@ -11,7 +11,8 @@ import { expectedWindowRows } from "./block-rows.ts";
 import { countOnce } from "./counting.ts";
 import { inWords, textOf } from "./findings.ts";
 import { differ, positionText, type WalletPlace } from "./place.ts";
-import { RULE_ID, RULE_VERSION } from "./published-rule.ts";
+import { RULE_ID } from "./published-rule.ts";
+import type { RuleVersions } from "./rule-versions.ts";
 import {
   BLOCK_ENTRIES_FORMAT,
   BLOCK_HEAD_FORMAT,
@@ -36,18 +37,20 @@ export interface FoundEvent {
 export function proveThreshold(
   arrivals: readonly Arrival[],
   found: { readonly rows: FoundRows; readonly events: readonly FoundEvent[] },
-  at: WalletPlace & { readonly limitMinor: bigint },
+  at: WalletPlace & { readonly rules: RuleVersions },
 ): void {
   const { counted, idRows } = countOnce(arrivals, ({ amount }) => String(amount), at);
   const entries = counted.map(entryOf);
-  const { events, ordered } = foldWindows(entries, at.limitMinor);
+  const { events, ordered } = foldWindows(entries, at.rules);
   const isFolded = ({ offset }: Entry) => offset < at.folded;
   const folded = entries.every(isFolded) ? ordered : ordered.filter(isFolded);
+  const newest = entries.findLast(isFolded);
   const last = events.findLast(({ entry }) => isFolded(entry));
   const state = {
     ordered: folded,
     episode: last?.episode ?? 0,
     eventWindow: last?.window ?? null,
+    windowMs: at.rules.at(newest?.offset ?? 0n).windowMs,
   };
   const rows = folded.length === 0 ? [] : expectedWindowRows(found.rows, state);
   compareRows(found.rows, [...idRows, ...rows], FORMATS, at);
@@ -68,7 +71,7 @@ function entryOf({ at_ms, amount, offset, id }: Arrival, index: number): Entry {
 function compareEvents(
   expected: readonly ExpectedEvent[],
   found: readonly FoundEvent[],
-  at: WalletPlace & { readonly limitMinor: bigint },
+  at: WalletPlace,
 ): void {
   const where = "flag_wallet";
   const byDeposit = new Map<string, FoundEvent>();
@@ -113,8 +116,8 @@ function differenceOf(value: object, found: FoundEvent, before: number) {
 }
 
 function eventValue(
-  { entry, window, totalMinor, isLate, episode, opening }: ExpectedEvent,
-  { partition, limitMinor }: { readonly partition: number; readonly limitMinor: bigint },
+  { entry, rule, window, totalMinor, isLate, episode, opening }: ExpectedEvent,
+  { partition }: { readonly partition: number },
 ) {
   const deposit = (one: Entry) => ({
     position: formatPosition({ partition, offset: one.offset }),
@@ -125,11 +128,11 @@ function eventValue(
   });
   return {
     ruleId: RULE_ID,
-    ruleVersion: RULE_VERSION,
+    ruleVersion: rule.version,
     windowStartMs: window.startMs,
     windowEndMs: window.endMs,
     totalMinor: totalMinor.toString(),
-    limitMinor: limitMinor.toString(),
+    limitMinor: rule.limitMinor.toString(),
     deposit: deposit(entry),
     isLate,
     episode,

@@ -13,14 +13,16 @@
 import { SQLiteError } from "bun:sqlite";
 import { type EventLog, LogError } from "../../log/event-log.ts";
 import { StreamError } from "../../stream/stream-error.ts";
-import { type Compared, type Difference, Findings } from "./findings.ts";
+import { type Compared, type Difference, Findings, inWords } from "./findings.ts";
 import {
   GROUPS,
   type GroupName,
   type GroupStand,
   provePartition,
 } from "./partition-proof.ts";
+import { positionText } from "./place.ts";
 import { limitMinor } from "./published-rule.ts";
+import { firstDisagreement, type RuleVersions } from "./rule-versions.ts";
 import { Scratch } from "./scratch.ts";
 import { changelogTable, type TableState } from "./tables.ts";
 
@@ -79,6 +81,8 @@ async function verifyAll(options: VerifyOptions): Promise<VerifyResult> {
   for (const problem of options.logProblems()) tellOfFile(findings, "log", null, problem);
   const left: Record<GroupName, number> = { balance: 0, threshold: 0, flagger: 0 };
   let flaggedWallets = 0;
+  /** Of the first partition, which decides. */
+  let versions: RuleVersions["list"] | null = null;
   const scratch = new Scratch();
   try {
     for (let partition = 0; partition < partitions && !signal.aborted; partition += 1) {
@@ -92,6 +96,8 @@ async function verifyAll(options: VerifyOptions): Promise<VerifyResult> {
         });
         for (const group of GROUPS) left[group] += result.left[group];
         flaggedWallets += result.flagged;
+        versions ??= result.versions;
+        compareVersions(findings, partition, { decided: versions, found: result.versions });
       } finally {
         for (const group of GROUPS) stands[group].table?.close();
       }
@@ -104,6 +110,19 @@ async function verifyAll(options: VerifyOptions): Promise<VerifyResult> {
   const seconds = (monotonicMs() - startMs) / 1_000;
   const wasStopped = signal.aborted;
   return { compared, flaggedWallets, left, differences, differenceCount, seconds, wasStopped };
+}
+
+function compareVersions(
+  findings: Findings,
+  partition: number,
+  { decided, found }: Readonly<Record<"decided" | "found", RuleVersions["list"]>>,
+): void {
+  const two = firstDisagreement(decided, found);
+  if (two === null) return;
+  const [expected, other] = two.map(({ offset: _, ...said }) => said) as [object, object];
+  const position = positionText("deposit", partition, two[1].offset);
+  const place = { kind: "rule" as const, where: "deposit", partition, wallet: null, position };
+  findings.differ({ ...place, ...inWords(expected, other) });
 }
 
 async function standsOf(

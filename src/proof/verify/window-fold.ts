@@ -5,8 +5,9 @@
  *   counted deposits in log order ──window sums──> events, episodes, where it stands
  */
 
-import { MAX_LISTED, WINDOW_MS } from "./published-rule.ts";
+import { MAX_LISTED } from "./published-rule.ts";
 import type { Entry } from "./row-formats.ts";
+import type { Rule } from "./rule-versions.ts";
 import { placeOf, WindowSums } from "./window-sums.ts";
 
 export interface Window {
@@ -17,6 +18,8 @@ export interface Window {
 export interface ExpectedEvent {
   /** The deposit that arrived. */
   readonly entry: Entry;
+  /** In force where it stands. */
+  readonly rule: Rule;
   readonly window: Window;
   readonly totalMinor: bigint;
   readonly isLate: boolean;
@@ -31,28 +34,42 @@ export interface Fold {
   readonly ordered: readonly Entry[];
 }
 
+/** The rule along the log. */
+export interface Rules {
+  at(offset: bigint): Rule;
+  readonly lowestLimitMinor: bigint;
+}
+
 /** `entries` in log order: ordinals from 1 on. */
-export function foldWindows(entries: readonly Entry[], limitMinor: bigint): Fold {
+export function foldWindows(entries: readonly Entry[], rules: Rules): Fold {
   const ordered = entries.toSorted((a, b) => a.timeMs - b.timeMs || a.ordinal - b.ordinal);
   const total = entries.reduce((sum, { amountMinor }) => sum + amountMinor, 0n);
   // All of them together are no more than the limit, and so is every window.
-  if (total <= limitMinor) return { events: [], ordered };
+  if (total <= rules.lowestLimitMinor) return { events: [], ordered };
   const timesMs = ordered.map(({ timeMs }) => timeMs);
-  const sums = new WindowSums([...new Set(timesMs)], WINDOW_MS);
+  const sumsOf = (windowMs: number) => new WindowSums([...new Set(timesMs)], windowMs);
+  let sums: WindowSums | null = null;
   const events: ExpectedEvent[] = [];
   let newestMs = Number.NEGATIVE_INFINITY;
   let last: ExpectedEvent | null = null;
-  for (const entry of entries) {
+  for (const [index, entry] of entries.entries()) {
+    const rule = rules.at(entry.offset);
+    const { windowMs, limitMinor } = rule;
+    if (sums?.windowMs !== windowMs) {
+      sums = sumsOf(windowMs);
+      for (const { timeMs, amountMinor } of entries.slice(0, index)) sums.add(timeMs, amountMinor);
+    }
     sums.add(entry.timeMs, entry.amountMinor);
     const isLate = entry.timeMs < newestMs;
     newestMs = Math.max(newestMs, entry.timeMs);
     const above = sums.firstAbove(entry.timeMs, limitMinor);
     if (above === null) continue;
-    const window = { startMs: above.endMs - WINDOW_MS, endMs: above.endMs };
+    const window = { startMs: above.endMs - windowMs, endMs: above.endMs };
     const goesOn: boolean = last !== null && overlap(last.window, window);
     const before: number = last?.episode ?? 0;
     last = {
       entry,
+      rule,
       window,
       totalMinor: above.totalMinor,
       isLate,

@@ -17,7 +17,7 @@ export class WindowSums {
   /** `timesMs` ascending, each once; at least one. */
   constructor(
     private readonly timesMs: readonly number[],
-    private readonly windowMs: number,
+    readonly windowMs: number,
   ) {
     const nodes = 4 * timesMs.length;
     this.added = Array.from({ length: nodes }, () => 0n);

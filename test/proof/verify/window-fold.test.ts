@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Entry } from "../../../src/proof/verify/row-formats.ts";
+import { RuleVersions } from "../../../src/proof/verify/rule-versions.ts";
 import { foldWindows } from "../../../src/proof/verify/window-fold.ts";
 import { oracleVerdicts } from "../../detector/oracle.ts";
 
@@ -8,12 +9,13 @@ import { oracleVerdicts } from "../../detector/oracle.ts";
 
 const LIMIT = 1_000_000n;
 const WINDOW_MS = 120_000;
+const RULES = new RuleVersions(LIMIT);
 
 type Arrival = readonly [seconds: number, cents: bigint];
 
 /** Each event as "ordinal: (start s, end s] total, episode", and what it lists. */
 function eventsOf(arrivals: readonly Arrival[]): string[] {
-  return foldWindows(arrivals.map(entryOf), LIMIT).events.map(
+  return foldWindows(arrivals.map(entryOf), RULES).events.map(
     ({ entry, window, totalMinor, isLate, episode, opening }) => {
       const { startMs, endMs } = window;
       const listed = opening?.deposits.map(({ ordinal }) => ordinal).join(" ");
@@ -74,7 +76,7 @@ describe("the published rule, worked by hand", () => {
   test("an opening lists the newest 100 of its window", () => {
     const many: Arrival[] = Array.from({ length: 150 }, (_, i) => [1_000 + i / 10, 1n]);
     const arrivals: Arrival[] = [...many, [1_016, LIMIT]];
-    const [event] = foldWindows(arrivals.map(entryOf), LIMIT).events;
+    const [event] = foldWindows(arrivals.map(entryOf), RULES).events;
     expect(event?.opening?.count).toBe(151);
     const listed = event?.opening?.deposits.map(({ ordinal }) => ordinal);
     expect(listed).toEqual(Array.from({ length: 100 }, (_, i) => 52 + i));
@@ -82,7 +84,7 @@ describe("the published rule, worked by hand", () => {
 
   test("sums have no limit", () => {
     const most = 2n ** 63n - 1n;
-    const [, second] = foldWindows([entryOf([1, most], 0), entryOf([2, most], 1)], LIMIT).events;
+    const [, second] = foldWindows([entryOf([1, most], 0), entryOf([2, most], 1)], RULES).events;
     expect(second?.totalMinor).toBe(2n ** 64n - 2n);
   });
 });
@@ -98,7 +100,7 @@ test("the fold and the oracle, each written for itself, agree on any order of ar
       const entries = arrivals.map((one, index): Entry => {
         return { ...one, ordinal: index + 1, offset: BigInt(index), id: null };
       });
-      const { events } = foldWindows(entries, LIMIT);
+      const { events } = foldWindows(entries, RULES);
       const verdicts = oracleVerdicts(arrivals, { windowMs: WINDOW_MS, limitMinor: LIMIT });
       const found = events.map(({ entry, window, totalMinor, isLate, episode, opening }) => ({
         ordinal: entry.ordinal,
