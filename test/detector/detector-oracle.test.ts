@@ -66,7 +66,49 @@ function ordered(deposits: readonly Arrival[], order: string): Arrival[] {
 
 const NUM_RUNS = 400;
 
+/** By ordinals: in force from that deposit on. */
+const changes = fc.array(
+  fc.record({
+    from: fc.integer({ min: 1, max: 60 }),
+    windowMs: fc.constantFrom(1_000, 60_000, 120_000, 240_000, 241_000, 86_400_000),
+    limitMinor: fc.constantFrom(1n, 300_000n, 1_000_000n, 2_500_000n),
+  }),
+  { minLength: 1, maxLength: 4 },
+);
+
 describe("the detector against the oracle", () => {
+  test("follows the rule as it changes between any two arrivals, wider, narrower and back", () => {
+    fc.assert(
+      fc.property(
+        fc.record({ deposits: arrivals, order: orders, changes }),
+        fc.integer({ min: 2, max: 7 }),
+        fc.boolean(),
+        ({ deposits, order, changes: unsorted }, maxBlockEntries, reloads) => {
+          const sorted = unsorted.toSorted((a, b) => a.from - b.from);
+          const ruleAt = (ordinal: number) =>
+            sorted.findLast(({ from }) => from <= ordinal) ?? RULE;
+          const arriving = ordered(deposits, order);
+          const run = walletRun({ maxBlockEntries });
+          const verdicts = oracleVerdicts(arriving, ruleAt);
+          for (const [i, arrival] of arriving.entries()) {
+            for (const change of sorted) if (change.from === i + 1) run.setRule(change);
+            const event = run.deposit(arrival);
+            expect(eventOf(event)).toEqual(verdictOf(verdicts[i]));
+            const version = 1 + sorted.filter(({ from }) => from <= i + 1).length;
+            const { limitMinor } = ruleAt(i + 1);
+            if (event !== null) {
+              expect(event.ruleVersion).toBe(version);
+              expect(event.limitMinor).toBe(limitMinor.toString());
+            }
+            if (reloads && i % 3 === 0) run.context.reload();
+            expectSound(run, arriving.slice(0, i + 1), { maxBlockEntries, rule: ruleAt(i + 1) });
+          }
+        },
+      ),
+      { numRuns: NUM_RUNS },
+    );
+  });
+
   test("gives the oracle's verdict, window, total and episode for every arrival", () => {
     fc.assert(
       fc.property(
@@ -101,7 +143,7 @@ describe("the detector against the oracle", () => {
           for (const arrival of ordered(deposits, order)) {
             run.deposit(arrival);
             arrived.push(arrival);
-            expectSound(run, arrived, maxBlockEntries);
+            expectSound(run, arrived, { maxBlockEntries, rule: RULE });
           }
         },
       ),
@@ -163,10 +205,14 @@ function verdictOf(verdict: ReturnType<typeof oracleVerdicts>[number] | undefine
 }
 
 /** The running window is brute force's, and blocks hold every entry once, in order, in bounds. */
-function expectSound(run: WalletRun, arrived: readonly Arrival[], maxBlockEntries: number): void {
+function expectSound(
+  run: WalletRun,
+  arrived: readonly Arrival[],
+  { maxBlockEntries, rule }: { maxBlockEntries: number; rule: typeof RULE },
+): void {
   const row = run.row();
   const { windowSumMinor, windowCount, windowFirstMs } = row;
-  const running = oracleRunning(arrived, RULE);
+  const running = oracleRunning(arrived, rule);
   expect({ sumMinor: windowSumMinor, count: windowCount, firstMs: windowFirstMs }).toEqual(running);
   const heads = run.context.range(blockHeadRow);
   const lists = run.context.range(blockEntriesRow);
@@ -198,7 +244,7 @@ function expectSound(run: WalletRun, arrived: readonly Arrival[], maxBlockEntrie
   expect(
     all.map(({ timeMs, ordinal, amountMinor: amount }) => ({ timeMs, amount, ordinal })),
   ).toEqual(expected);
-  const firstInWindow = blocks.find(({ head }) => head.lastMs > row.newestMs - WINDOW_MS);
+  const firstInWindow = blocks.find(({ head }) => head.lastMs > row.newestMs - rule.windowMs);
   const tail = blocks.findIndex(
     ({ key }) => key.timeMs === row.tailKey.timeMs && key.ordinal === row.tailKey.ordinal,
   );

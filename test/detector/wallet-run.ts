@@ -5,6 +5,7 @@
 
 import { thresholdGroup } from "../../src/detector/detector.ts";
 import { type WalletRow, walletRow } from "../../src/detector/window-rows.ts";
+import { versionMessage } from "../../src/detector/rule-versions.ts";
 import { newDeposit } from "../../src/deposits/deposit.ts";
 import type { FlagEvent, FlagWallet } from "../../src/gen/depositaja/v1/flag_wallet_pb.ts";
 import { type MemoryContext, memoryContext } from "../stream/memory-context.ts";
@@ -20,6 +21,8 @@ export interface WalletRun {
   /** Counts a deposit; the event that it emitted, or null. */
   deposit(arrival: Arrival): FlagEvent | null;
   row(): WalletRow;
+  /** From the next deposit on. */
+  setRule(rule: { readonly windowMs: number; readonly limitMinor: bigint }): void;
 }
 
 export function walletRun(
@@ -30,7 +33,10 @@ export function walletRun(
   const [depositInput] = group.inputs;
   if (depositInput === undefined) throw new Error("the group has no input");
   const context = memoryContext("wallet");
+  const own = memoryContext("");
+  context.own = own;
   let offset = 100n;
+  let version = 1;
   return {
     context,
     deposit({ timeMs, amountMinor, id }) {
@@ -45,6 +51,14 @@ export function walletRun(
       const { kind } = only.message as FlagWallet;
       if (kind.case !== "event") throw new Error("the detector emitted no event");
       return kind.value;
+    },
+    setRule({ windowMs, limitMinor }) {
+      const record = { key: "", topic: "deposit", partition: 3, offset: offset++ };
+      own.record = { ...record, timestampMs: 0, id: null };
+      version += 1;
+      const said = { number: version, windowMs, limitMinor, actor: "ana", reason: "why", atMs: 0 };
+      const problem = depositInput.control?.apply(own, versionMessage(said));
+      if (problem !== null) throw new Error(`the version was refused: ${problem}`);
     },
     row() {
       const row = context.get(walletRow);

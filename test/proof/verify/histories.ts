@@ -1,6 +1,7 @@
 /**
  * Histories through the three real groups, to be verified: deposits in any order, repeats and
- * conflicts of ids, records of other clients that must be refused, operators' actions, restarts.
+ * conflicts of ids, records of other clients that must be refused, operators' actions, changes of
+ * the rule, restarts.
  *
  *   steps ──tester──> log and tables ──as they are, or with a hand in them──> verify
  */
@@ -9,12 +10,14 @@ import fc from "fast-check";
 import { balanceGroup } from "../../../src/collector/collector.ts";
 import { depositStream, newDeposit } from "../../../src/deposits/deposit.ts";
 import { thresholdGroup } from "../../../src/detector/detector.ts";
+import { ruleControl, versionMessage } from "../../../src/detector/rule-versions.ts";
 import { flagWalletStream, newAction } from "../../../src/flagger/flag-wallet.ts";
 import { flaggerGroup } from "../../../src/flagger/flagger.ts";
 import { openEmbeddedLog } from "../../../src/log/embedded/embedded-log.ts";
 import type { EventLog, Headers } from "../../../src/log/event-log.ts";
 import type { TableState } from "../../../src/proof/verify/tables.ts";
 import { verify, type VerifyResult } from "../../../src/proof/verify/verify.ts";
+import { controlRecord } from "../../../src/stream/control.ts";
 import { FOR_GROUP_HEADER } from "../../../src/stream/for-group.ts";
 import { partitionOf } from "../../../src/stream/partitioner.ts";
 import { createTester, type Tester } from "../../../src/stream/tester.ts";
@@ -40,7 +43,17 @@ export type Step =
     }
   | { readonly what: "action"; readonly wallet: string; readonly seen: number; readonly id: string }
   | { readonly what: "foreign"; readonly wallet: string; readonly how: Foreign }
+  | {
+      readonly what: "rule";
+      readonly windowMs: number;
+      readonly limitMinor: bigint;
+      readonly how: RuleChange;
+    }
   | { readonly what: "restart"; readonly losesStores: boolean };
+
+/** The next version; or the number of the one before, one too far on, or no version at all. */
+const RULE_CHANGES = ["next", "next", "next", "again", "too far", "garbage", "unknown"] as const;
+type RuleChange = (typeof RULE_CHANGES)[number];
 
 const FOREIGN = ["garbage", "nothing", "no key", "misplaced", "too early", "for one"] as const;
 type Foreign = (typeof FOREIGN)[number];
@@ -82,6 +95,15 @@ const someStep: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 1,
+    arbitrary: fc.record({
+      what: fc.constant("rule" as const),
+      windowMs: fc.constantFrom(1_000, 60_000, 120_000, 180_000, 600_000, 86_400_000),
+      limitMinor: fc.constantFrom(1n, 300_000n, 1_000_000n, 3_000_000n, 2n ** 63n - 1n),
+      how: fc.constantFrom(...RULE_CHANGES),
+    }),
+  },
+  {
+    weight: 1,
     arbitrary: fc.record({ what: fc.constant("restart" as const), losesStores: fc.boolean() }),
   },
 );
@@ -111,6 +133,7 @@ async function play(tester: Tester, step: Step): Promise<void> {
     await tester.settle();
     return tester.restart(step);
   }
+  if (step.what === "rule") return playRule(tester, step);
   const { wallet: key } = step;
   if (step.what === "deposit") {
     const { amountMinor, timeMs, id } = step;
@@ -125,6 +148,25 @@ async function play(tester: Tester, step: Step): Promise<void> {
     await tester.send(flagWalletStream, { key, id: step.id, message });
   } else await playForeign(tester, key, step.how);
 }
+
+/** Into every partition, as `rules set` writes it. */
+async function playRule(tester: Tester, step: Step & { what: "rule" }): Promise<void> {
+  const { windowMs, limitMinor, how } = step;
+  const newest = newestVersions.get(tester) ?? 1;
+  const number = { again: newest, "too far": newest + 2 }[how as string] ?? newest + 1;
+  if (how === "next") newestVersions.set(tester, number);
+  const said = { number, windowMs, limitMinor, actor: "ana", reason: how, atMs: BASE_MS };
+  for (let partition = 0; partition < PARTITIONS; partition += 1) {
+    const place = { topic: "deposit", partition };
+    const record = controlRecord(place, ruleControl, versionMessage(said));
+    if (how === "garbage") await tester.sendRaw({ ...record, value: Buffer.from([1, 2, 3]) });
+    else if (how === "unknown") {
+      await tester.sendRaw({ ...record, headers: [["control", encoder.encode("other")]] });
+    } else await tester.sendRaw(record);
+  }
+}
+
+const newestVersions = new WeakMap<Tester, number>();
 
 async function playForeign(tester: Tester, wallet: string, how: Foreign): Promise<void> {
   const key = encoder.encode(how === "no key" ? "" : wallet);

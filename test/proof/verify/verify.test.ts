@@ -160,7 +160,8 @@ async function expectFound(tester: Tester, place: Place, next: () => number): Pr
   };
   const { differences } = await verified(tester, hand);
   const keys = isAdding ? [key, splitRowKey(added.key).key] : [key];
-  const wallets = new Set<string | null>(keys.map((each) => decoder.decode(each)));
+  const nameOf = (each: Uint8Array) => (each.length === 0 ? null : decoder.decode(each));
+  const wallets = new Set<string | null>(keys.map(nameOf));
   const isFound = (each: Difference) =>
     each.where === table && each.partition === partition && wallets.has(each.wallet);
   if (differences.some(isFound)) return;
@@ -232,7 +233,7 @@ function changedEvent(message: FlagMessage, choice: number): Uint8Array {
     () => (event.windowStartMs -= 1n),
     () => (event.windowEndMs += 1n),
     () => (event.totalMinor = `${event.totalMinor}0`),
-    () => (event.limitMinor = "1"),
+    () => (event.limitMinor = `${event.limitMinor}1`),
     () => (event.isLate = !event.isLate),
     () => (event.episode += 1n),
     () => (deposit.ordinal += 1n),
