@@ -13,6 +13,7 @@ import { depositStream } from "./deposits/deposit.ts";
 import { importDeposits, type ImportRequest, type ImportResult } from "./deposits/import.ts";
 import { createSubmissions, type Submissions } from "./deposits/submission.ts";
 import { thresholdGroup } from "./detector/detector.ts";
+import { type Rules, rulesOf } from "./detector/rules.ts";
 import { flagWalletStream } from "./flagger/flag-wallet.ts";
 import { flaggerGroup } from "./flagger/flagger.ts";
 import type { Deposit } from "./gen/depositaja/v1/deposit_pb.ts";
@@ -99,6 +100,8 @@ export interface App {
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly submissions: Submissions;
   readonly wallets: Wallets;
+  /** The rule by which wallets are flagged. */
+  readonly rules: Rules;
   readonly deadLetters: DeadLetters;
   /** Records of any topic, read back from its end. */
   readonly tails: Tails;
@@ -217,6 +220,7 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
     flagWallet,
     submissions: createSubmissions({ deposits, counted: views.balance, onChange, nowMs, delay }),
     wallets: walletsOf({ flagWallet, views }),
+    rules: rulesOf({ log, view: views.threshold, group: groups.threshold, partitions, decimals }),
     deadLetters: createDeadLetters({ log, topology, partitions, views, nowMs }),
     tails: new Tails(log, topology, partitions),
     statuses: new Statuses({

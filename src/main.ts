@@ -4,6 +4,7 @@
  *   main thread ──> commands        worker thread (of `up`) ──> processors
  */
 
+import { backtestCommand } from "./cli/backtest.ts";
 import { backupCommand } from "./cli/backup.ts";
 import { checkCommand } from "./cli/check.ts";
 import { configCommand } from "./cli/config.ts";
@@ -19,6 +20,7 @@ import { processCommand } from "./cli/process.ts";
 import { runProcessingWorker } from "./cli/processing-worker.ts";
 import { runProgram } from "./cli/program.ts";
 import { restoreCommand } from "./cli/restore.ts";
+import { rulesCommand } from "./cli/rules.ts";
 import { sampleCommand } from "./cli/sample.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { statusCommand } from "./cli/status.ts";
@@ -42,6 +44,8 @@ async function main(): Promise<void> {
     sampleCommand(),
     deadLettersCommand(),
     verifyCommand(),
+    rulesCommand(),
+    backtestCommand(),
     backupCommand(),
     restoreCommand(),
     topicsCommand(),

@@ -23,6 +23,7 @@ const SPOKEN: Readonly<Record<string, "all" | "invalid_*" | "none">> = {
   MoneyError: "all",
   DepositError: "invalid_*",
   OperatorError: "invalid_*",
+  RuleError: "invalid_*",
   AdministrationError: "none",
   CommandError: "none",
   ImportError: "none",

@@ -5,6 +5,7 @@ const NUMBERS: ReadonlySet<string> = new Set([
   ...["partitions", "replicas"],
   ...["partition", "done", "end", "lag", "behind", "rows", "dead"],
   ...["records", "bytes"],
+  ...["version", "limit"],
 ]);
 
 /** Columns as wide as their widest cell; numbers of the house stand to the right. */

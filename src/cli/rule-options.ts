@@ -1,0 +1,39 @@
+/** What `rules set` and `backtest` share: window and limit, as they are typed and as they print. */
+
+import type { App } from "../app.ts";
+import { formatDecimal, parseAmount } from "../money.ts";
+import { durationMs, durationText } from "./duration.ts";
+import { UsageError } from "./usage-error.ts";
+
+export interface RuleFlags {
+  readonly window?: string;
+  readonly limit?: string;
+}
+
+/** What was typed; null for what was left out. Throws UsageError. */
+export function typedRule({ window, limit }: RuleFlags, app: App) {
+  const windowMs = window === undefined ? null : durationMs("--window", window);
+  const limitMinor = limit === undefined ? null : amountMinor(limit, app.decimals);
+  const problem = app.rules.problem({ windowMs: windowMs ?? ANY_MS, limitMinor: limitMinor ?? 1n });
+  if (problem !== null) throw new UsageError(problem);
+  return { windowMs, limitMinor };
+}
+
+export function ruleText(
+  { windowMs, limitMinor }: { readonly windowMs: number; readonly limitMinor: bigint },
+  decimals: number,
+): string {
+  return `more than ${formatDecimal(limitMinor, decimals)} in ${durationText(windowMs)}`;
+}
+
+/** A window that can be. */
+const ANY_MS = 60_000;
+
+function amountMinor(text: string, decimals: number): bigint {
+  try {
+    return parseAmount(text, decimals);
+  } catch (error) {
+    if ((error as Error).name !== "MoneyError") throw error;
+    throw new UsageError(`--limit is "${text}": ${(error as Error).message}`, { cause: error });
+  }
+}
