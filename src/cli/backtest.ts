@@ -24,9 +24,9 @@ const OPTIONS = {
     "backtest --limit 8000 --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --json",
   ],
   remarks:
-    "Both rules, the changed one and the one in force, as if each had held from the start; what is\n" +
-    "left out is as in the one in force. --from and --to are times of deposits, the end excluded:\n" +
-    "others are left out. It reads the log alone, whether processors run or not, and holds one\n" +
+    "Both rules, the changed one and the one in force, as if each had held from the start; what\n" +
+    "is left out is as in the one in force. --from and --to are times of deposits, the end\n" +
+    "excluded: others are left out. It reads the log alone, whether processors run or not, and holds one\n" +
     "partition's deposits in memory, 50 bytes each, at most 8 million at once.",
 } as const;
 

@@ -9,7 +9,8 @@ export function durationMs(option: string, text: string): number {
   const [, digits = "", unit = ""] = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text) ?? [];
   const value = Number(digits) * (UNITS[unit as keyof typeof UNITS] ?? Number.NaN);
   if (Number.isSafeInteger(value)) return value;
-  throw new UsageError(`${option} is "${text}": it must be a length of time, such as 90s, 5m or 1h`);
+  const wanted = "a length of time, such as 90s, 5m or 1h";
+  throw new UsageError(`${option} is "${text}": it must be ${wanted}`);
 }
 
 /** In the largest unit of which it is a whole number. */

@@ -7,6 +7,7 @@
 import type { App } from "../app.ts";
 import { formatDecimal } from "../money.ts";
 import { coveringRemoval } from "./coverage.ts";
+import { ruleText } from "./rule-options.ts";
 import { table } from "./table.ts";
 import { localText, utcText } from "./time-text.ts";
 import { windowDrawing } from "./window-drawing.ts";
@@ -69,7 +70,8 @@ export function episodeLines(episode: Episode, actions: Actions, options: TextOp
     opening === null
       ? [`episode ${episode.number}: its opening event is not in the log`]
       : [
-          `episode ${episode.number}: rule ${opening.ruleId}, version ${opening.ruleVersion}`,
+          `episode ${episode.number}: rule ${opening.ruleId}, version ${opening.ruleVersion}, ` +
+            ruleText(ruleOf(opening), options.decimals),
           ...openingLines(opening, actions, options),
         ];
   const further = opening === null ? eventCount : eventCount - 1;
@@ -78,6 +80,10 @@ export function episodeLines(episode: Episode, actions: Actions, options: TextOp
     lines.push(...eventTable(events, actions, options).map((line) => `    ${line}`));
   }
   return lines;
+}
+
+function ruleOf({ windowStartMs, windowEndMs, limitMinor }: NonNullable<Episode["opening"]>) {
+  return { windowMs: windowEndMs - windowStartMs, limitMinor };
 }
 
 function openingLines(

@@ -41,8 +41,8 @@ const SET = {
     "rules set --complete",
   ],
   remarks:
-    "What is left out stays as it is. A wallet is flagged when a deposit comes in that lies in a\n" +
-    "window over the limit: nothing that was counted before is judged again (`backtest` tells).\n" +
+    "What is left out stays as it is. A wallet is flagged when a deposit comes in that lies in\n" +
+    "a window over the limit: nothing that was counted before is judged again (`backtest` tells).\n" +
     "A window is from 1s to 24h. If it is interrupted, the next `rules set` or `rules set\n" +
     "--complete` writes the version into the partitions that lack it.",
 } as const;
@@ -147,8 +147,8 @@ function tellOfIncomplete(versions: Versions): void {
   const { version, offsets } = incomplete;
   const done = offsets.filter((offset) => offset !== null).length;
   note(
-    `version ${version} is in force in ${done} of ${offsets.length} partitions alone: its setting ` +
-      `was interrupted, or goes on; \`${startedAs()} rules set --complete\` completes it`,
+    `version ${version} is in force in ${done} of ${offsets.length} partitions alone: its ` +
+      `setting was interrupted, or goes on; \`${startedAs()} rules set --complete\` completes it`,
   );
 }
 

@@ -238,6 +238,6 @@ function firstWindow(
 
 function byFirstWindow(a: TestedWallet, b: TestedWallet): number {
   const endOf = ({ current, changed }: TestedWallet) =>
-    Math.min(current?.endMs ?? Number.POSITIVE_INFINITY, changed?.endMs ?? Number.POSITIVE_INFINITY);
+    Math.min(current?.endMs ?? Infinity, changed?.endMs ?? Infinity);
   return endOf(a) - endOf(b) || (a.walletId < b.walletId ? -1 : 1);
 }

@@ -28,7 +28,13 @@ import { MAX_BLOCK_ENTRIES, newestEntries } from "./blocks.ts";
 import type { Entry } from "./entries.ts";
 import type { Exceeding, Rule } from "./late-window.ts";
 import { type Counted, countDeposit, type CountOptions } from "./rule.ts";
-import { firstRule, newestVersion, RULE_ID, ruleControlOfInput, ruleVersionRow } from "./rule-versions.ts";
+import {
+  firstRule,
+  newestVersion,
+  RULE_ID,
+  ruleControlOfInput,
+  ruleVersionRow,
+} from "./rule-versions.ts";
 import { blockEntriesRow, blockHeadRow, walletRow } from "./window-rows.ts";
 
 /** Deposits that came after a newer one of their wallet. */

@@ -62,8 +62,8 @@ export function standingVersions(
   );
   const standing = (all[0] ?? []).map((decided): StandingVersion => {
     const { number: version, windowMs, limitMinor, actor, reason, atMs } = decided;
-    const copyIn = (rows: (typeof all)[number]) => rows.find((each) => isSameVersion(each, decided));
-    const offsets = all.map((rows) => copyIn(rows)?.offset ?? null);
+    const isCopy = (row: typeof decided) => isSameVersion(row, decided);
+    const offsets = all.map((rows) => rows.find(isCopy)?.offset ?? null);
     const set = { actor, reason, atMs };
     return { version, windowMs, limitMinor, set, offsets, isComplete: !offsets.includes(null) };
   });

@@ -14,7 +14,13 @@ import { actorProblem, MAX_REASON_BYTES } from "../flagger/flag-wallet.ts";
 import { type RuleVersion, RuleVersionSchema } from "../gen/depositaja/v1/rule_pb.ts";
 import { MAX_AMOUNT_MINOR } from "../money.ts";
 import { type Codec, protobufCodec } from "../stream/codec.ts";
-import { type Context, type Control, control, type RowKind, type RowReader } from "../stream/group.ts";
+import {
+  type Context,
+  type Control,
+  control,
+  type RowKind,
+  type RowReader,
+} from "../stream/group.ts";
 import {
   newPacker,
   packed,

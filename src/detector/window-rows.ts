@@ -268,7 +268,7 @@ function takeWindowMs(from: Unpacker): number {
   const format = takeCount(from);
   if (format === FORMAT) return FIRST_WINDOW_MS;
   if (format === FORMAT_WITH_WINDOW) return takeCount(from);
-  throw new Error(`detector row of format ${format}; known are ${FORMAT} and ${FORMAT_WITH_WINDOW}`);
+  throw new Error(`detector row of format ${format}; known are 1 and ${FORMAT_WITH_WINDOW}`);
 }
 
 function takeFormat(from: Unpacker): void {

@@ -3,7 +3,7 @@
  * its records. One has no key, so that no key's partition is its own; it stands in each partition
  * once, and says by a header what kind it is.
  *
- *   message ──codec──> record without a key, header `control` ──> group's `apply` ──> partition's rows
+ *   message ──codec──> record without a key, with a header ──group's `apply`──> partition's rows
  *
  * After Kafka's own control batches, which stand between records in the same way; different from
  * them, these are a domain's, and a group's rows follow them.

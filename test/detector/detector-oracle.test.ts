@@ -1,8 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { FIRST_WINDOW_MS as WINDOW_MS } from "../../src/detector/window-rows.ts";
 import { entriesOf } from "../../src/detector/entries.ts";
-import { blockEntriesRow, blockHeadRow, blockKeyOf } from "../../src/detector/window-rows.ts";
+import {
+  blockEntriesRow,
+  blockHeadRow,
+  blockKeyOf,
+  FIRST_WINDOW_MS as WINDOW_MS,
+} from "../../src/detector/window-rows.ts";
 import type { FlagEvent } from "../../src/gen/depositaja/v1/flag_wallet_pb.ts";
 import { oracleIsFlagged, oracleRunning, oracleVerdicts } from "./oracle.ts";
 import { type Arrival, type WalletRun, walletRun } from "./wallet-run.ts";

@@ -61,7 +61,7 @@ describe("the detector's rows", () => {
   test("a wallet row of another window says its length, before all else", () => {
     const bytes = walletRow.codec.encode({ ...row, windowMs: 300_000 });
     const firstBytes = hex(walletRow.codec.encode(row));
-    expect(hex(bytes)).toBe("02" + "e0a712" + firstBytes.slice(2));
+    expect(hex(bytes)).toBe(`02e0a712${firstBytes.slice(2)}`);
     expect(walletRow.codec.decode(bytes).windowMs).toBe(300_000);
   });
 

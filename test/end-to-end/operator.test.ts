@@ -69,7 +69,7 @@ describe("flags", () => {
       "",
       "episodes (1 of 1 shown)",
       "",
-      "episode 1: rule deposits-over-limit, version 1",
+      "episode 1: rule deposits-over-limit, version 1, more than 10000.00 in 2m",
       "  total    10000.01 in 2 deposits, limit 10000.00",
       "  window   after 2026-01-31 17:29:59.999 +05:30, " +
         "up to and with 2026-01-31 17:31:59.999 +05:30",

@@ -76,7 +76,8 @@ export async function provePartition(proof: PartitionProof): Promise<PartitionRe
   }
   tellOfLeftLetters(scratch, readers);
   const [balance, threshold, flagger] = readers as [Reader, Reader, Reader];
-  const wallets = new WalletWalk({ proof, readers: { balance, threshold, flagger }, eventsEnd, rules });
+  const three = { balance, threshold, flagger };
+  const wallets = new WalletWalk({ proof, readers: three, eventsEnd, rules });
   const flagged = await wallets.walk();
   scratch.clear();
   return { left: left as Record<GroupName, number>, flagged, versions: rules.list };
@@ -210,7 +211,7 @@ class WalletWalk {
         compareRows(found, rules.rows(place.folded), formats, place);
         continue;
       }
-      for (const _ of found.keys()) {
+      for (let rows = found.size; rows > 0; rows -= 1) {
         const where = `${group}-table`;
         const difference = { expected: "no such row", found: "a row of no wallet" };
         differ(readers[group], { kind: "row", where, offset: null, ...difference });

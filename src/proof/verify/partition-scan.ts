@@ -39,7 +39,7 @@ export async function scanStream(scan: StreamScan): Promise<readonly number[]> {
   const hasEnded = readers.map(({ committed, folded }) => Math.max(committed, folded));
   const most = Math.max(...hasEnded, scan.writtenUntil);
   for await (const records of goodRecords(scan, range)) {
-    if (range.topic === "deposit") findings.compared.deposits += records.length;
+    if (range.topic === "deposit") findings.compared.deposits += records.filter(isDeposit).length;
     scratch.filling(() => {
       for (const record of records) {
         checkPlaces(record, readers);
@@ -53,6 +53,10 @@ export async function scanStream(scan: StreamScan): Promise<readonly number[]> {
   }
   checkEnds(scan);
   return left;
+}
+
+function isDeposit(record: LogRecord): boolean {
+  return record.key.length > 0 || controlName(record) === null;
 }
 
 function takeRecord(record: LogRecord, scan: StreamScan, withLetters: readonly Reader[]): void {

@@ -119,10 +119,10 @@ function compareVersions(
 ): void {
   const two = firstDisagreement(decided, found);
   if (two === null) return;
-  const [expected, other] = two.map(({ offset: _, ...said }) => said) as [object, object];
-  const position = positionText("deposit", partition, two[1].offset);
+  const [expected, other] = two;
+  const position = positionText("deposit", partition, other.offset);
   const place = { kind: "rule" as const, where: "deposit", partition, wallet: null, position };
-  findings.differ({ ...place, ...inWords(expected, other) });
+  findings.differ({ ...place, ...inWords(expected, { ...other, offset: expected.offset }) });
 }
 
 async function standsOf(
