@@ -10,9 +10,11 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { DepositError } from "../../src/deposits/deposit-error.ts";
 import { depositStream, newDeposit } from "../../src/deposits/deposit.ts";
 import type { NewAction } from "../../src/flagger/flag-wallet.ts";
+import { ruleControl, versionMessage } from "../../src/detector/rule-versions.ts";
 import { submitAction } from "../../src/flagger/operating.ts";
 import { DepositSchema } from "../../src/gen/depositaja/v1/deposit_pb.ts";
 import { LogError, type NewRecord } from "../../src/log/event-log.ts";
+import { controlRecord } from "../../src/stream/control.ts";
 import { partitionOf } from "../../src/stream/partitioner.ts";
 import type { Position } from "../../src/stream/position.ts";
 import type { Chance } from "./chance.ts";
@@ -214,6 +216,7 @@ function rawRecord(operation: Operation & { kind: "raw" }, partitions: number): 
   const home = partitionOf(key, partitions);
   const partition = what === "wrong_partition" ? (home + 1) % partitions : home;
   const place = { topic: depositStream.topic, partition, key };
+  if (what === "rule" || what === "rule too far on") return ruleRecord(operation, home);
   if (what === "undecodable") return { ...place, value: Buffer.from(`\xff${amountMinor}`) };
   if (what === "zero") {
     const zero = create(DepositSchema, { amountMinor: 0n, acceptedAtMs: BigInt(START_MS) });
@@ -224,6 +227,18 @@ function rawRecord(operation: Operation & { kind: "raw" }, partitions: number): 
   const headers = [["for-group", Buffer.from("balance")] as const];
   const value = depositStream.codec.encode(message);
   return { ...place, value, ...(what === "for one" ? { headers } : {}) };
+}
+
+/** In one partition: each is judged by itself, and a number that is there already changes nothing. */
+function ruleRecord(
+  { what, amountMinor }: Operation & { kind: "raw" },
+  partition: number,
+): NewRecord {
+  const number = what === "rule" ? 2 + (amountMinor % 3) : 9;
+  const windowMs = [1_000, 60_000, 180_000, 3_600_000][amountMinor % 4] as number;
+  const said = { windowMs, limitMinor: BigInt(amountMinor), actor: "ana", reason: "why", atMs: 0 };
+  const message = versionMessage({ number, ...said });
+  return controlRecord({ topic: depositStream.topic, partition }, ruleControl, message);
 }
 
 /** Every operation stands in the log as often as its client was told it may. */

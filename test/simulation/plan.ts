@@ -56,8 +56,11 @@ export type Operation = { readonly atMs: number; readonly wallet: string } & (
   | { readonly kind: "flag"; readonly id: string; readonly seenOrdinal: number | null }
 );
 
-/** Records of other clients that a group refuses, or that are for one group alone. */
-export const RAW_KINDS = ["undecodable", "wrong_partition", "zero", "ahead", "for one"] as const;
+/** Records of other clients that a group refuses, or that are for one group alone; and controls. */
+export const RAW_KINDS = [
+  ...(["undecodable", "wrong_partition", "zero", "ahead", "for one"] as const),
+  ...(["rule", "rule", "rule", "rule too far on"] as const),
+];
 export type RawKind = (typeof RAW_KINDS)[number];
 
 export const FAULT_KINDS = [
@@ -151,13 +154,13 @@ function operationsOf(chance: Chance): Operation[] {
     const wallet = chance.pick(wallets);
     const kind = chance.next();
     const before = operations.at(-1 - chance.below(8));
-    if (kind < 0.06) {
+    if (kind < 0.08) {
       const what = chance.pick(RAW_KINDS);
       operations.push({ kind: "raw", atMs, wallet, what, amountMinor: amountOf(chance, index) });
-    } else if (kind < 0.12) {
+    } else if (kind < 0.14) {
       const seenOrdinal = chance.is(0.3) ? null : chance.below(20);
       operations.push({ kind: "flag", atMs, wallet, id: `action ${index}`, seenOrdinal });
-    } else if (kind < 0.22 && before?.kind === "deposit" && before.id !== null) {
+    } else if (kind < 0.24 && before?.kind === "deposit" && before.id !== null) {
       // Sent again with the same id, sometimes with another amount.
       const amountMinor = chance.is(0.3) ? amountOf(chance, index) : before.amountMinor;
       operations.push({ ...before, atMs: before.atMs + chance.below(2_000), amountMinor });
