@@ -26,8 +26,8 @@ const OPTIONS = {
   remarks:
     "Both rules, the changed one and the one in force, as if each had held from the start; what\n" +
     "is left out is as in the one in force. --from and --to are times of deposits, the end\n" +
-    "excluded: others are left out. It reads the log alone, whether processors run or not, and holds one\n" +
-    "partition's deposits in memory, 50 bytes each, at most 8 million at once.",
+    "excluded: others are left out. It reads the log alone, whether processors run or not, and\n" +
+    "holds one partition's deposits in memory, 50 bytes each, at most 8 million at once.",
 } as const;
 
 const SHOWN = 20;

@@ -42,8 +42,8 @@ const SET = {
   ],
   remarks:
     "What is left out stays as it is. A wallet is flagged when a deposit comes in that lies in\n" +
-    "a window over the limit: nothing that was counted before is judged again (`backtest` tells).\n" +
-    "A window is from 1s to 24h. If it is interrupted, the next `rules set` or `rules set\n" +
+    "a window over the limit: nothing that was counted before is judged again (`backtest` tells\n" +
+    "whom that leaves out). A window is from 1s to 24h. If it is interrupted, the next `rules set` or `rules set\n" +
     "--complete` writes the version into the partitions that lack it.",
 } as const;
 
@@ -142,7 +142,14 @@ function tellOfCompleted(completed: number | null, actor: string): void {
 }
 
 function tellOfIncomplete(versions: Versions): void {
-  const incomplete = versions.find(({ isComplete }) => !isComplete);
+  const newest = versions.at(-1);
+  for (const partition of newest?.differsIn ?? []) {
+    note(
+      `partition ${partition} holds another version ${newest?.version}, which this program never ` +
+        `writes: \`${startedAs()} rules set\` makes a new one, the same for all`,
+    );
+  }
+  const incomplete = versions.find(({ offsets }) => offsets.includes(null));
   if (incomplete === undefined) return;
   const { version, offsets } = incomplete;
   const done = offsets.filter((offset) => offset !== null).length;

@@ -48,6 +48,8 @@ export interface StandingVersion extends Rule {
   readonly set: Pick<NewRuleVersion, "actor" | "reason" | "atMs"> | null;
   /** By partition, where its record stands; null: it is not there. Empty for version 1. */
   readonly offsets: readonly (bigint | null)[];
+  /** Partitions that have something else under its number: this program never writes such. */
+  readonly differsIn: readonly number[];
   /** In force in every partition. */
   readonly isComplete: boolean;
 }
@@ -62,12 +64,17 @@ export function standingVersions(
   );
   const standing = (all[0] ?? []).map((decided): StandingVersion => {
     const { number: version, windowMs, limitMinor, actor, reason, atMs } = decided;
-    const isCopy = (row: typeof decided) => isSameVersion(row, decided);
-    const offsets = all.map((rows) => rows.find(isCopy)?.offset ?? null);
+    const found = all.map((rows) => rows.find(({ number }) => number === version) ?? null);
+    const offsets = found.map((row) => row?.offset ?? null);
+    const differsIn = found.flatMap((row, partition) =>
+      row === null || isSameVersion(row, decided) ? [] : [partition],
+    );
+    const isComplete = !offsets.includes(null) && differsIn.length === 0;
     const set = { actor, reason, atMs };
-    return { version, windowMs, limitMinor, set, offsets, isComplete: !offsets.includes(null) };
+    return { version, windowMs, limitMinor, set, offsets, differsIn, isComplete };
   });
-  return [{ ...firstRule(decimals), set: null, offsets: [], isComplete: true }, ...standing];
+  const first = { ...firstRule(decimals), set: null, offsets: [], differsIn: [], isComplete: true };
+  return [first, ...standing];
 }
 
 export interface RuleRequest {
@@ -113,7 +120,8 @@ export async function setRule(request: RuleRequest, setting: RuleSetting): Promi
   const limitMinor = request.limitMinor ?? before.limitMinor;
   check("invalid_rule", ruleProblem({ windowMs, limitMinor }));
   const completed = await completeRule(setting);
-  if (before.windowMs === windowMs && before.limitMinor === limitMinor) {
+  const isSame = before.windowMs === windowMs && before.limitMinor === limitMinor;
+  if (isSame && before.differsIn.length === 0) {
     return { standing: newestOf(setting.standing()), outcome: "unchanged", completed };
   }
   const { actor, reason, atMs } = request;

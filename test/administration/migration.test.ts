@@ -126,7 +126,7 @@ kafkaTest("every wallet answers the same afterwards, though it was killed half-w
   const options = { folder, create: false } as const;
   const before = await withRunningApp(options, async (app, settle) => {
     await settle();
-    return { wallets: answers(app), letters: await letters(app) };
+    return { wallets: answers(app), letters: await letters(app), rules: app.rules.standing() };
   });
   // Flags that stand, that were removed, and that came again; or this would show little.
   const flags = Object.values(before.wallets) as { isFlagged: boolean; coveredOrdinal: number }[];
@@ -172,7 +172,8 @@ kafkaTest("every wallet answers the same afterwards, though it was killed half-w
   const place = { folder: join(root, "elsewhere"), kafka, create: false } as const;
   const after = await withRunningApp(place, async (app, settle) => {
     await settle();
-    const found = { wallets: answers(app), letters: await letters(app) };
+    const rules = app.rules.standing();
+    const found = { wallets: answers(app), letters: await letters(app), rules };
     await expectSameRepeats(app, copied);
     return found;
   });

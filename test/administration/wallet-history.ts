@@ -1,7 +1,7 @@
 /**
  * A history of wallets in a data folder, as it comes about in service: deposits with ids, repeats
  * and conflicts, late ones, records that nobody can read or that stand in a foreign partition, and
- * operators who flag, remove flags and deal with dead letters between them.
+ * operators who flag, remove flags, set the rule and deal with dead letters between them.
  *
  *   rounds of deposits ──settled──> operators' actions ──> ... ──> what each wallet answers
  */
@@ -133,6 +133,7 @@ export async function writeHistory(folder: string, random: () => number): Promis
         if (random() < 0.4) await operate(app, walletId, { round, random });
       }
       for (const { name } of app.topology.groups) await handleLetters(app, name, random);
+      if (round === 2) await app.rules.set(changedRule(), settle);
     }
     await settle();
     await removedAndFlaggedAgain(app, settle);
@@ -155,6 +156,12 @@ async function removedAndFlaggedAgain(app: App, settle: () => Promise<void>): Pr
   const walletId = both[1] as string;
   await app.wallets.act({ ...own, walletId, id: "again", kind: "add" });
   await settle();
+}
+
+/** From the middle of the history on: wider, and lower. */
+function changedRule() {
+  const rule = { windowMs: 300_000, limitMinor: 900_000n };
+  return { ...rule, actor: "ann", reason: "holidays", atMs: START_MS };
 }
 
 function roundOfDeposits(round: number, random: () => number) {

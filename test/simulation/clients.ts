@@ -229,7 +229,7 @@ function rawRecord(operation: Operation & { kind: "raw" }, partitions: number): 
   return { ...place, value, ...(what === "for one" ? { headers } : {}) };
 }
 
-/** In one partition: each is judged by itself, and a number that is there already changes nothing. */
+/** In one partition: each is judged by itself. A number that is there already changes nothing. */
 function ruleRecord(
   { what, amountMinor }: Operation & { kind: "raw" },
   partition: number,
