@@ -43,8 +43,8 @@ const SET = {
   remarks:
     "What is left out stays as it is. A wallet is flagged when a deposit comes in that lies in\n" +
     "a window over the limit: nothing that was counted before is judged again (`backtest` tells\n" +
-    "whom that leaves out). A window is from 1s to 24h. If it is interrupted, the next `rules set` or `rules set\n" +
-    "--complete` writes the version into the partitions that lack it.",
+    "whom that leaves out). A window is from 1s to 24h. If it is interrupted, the next `rules\n" +
+    "set` or `rules set --complete` writes the version into the partitions that lack it.",
 } as const;
 
 interface Flags extends RuleFlags {
