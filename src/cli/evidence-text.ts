@@ -70,8 +70,7 @@ export function episodeLines(episode: Episode, actions: Actions, options: TextOp
     opening === null
       ? [`episode ${episode.number}: its opening event is not in the log`]
       : [
-          `episode ${episode.number}: rule ${opening.ruleId}, version ${opening.ruleVersion}, ` +
-            ruleText(ruleOf(opening), options.decimals),
+          `episode ${episode.number}: rule ${ruleOf(opening, options)}`,
           ...openingLines(opening, actions, options),
         ];
   const further = opening === null ? eventCount : eventCount - 1;
@@ -82,8 +81,12 @@ export function episodeLines(episode: Episode, actions: Actions, options: TextOp
   return lines;
 }
 
-function ruleOf({ windowStartMs, windowEndMs, limitMinor }: NonNullable<Episode["opening"]>) {
-  return { windowMs: windowEndMs - windowStartMs, limitMinor };
+function ruleOf(
+  { ruleId, ruleVersion, windowStartMs, windowEndMs, limitMinor }: NonNullable<Episode["opening"]>,
+  { decimals }: TextOptions,
+): string {
+  const text = ruleText({ windowMs: windowEndMs - windowStartMs, limitMinor }, decimals);
+  return `${ruleId}, version ${ruleVersion}, ${text}`;
 }
 
 function openingLines(

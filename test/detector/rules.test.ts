@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { depositStream, newDeposit } from "../../src/deposits/deposit.ts";
 import { thresholdGroup } from "../../src/detector/detector.ts";
-import { RuleError, type RuleRequest } from "../../src/detector/rule-setting.ts";
+import type { RuleError, RuleRequest } from "../../src/detector/rule-setting.ts";
 import { ruleControl, versionMessage } from "../../src/detector/rule-versions.ts";
 import { type Rules, rulesOf } from "../../src/detector/rules.ts";
 import { flagWalletStream } from "../../src/flagger/flag-wallet.ts";

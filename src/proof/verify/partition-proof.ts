@@ -211,7 +211,7 @@ class WalletWalk {
         compareRows(found, rules.rows(place.folded), formats, place);
         continue;
       }
-      for (let rows = found.size; rows > 0; rows -= 1) {
+      for (let left = found.size; left > 0; left -= 1) {
         const where = `${group}-table`;
         const difference = { expected: "no such row", found: "a row of no wallet" };
         differ(readers[group], { kind: "row", where, offset: null, ...difference });
