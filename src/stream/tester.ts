@@ -86,6 +86,8 @@ export class Tester {
    */
   async settle(signal?: AbortSignal): Promise<void> {
     const positions = await this.ends();
+    // Before anything waits: who hears of a change first must find the views as they are then.
+    for (const group of this.topology.groups) this.view(group);
     const failed = new AbortController();
     const look = () => {
       if (this.failure() !== null) failed.abort();
