@@ -24,6 +24,17 @@ test("load tells how a service answers, and that all it acknowledged is counted"
   expect(text.code, text.err).toBe(0);
   expect(text.out).toMatch(/^deposit +60 +200 /m);
   expect(text.out).toMatch(/^errors {6}none\nverified {4}60 acknowledged deposits in \d+ wallets/m);
+
+  // Three wallets of which the first gets nearly all, and an amount that is always the same.
+  const shape = ["--wallets", "3", "--wallet-prefix", "own-", "--skew", "9", "--amount", "2..2"];
+  const rest = ["--timeout", "5s", "--seed", "7", "--verify"];
+  const shaped = await run(options, "load", url, ...SHORT, "--rate", "200", ...shape, ...rest);
+  expect(shaped.code, shaped.err).toBe(0);
+  expect(shaped.out).toMatch(/^verified {4}60 acknowledged deposits in [12] wallets/m);
+  const first = await fetch(`${url}/check/own-0000000`);
+  const { balance } = (await first.json()) as { balance: number };
+  expect(balance).toBeGreaterThan(100);
+  expect(balance % 2).toBe(0);
 });
 
 test("load that gets nothing but refusals ends with 1", async () => {
