@@ -1,5 +1,5 @@
 # The executable on a system with glibc and little else. No secret goes in: credentials for a
-# cluster come at run time (DEPOSITAJA_SASL_PASSWORD, or a file that is mounted).
+# cluster, keys and certificates come at run time (variables, or a folder that is mounted).
 
 FROM oven/bun:1.4.5 AS build
 WORKDIR /build
@@ -22,5 +22,10 @@ VOLUME ["/var/lib/depositaja"]
 WORKDIR /var/lib/depositaja
 EXPOSE 8080
 ENTRYPOINT ["depositaja"]
-# Publish it on this machine alone: docker run -p 127.0.0.1:8080:8080 depositaja
+# It refuses to start without keys and HTTPS, from a mounted folder that uid 10001 may read:
+#   docker run -v ./access:/etc/depositaja:ro -e DEPOSITAJA_KEYS_FILE=/etc/depositaja/keys \
+#     -e DEPOSITAJA_HTTPS_CERT=/etc/depositaja/server.crt \
+#     -e DEPOSITAJA_HTTPS_KEY=/etc/depositaja/server.key -p 8443:8080 depositaja
+# Or, published on this machine alone, when told that this will do:
+#   docker run -e DEPOSITAJA_INSECURE=true -p 127.0.0.1:8080:8080 depositaja
 CMD ["up", "--host", "0.0.0.0", "--allow-host", "localhost"]

@@ -87,6 +87,21 @@ describe("compose.yaml", () => {
     expect(ports).toEqual(["127.0.0.1:8080:8080"]);
   });
 
+  test("asks for keys and HTTPS where deploy/compose.keys.yaml opens it to other machines", () => {
+    const path = join(PROJECT_ROOT, "deploy/compose.keys.yaml");
+    expect(composeFaults(path)).toEqual([]);
+    const { services } = Bun.YAML.parse(readFileSync(path, "utf8")) as Compose;
+    const { command, environment = {}, volumes } = services["serve"] ?? {};
+    expect(command).toEqual(["serve", "--host", "0.0.0.0"]);
+    const files = ["KEYS_FILE", "HTTPS_CERT", "HTTPS_KEY"].map((name) => `DEPOSITAJA_${name}`);
+    expect(Object.keys(environment)).toEqual(["DEPOSITAJA_ALLOW_HOST", ...files]);
+    // The folder: a file that is mounted by itself would never change inside.
+    expect(volumes).toEqual(["./access:/etc/depositaja:ro"]);
+    for (const file of files) expect(environment[file]).toStartWith("/etc/depositaja/");
+    expect(compose.services["serve"]?.command).toContain("--insecure");
+    expect(dockerfile).not.toMatch(/^(CMD|ENV|ENTRYPOINT) .*insecure/im);
+  });
+
   test("calls the service well when /readyz answers 200, and only then", async () => {
     const [how, ...command] = compose.services["serve"]?.healthcheck?.test ?? [];
     expect(how).toBe("CMD");
