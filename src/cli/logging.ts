@@ -11,6 +11,7 @@ import {
   type LogRecord,
   type TextFormatter,
 } from "@logtape/logtape";
+import { oneJsonLine, oneLine } from "./one-line.ts";
 import { note } from "./output.ts";
 import type { LogLevel } from "./settings.ts";
 
@@ -20,7 +21,7 @@ export const OPERATORS_CATEGORY = ["depositaja", "operators"];
 
 /** Once for each thread; only the main thread's `process.stderr` knows that it is a terminal. */
 export async function setUpLogging(level: LogLevel): Promise<void> {
-  const format = isatty(STDERR) ? await prettyFormatter() : getJsonLinesFormatter();
+  const format = isatty(STDERR) ? await prettyFormatter() : jsonFormatter();
   configureSync({
     sinks: { stderr: (record) => note(format(asSentence(record)).trimEnd()) },
     loggers: [
@@ -44,9 +45,14 @@ async function prettyFormatter(): Promise<TextFormatter> {
   return getPrettyFormatter({ timestamp: "time", wordWrap: false });
 }
 
+function jsonFormatter(): TextFormatter {
+  const format = getJsonLinesFormatter();
+  return (record) => oneJsonLine(format(record).trimEnd());
+}
+
 /** Values without quotes and colours; in JSON they stand apart as well, in `properties`. */
 function asSentence(record: LogRecord): LogRecord {
-  return { ...record, message: [record.message.map(bare).join("")] };
+  return { ...record, message: [oneLine(record.message.map(bare).join(""))] };
 }
 
 function bare(value: unknown): string {
