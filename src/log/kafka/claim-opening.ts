@@ -57,6 +57,7 @@ export async function openClaim(
     await checkNewest(host, place, { last, before: offset });
     await opener.commit();
     if (writer.isOver) throw unclaimed(place);
+    writer.owe(seat, names.offsets(stored.progress?.inputs ?? [], partition));
     claim = new KafkaClaim(host, place, { ...options, writer, seat, stored });
     return claim;
   } catch (error) {

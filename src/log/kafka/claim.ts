@@ -119,6 +119,7 @@ export class KafkaClaim implements Claim {
     const share = {
       records: host.names.toKafka(records),
       expected: this.expectedOffsets(commit),
+      groupOffsets: host.names.offsets(commit.inputs, partition),
       progress: (offsets: readonly bigint[]) => this.stored(this.after(commit, offsets)),
       done: (offsets: readonly bigint[]) => {
         this.current = this.after(commit, offsets);
@@ -163,6 +164,7 @@ export class KafkaClaim implements Claim {
       await writer.commit(seat, {
         records: [],
         expected: [],
+        groupOffsets: [],
         progress: () => this.stored(this.current, null),
         done: () => {},
         isCommit: false,

@@ -16,14 +16,15 @@ import { randomUUID } from "node:crypto";
 import { LogError, type NewRecord } from "../event-log.ts";
 import type { Step } from "./appender.ts";
 import type { Connections } from "./connections.ts";
+import { type GroupOffset, type OffsetPace, OwedOffsets } from "./group-offsets.ts";
 import { GATHER_MS } from "./limits.ts";
 import { pause, unavailable } from "./retry.ts";
 import { openTransactions, type Transactions } from "./transaction.ts";
 
 export interface GroupWritersOptions {
   readonly connections: Connections;
-  /** Before the ids of its producers, such as the group's name in the cluster. */
-  readonly idPrefix: string;
+  /** The group's name in the cluster, and the beginning of its producers' ids. */
+  readonly groupId: string;
   readonly progressTopic: string;
   readonly nowMs: () => number;
   readonly step: Step;
@@ -35,6 +36,7 @@ export interface GroupWritersOptions {
 export class GroupWriters {
   private opening: Promise<GroupWriter> | null = null;
   private readonly fenced = new Map<string, Promise<void>>();
+  private readonly pace: OffsetPace = { dueMs: 0, isHeldUp: false, said: "" };
 
   constructor(private readonly options: GroupWritersOptions) {}
 
@@ -63,10 +65,10 @@ export class GroupWriters {
   }
 
   private async open(): Promise<GroupWriter> {
-    const { idPrefix } = this.options;
-    const id = `${idPrefix}-${randomUUID()}`;
+    const { options, pace } = this;
+    const id = `${options.groupId}-${randomUUID()}`;
     try {
-      return new GroupWriter(id, await this.begin(id), this.options);
+      return new GroupWriter(id, await this.begin(id), { ...options, pace });
     } catch (error) {
       this.opening = null;
       throw error;
@@ -83,6 +85,8 @@ export interface Share {
   readonly records: readonly NewRecord[];
   /** Where the records will stand, if that is known: the progress then goes with them. */
   readonly expected: readonly bigint[] | null;
+  /** Where the group stands then, for other tools. */
+  readonly groupOffsets: readonly GroupOffset[];
   /** The progress that they make, written to the partition's progress. */
   readonly progress: (offsets: readonly bigint[]) => Pick<NewRecord, "key" | "value">;
   /** Called at once when all is committed, before anything else is written. */
@@ -111,12 +115,20 @@ export class GroupWriter {
   /** The transaction under way; never rejects. */
   private underWay: Promise<void> = Promise.resolve();
   private failure: LogError | null = null;
+  private readonly offsets: OwedOffsets;
 
   constructor(
     readonly id: string,
-    private readonly transactions: Pick<Transactions, "begin" | "write" | "commit">,
-    private readonly options: Pick<GroupWritersOptions, "progressTopic" | "step">,
-  ) {}
+    private readonly transactions: Pick<
+      Transactions,
+      "begin" | "write" | "addOffsets" | "writeOffsets" | "commit"
+    >,
+    private readonly options: Pick<GroupWritersOptions, "groupId" | "progressTopic" | "step"> & {
+      readonly pace: OffsetPace;
+    },
+  ) {
+    this.offsets = new OwedOffsets(options.pace, () => this.start());
+  }
 
   get isOver(): boolean {
     return this.failure !== null;
@@ -127,7 +139,15 @@ export class GroupWriter {
    */
   async take(seat: Seat): Promise<void> {
     this.seats.set(seat.partition, seat);
+    this.offsets.forget(seat.partition);
     await this.underWay;
+  }
+
+  /** Where the group stands where the seat's claim begins: the group's offsets may be gone. */
+  owe(seat: Seat, offsets: readonly GroupOffset[]): void {
+    if (!this.holds(seat) || this.isOver) return;
+    this.offsets.owe(offsets);
+    if (!this.isRunning) this.offsets.wait();
   }
 
   /** Its end: nothing more is begun, and all its claims are lost. */
@@ -136,7 +156,9 @@ export class GroupWriter {
   }
 
   leave(seat: Seat): void {
-    if (this.holds(seat)) this.seats.delete(seat.partition);
+    if (!this.holds(seat)) return;
+    this.seats.delete(seat.partition);
+    this.offsets.forget(seat.partition);
   }
 
   /** Shares of one seat are written one after another. Throws what a commit throws. */
@@ -145,7 +167,7 @@ export class GroupWriter {
     if (!this.holds(seat)) throw taken(seat);
     const ended = Promise.withResolvers<void>();
     this.waiting.push({ seat, share, ended });
-    if (!this.isRunning) void this.run();
+    this.start();
     await ended.promise;
   }
 
@@ -153,16 +175,20 @@ export class GroupWriter {
     return this.seats.get(seat.partition) === seat;
   }
 
+  private start(): void {
+    if (!this.isRunning) void this.run();
+  }
+
   /** Never rejects. */
   private async run(): Promise<void> {
     this.isRunning = true;
-    while (this.waiting.length > 0 && this.failure === null) {
-      const batch = this.takeWaiting();
-      this.underWay = batch.length === 0 ? Promise.resolve() : this.transact(batch);
+    while (this.failure === null && (this.waiting.length > 0 || this.offsets.isDue)) {
+      this.underWay = this.transact(this.takeWaiting());
       await this.underWay;
       await pause(GATHER_MS);
     }
     this.isRunning = false;
+    this.offsets.wait();
   }
 
   /** One share of each seat: the next builds on what that has done. */
@@ -195,9 +221,12 @@ export class GroupWriter {
       ...{ topic, partition: seat.partition },
       ...share.progress(offsets),
     });
+    for (const { share } of batch) this.offsets.owe(share.groupOffsets);
     const places = batch.map(({ seat: { partition } }) => ({ topic, partition }));
     await transactions.begin([...batch.flatMap(({ share }) => share.records), ...places]);
     await step("transaction begun");
+    const offsetsSent = this.sendOffsets(batch);
+    offsetsSent.catch(() => {}); // a write that fails, too, tells more
     const early = batch.map((each) =>
       each.share.expected === null ? [] : [progressOf(each, each.share.expected)],
     );
@@ -214,10 +243,24 @@ export class GroupWriter {
       return isEqual(own, each.share.expected) ? [] : [progressOf(each, own)];
     });
     if (late.length > 0) await transactions.write(late);
+    const hasOffsets = await offsetsSent;
     await step("before commit");
-    await transactions.commit();
+    if (batch.length > 0 || hasOffsets) await transactions.commit();
     await step("committed");
     batch.forEach(({ share }, index) => share.done(offsets[index] as readonly bigint[]));
+  }
+
+  /** Beside the records, so that these wait for nothing. Whether the transaction has some. */
+  private async sendOffsets(batch: readonly Waiting[]): Promise<boolean> {
+    const { transactions, offsets } = this;
+    const { groupId } = this.options;
+    const owed = offsets.take(batch.some(({ share }) => !share.isCommit));
+    if (owed.length === 0) return false;
+    const why = await transactions.addOffsets(groupId);
+    const refused = why ?? (await transactions.writeOffsets(groupId, owed));
+    if (refused === null) offsets.written(owed);
+    else offsets.leftOut(groupId, refused);
+    return why === null;
   }
 
   /** What was not begun is not written; of the batch, the error says what is known. */
@@ -228,6 +271,7 @@ export class GroupWriter {
     for (const { ended } of this.waiting.splice(0)) ended.reject(notBegun(error));
     for (const { lost } of this.seats.values()) lost(error);
     this.seats.clear();
+    this.offsets.end();
   }
 }
 

@@ -200,7 +200,7 @@ export class KafkaLog implements EventLog {
           transactionConnections,
           writers: new GroupWriters({
             connections: transactionConnections,
-            idPrefix: parts.names.group(options.group),
+            groupId: parts.names.group(options.group),
             progressTopic: parts.names.progress(options.group),
             nowMs,
             step: this.step,

@@ -97,6 +97,17 @@ declare module "kafkajs/src/broker/index.js" {
         }[];
       },
     ): Promise<unknown>;
+    addOffsetsToTxn(options: ProducerIdentity & { readonly groupId: string }): Promise<unknown>;
+    /** Throws the first error of any partition. */
+    txnOffsetCommit(
+      options: ProducerIdentity & {
+        readonly groupId: string;
+        readonly topics: readonly {
+          readonly topic: string;
+          readonly partitions: readonly { readonly partition: number; readonly offset: string }[];
+        }[];
+      },
+    ): Promise<unknown>;
     endTxn(options: ProducerIdentity & { readonly transactionResult: boolean }): Promise<unknown>;
     joinGroup(options: {
       readonly groupId: string;

@@ -63,6 +63,16 @@ export const GATHER_MS = 5;
 export const CONCURRENT_FIRST_MS = 2;
 export const CONCURRENT_LAST_MS = 100;
 
+/**
+ * Between two transactions of a member that write the group's offsets, too: two requests and a
+ * marker more, for what other tools look at every some seconds.
+ */
+export const OFFSETS_EVERY_MS = 1_000;
+/** When they could not be written: commits must not be held up for them time and again. */
+export const OFFSETS_AGAIN_MS = 5_000;
+/** A group's coordinator that does not answer within this gets none; the commit waits so long. */
+export const OFFSETS_ANSWER_MS = 500;
+
 /** A member that was not heard of for so long loses its partitions. */
 export const SESSION_MS = 6_000;
 /** Several within a session, and how soon a member hears of a rebalance. */

@@ -4,7 +4,8 @@
  *   topic `events` <──prefix `test-`──> `test-events` in the cluster
  */
 
-import type { LogRecord, NewRecord } from "../event-log.ts";
+import type { InputProgress, LogRecord, NewRecord } from "../event-log.ts";
+import type { GroupOffset } from "./group-offsets.ts";
 
 export class TopicNames {
   constructor(readonly prefix: string) {}
@@ -32,6 +33,15 @@ export class TopicNames {
   toKafka(records: readonly NewRecord[]): readonly NewRecord[] {
     if (this.prefix === "") return records;
     return records.map((record) => ({ ...record, topic: this.topic(record.topic) }));
+  }
+
+  /** Where a group stands in a partition, as the cluster is told. */
+  offsets(inputs: readonly InputProgress[], partition: number): readonly GroupOffset[] {
+    return inputs.map(({ topic, nextOffset }) => ({
+      topic: this.topic(topic),
+      partition,
+      nextOffset,
+    }));
   }
 
   /** Of records of one topic that nobody else has: they are changed, for copies take time. */

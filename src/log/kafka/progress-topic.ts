@@ -4,7 +4,7 @@
  *   claim ──encode──> newest record of a partition ──follow──> progress of any process
  *
  * Compacted, one key a partition. The newest is found from the end, never by scanning history.
- * The broker's own group offsets are not used: it drops them when a group is away for a week.
+ * The broker's own group offsets are not read: it drops them when a group is away for a week.
  */
 
 import { getLogger } from "@logtape/logtape";

@@ -12,6 +12,8 @@ import type Broker from "kafkajs/src/broker/index.js";
 import { LogError, type NewRecord } from "../event-log.ts";
 import type { Connections } from "./connections.ts";
 import { CONCURRENT, withCoordinator } from "./coordinator-tries.ts";
+import { unlessRefused, whySilent } from "./group-coordinator.ts";
+import type { GroupOffset } from "./group-offsets.ts";
 import {
   BATCH_BYTES,
   COMMIT_WITHIN_MS,
@@ -71,10 +73,14 @@ export class Transactions {
     private readonly identity: { readonly producerId: string; readonly producerEpoch: number },
   ) {}
 
-  /** Before the first write: where this transaction will write, all at once. */
+  /**
+   * Before the first write: where this transaction will write, all at once. For none, it begins
+   * with what is added next.
+   */
   async begin(partitions: readonly { readonly topic: string; readonly partition: number }[]) {
     const { transactionalId } = this.options;
     this.endMs = performance.now() + COMMIT_WITHIN_MS;
+    if (partitions.length === 0) return;
     const topics = [...Map.groupBy(unique(partitions), ({ topic }) => topic)].map(
       ([topic, each]) => ({ topic, partitions: each.map(({ partition }) => partition) }),
     );
@@ -98,6 +104,41 @@ export class Transactions {
       open = open.filter((batch) => !now.includes(batch));
     }
     return offsets;
+  }
+
+  /**
+   * Before the first offsets of a group. From here on the transaction's end waits for the group's
+   * coordinator: so one that does not answer gets none. Resolves with why nothing was added, null
+   * when it was. Throws `fenced` and `unavailable` as a write does.
+   */
+  async addOffsets(groupId: string): Promise<unknown> {
+    const { connections, transactionalId } = this.options;
+    const silent = await whySilent(connections, groupId);
+    if (silent !== null) return silent;
+    return unlessRefused(() =>
+      this.run((coordinator) =>
+        coordinator.addOffsetsToTxn({ ...this.identity, transactionalId, groupId }),
+      ),
+    );
+  }
+
+  /**
+   * Where the group stands, with the rest or not at all. No member of the group need say so: only
+   * this producer can end what it has begun. Resolves with why they were refused, null when they
+   * were not: the rest can be committed all the same. Throws `unavailable` as a write does.
+   */
+  async writeOffsets(groupId: string, offsets: readonly GroupOffset[]): Promise<unknown> {
+    const { connections, transactionalId } = this.options;
+    const withinMs = this.endMs - performance.now();
+    const topics = [...Map.groupBy(offsets, ({ topic }) => topic)].map(([topic, each]) => ({
+      topic,
+      partitions: each.map(({ partition, nextOffset }) => ({ partition, offset: `${nextOffset}` })),
+    }));
+    return unlessRefused(() =>
+      withCoordinator({ connections, of: "group", id: groupId, withinMs }, (coordinator) =>
+        coordinator.txnOffsetCommit({ ...this.identity, transactionalId, groupId, topics }),
+      ),
+    );
   }
 
   /**

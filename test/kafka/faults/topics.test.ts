@@ -18,13 +18,17 @@ import { GroupsHere } from "./groups-here.ts";
 const TEST_MS = 60_000;
 const PARTITIONS = 2;
 const WALLET = "alice";
+/** Of each group. */
+const INPUTS = { balance: "deposit", threshold: "deposit", flagger: "flag_wallet" };
 const AT = partitionOf(Buffer.from(WALLET), PARTITIONS);
 
 kafkaTest("goes on from its progress when the broker has dropped the group's offsets", async () => {
   await using there = new There(await testBrokers());
   await there.runs(async (groups) => {
     for (let i = 0; i < 3; i += 1) await groups.deposit(WALLET, 5n);
+    await groups.deposit("of the other partition", 1_000_001n); // one that flags
     await groups.settled();
+    await there.toolsSee(groups, [4n, 4n, 1n]);
   });
   await there.admin((admin) =>
     admin.deleteGroups(["balance", "threshold", "flagger"].map((name) => there.prefix + name)),
@@ -33,6 +37,7 @@ kafkaTest("goes on from its progress when the broker has dropped the group's off
     await groups.deposit(WALLET, 5n);
     await groups.settled();
     expect(groups.balance(WALLET)).toBe(20n);
+    await there.toolsSee(groups, [5n, 5n, 1n]);
   });
 }, TEST_MS);
 
@@ -307,6 +312,26 @@ class There implements AsyncDisposable {
       return await work(admin);
     } finally {
       await admin.disconnect();
+    }
+  }
+
+  /** Offsets of each group are what its progress says in every partition, and so many in all. */
+  async toolsSee({ app: { log } }: GroupsHere, sums: readonly bigint[]): Promise<void> {
+    for (const [index, [group, input]] of Object.entries(INPUTS).entries()) {
+      const options = { groupId: this.prefix + group, topics: [this.prefix + input] };
+      const look = async () => {
+        const found = await this.admin((admin) => admin.fetchOffsets(options));
+        const offsets = (found[0]?.partitions ?? []).map(({ offset }) => Number(offset));
+        const done = await Promise.all(
+          Array.from({ length: PARTITIONS }, (_, partition) => log.progress(group, partition)),
+        );
+        const stands = done.map((each) => Number(each?.inputs[0]?.nextOffset ?? -1));
+        const sum = stands.reduce((total, each) => total + Math.max(0, each), 0);
+        shown = `${group} is shown at ${offsets}, and stands at ${stands}`;
+        return Bun.deepEquals(offsets, stands) && BigInt(sum) === sums[index];
+      };
+      let shown = "";
+      await until(look, () => shown);
     }
   }
 

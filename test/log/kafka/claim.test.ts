@@ -244,7 +244,7 @@ async function oneMember() {
   const otherWriters = () =>
     new GroupWriters({
       ...common,
-      ...{ connections: transactionConnections, idPrefix: names.group("sums"), progressTopic },
+      ...{ connections: transactionConnections, groupId: names.group("sums"), progressTopic },
     });
   const writers = otherWriters();
   const check = async () => {};

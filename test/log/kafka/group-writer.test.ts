@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { LogError, type NewRecord } from "../../../src/log/event-log.ts";
+import type { GroupOffset } from "../../../src/log/kafka/group-offsets.ts";
 import { GroupWriter, type Seat, type Share } from "../../../src/log/kafka/group-writer.ts";
 
 test("what waits while a transaction is under way goes out in the next one, together", async () => {
@@ -97,11 +98,91 @@ test("whose producer was fenced is told so, at every commit", async () => {
   expect(await codeOf(writer.commit(two, shareOf(two, ["b"])))).toBe("fenced");
 });
 
+test("offsets go with a transaction, those of the next in one of their own", async () => {
+  const { writer, transactions } = start();
+  const [one, two] = [seatOf(0), seatOf(1)];
+  for (const seat of [one, two]) await writer.take(seat);
+  writer.owe(two, offsetsAt(1, 5n)); // where its claim begins
+  await finished(transactions, [
+    writer.commit(one, { ...shareOf(one, ["a"]), groupOffsets: offsetsAt(0, 1n) }),
+  ]);
+  for (const nextOffset of [2n, 3n]) {
+    await finished(transactions, [
+      writer.commit(one, { ...shareOf(one, ["b"]), groupOffsets: offsetsAt(0, nextOffset) }),
+    ]);
+  }
+  await transactions.finish(1);
+  await writer.take(one); // it has ended
+  expect(transactions.committed.map((each) => each.toSorted())).toEqual([
+    ["a", "at 0-1", "at 1-5", "progress 0 at 0"],
+    ["b", "progress 0 at 0"],
+    ["b", "progress 0 at 0"],
+    ["at 0-3"],
+  ]);
+});
+
+test("who gives a partition back leaves its offsets, and writes none of it later", async () => {
+  const { writer, transactions } = start();
+  const [given, kept] = [seatOf(0), seatOf(1)];
+  for (const seat of [given, kept]) await writer.take(seat);
+  const at = (seat: Seat, nextOffset: bigint) => {
+    const groupOffsets = offsetsAt(seat.partition, nextOffset);
+    return writer.commit(seat, { ...shareOf(seat, []), groupOffsets });
+  };
+  await finished(transactions, [at(given, 1n)]); // so that the next are not due yet
+  await finished(transactions, [at(given, 2n)]);
+  const release = { ...shareOf(given, []), isCommit: false };
+  await finished(transactions, [writer.commit(given, release)]);
+  await finished(transactions, [at(given, 3n)]);
+  writer.leave(given);
+  await finished(transactions, [at(kept, 9n)]);
+  await transactions.finish(1);
+  await writer.take(kept); // it has ended
+  const offsets = transactions.committed.map((each) => each.filter((one) => one.startsWith("at")));
+  expect(offsets).toEqual([["at 0-1"], [], ["at 0-2"], [], [], ["at 1-9"]]);
+});
+
+test("a commit goes on without the group's offsets when they are not taken", async () => {
+  for (const why of ["isSilent", "areOffsetsRefused"] as const) {
+    const { writer, transactions } = start();
+    transactions[why] = true;
+    const seat = seatOf(0);
+    await writer.take(seat);
+    const share = { ...shareOf(seat, ["a"]), groupOffsets: offsetsAt(0, 2n) };
+    await finished(transactions, [writer.commit(seat, share)]);
+    expect(transactions.committed).toEqual([["a", "progress 0 at 0"]]);
+    expect(writer.isOver).toBe(false);
+  }
+});
+
+test("what has nothing in it but offsets, and these are not taken, is not ended", async () => {
+  const { writer, transactions } = start();
+  transactions.isSilent = true;
+  const seat = seatOf(0);
+  await writer.take(seat);
+  writer.owe(seat, offsetsAt(0, 1n));
+  await transactions.asked.promise;
+  const share = shareOf(seat, ["a"]);
+  await finished(transactions, [writer.commit(seat, share)]); // the first that is ended
+  expect(transactions.committed).toEqual([["a", "progress 0 at 0"]]);
+});
+
+async function finished(transactions: Transactions, commits: readonly Promise<void>[]) {
+  await transactions.finish(1);
+  await Promise.all(commits);
+}
+
+function offsetsAt(partition: number, nextOffset: bigint): readonly GroupOffset[] {
+  return [{ topic: "events", partition, nextOffset }];
+}
+
 function start() {
   const transactions = new Transactions();
   const writer = new GroupWriter("sums-1", transactions, {
+    groupId: "sums",
     progressTopic: "sums-progress",
     step: () => {},
+    pace: { dueMs: 0, isHeldUp: false, said: "" },
   });
   return { writer, transactions };
 }
@@ -114,6 +195,7 @@ function shareOf({ partition }: Seat, rows: readonly string[]): Share {
   return {
     records: rows.map((row) => record("sums-table", partition, row)),
     expected: null,
+    groupOffsets: [],
     progress: (offsets) => ({
       key: Buffer.from("progress"),
       value: Buffer.from(`progress ${partition} at ${offsets.join()}`),
@@ -136,6 +218,10 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 class Transactions {
   readonly committed: string[][] = [];
   readonly writes: string[][] = [];
+  /** The group's coordinator is away. */
+  isSilent = false;
+  areOffsetsRefused = false;
+  readonly asked = Promise.withResolvers<void>();
   private open: string[] = [];
   private next = 0n;
   private ending: PromiseWithResolvers<void> | null = null;
@@ -151,6 +237,17 @@ class Transactions {
     this.writes.push(values);
     this.open.push(...values);
     return records.map(() => this.next++);
+  }
+
+  async addOffsets(): Promise<unknown> {
+    this.asked.resolve();
+    return this.isSilent ? new Error("no answer") : null;
+  }
+
+  async writeOffsets(_group: string, offsets: readonly GroupOffset[]): Promise<unknown> {
+    if (this.areOffsetsRefused) return new Error("refused");
+    this.open.push(...offsets.map(({ partition, nextOffset }) => `at ${partition}-${nextOffset}`));
+    return null;
   }
 
   async commit(): Promise<void> {

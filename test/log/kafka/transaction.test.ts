@@ -76,10 +76,67 @@ test("an end that was answered with another coordinator is sent again, there", a
   await expect(refused.transactions.commit()).rejects.toMatchObject({ code: "fenced" });
 });
 
-/** A transaction whose end is answered with these errors, then done. */
-async function begun(errors: readonly Error[]) {
+test("offsets that a coordinator does not take leave the rest to be committed", async () => {
+  const refused = Object.assign(new Error("refused"), { type: "GROUP_AUTHORIZATION_FAILED" });
+  const asked: string[] = [];
+  const answers = (wrong: string, answer: () => Promise<void>) =>
+    Object.fromEntries(
+      ["describeGroups", "addOffsetsToTxn", "txnOffsetCommit"].map((name) => [
+        name,
+        () => {
+          asked.push(name);
+          return name === wrong ? answer() : Promise.resolve();
+        },
+      ]),
+    );
+  const hung = await begun([], answers("describeGroups", () => new Promise(() => {})));
+  expect(await hung.transactions.addOffsets("sums")).toMatchObject({ type: "REQUEST_TIMED_OUT" });
+  expect(asked.splice(0)).toEqual(["describeGroups"]); // its end waits for no such coordinator
+  const refuse = () => Promise.reject(refused);
+  const first = await begun([], answers("addOffsetsToTxn", refuse));
+  expect(await first.transactions.addOffsets("sums")).toBe(refused);
+  const second = await begun([], answers("txnOffsetCommit", refuse));
+  expect(await second.transactions.addOffsets("sums")).toBeNull();
+  expect(await second.transactions.writeOffsets("sums", [])).toBe(refused);
+  await second.transactions.commit();
+  // But what has ended this producer ends it here, too.
+  const fenced = Object.assign(new Error("fenced"), { type: "PRODUCER_FENCED" });
+  const late = await begun([], answers("addOffsetsToTxn", () => Promise.reject(fenced)));
+  await expect(late.transactions.addOffsets("sums")).rejects.toMatchObject({ code: "fenced" });
+});
+
+test("offsets whose coordinator has moved are sent again, there", async () => {
+  const moved = Object.assign(new Error("moved"), { type: "NOT_COORDINATOR_FOR_GROUP" });
+  const sent: unknown[] = [];
+  const txnOffsetCommit = async ({ topics }: { readonly topics: unknown }) => {
+    sent.push(topics);
+    if (sent.length === 1) throw moved;
+  };
+  const { transactions } = await begun([], { txnOffsetCommit });
+  const offsets = [
+    { topic: "events", partition: 0, nextOffset: 7n },
+    { topic: "others", partition: 0, nextOffset: 1n },
+    { topic: "events", partition: 2, nextOffset: 2n ** 60n },
+  ];
+  expect(await transactions.writeOffsets("sums", offsets)).toBeNull();
+  expect(sent).toHaveLength(2);
+  expect(sent[1]).toEqual([
+    {
+      topic: "events",
+      partitions: [
+        { partition: 0, offset: "7" },
+        { partition: 2, offset: "1152921504606846976" },
+      ],
+    },
+    { topic: "others", partitions: [{ partition: 0, offset: "1" }] },
+  ]);
+});
+
+/** A transaction whose end is answered with these errors, then done; other requests as told. */
+async function begun(errors: readonly Error[], answers: object = {}) {
   let ends = 0;
   const coordinator = {
+    ...answers,
     initProducerId: async () => ({ producerId: "1", producerEpoch: 0 }),
     addPartitionsToTxn: async () => {},
     endTxn: async () => {
