@@ -115,14 +115,13 @@ export function checkRuleRequest(request: Pick<RuleRequest, "actor" | "reason">)
 /** All that was written before must be settled. Throws RuleError, and what `write` throws. */
 export async function setRule(request: RuleRequest, setting: RuleSetting): Promise<RuleSet> {
   checkRuleRequest(request);
-  const before = newestOf(setting.standing());
-  const windowMs = request.windowMs ?? before.windowMs;
-  const limitMinor = request.limitMinor ?? before.limitMinor;
-  check("invalid_rule", ruleProblem({ windowMs, limitMinor }));
+  check("invalid_rule", ruleProblem(ruleAfter(newestOf(setting.standing()), request)));
   const completed = await completeRule(setting);
+  const before = newestOf(setting.standing());
+  const { windowMs, limitMinor } = ruleAfter(before, request);
   const isSame = before.windowMs === windowMs && before.limitMinor === limitMinor;
   if (isSame && before.differsIn.length === 0) {
-    return { standing: newestOf(setting.standing()), outcome: "unchanged", completed };
+    return { standing: before, outcome: "unchanged", completed };
   }
   const { actor, reason, atMs } = request;
   const version = { number: before.version + 1, windowMs, limitMinor, actor, reason, atMs };
@@ -131,7 +130,8 @@ export async function setRule(request: RuleRequest, setting: RuleSetting): Promi
   if (decided === undefined) throw notTaken(version.number, 0);
   if (!isOf(decided, version)) throw setMeanwhile(decided);
   await completeRule(setting);
-  return { standing: newestOf(setting.standing()), outcome: "set", completed };
+  // By its number: another may have set a newer one meanwhile.
+  return { standing: setting.standing()[version.number - 1] ?? decided, outcome: "set", completed };
 }
 
 /** The version that was completed; null where none had to be. Throws as `setRule`. */
@@ -151,6 +151,14 @@ export async function completeRule(setting: RuleSetting): Promise<number | null>
 
 function newestOf(versions: readonly [StandingVersion, ...StandingVersion[]]): StandingVersion {
   return versions.at(-1) ?? versions[0];
+}
+
+/** What is left out stays as it is. */
+function ruleAfter(before: StandingVersion, request: RuleRequest) {
+  return {
+    windowMs: request.windowMs ?? before.windowMs,
+    limitMinor: request.limitMinor ?? before.limitMinor,
+  };
 }
 
 function isOf({ version, windowMs, limitMinor, set }: StandingVersion, wanted: NewRuleVersion) {

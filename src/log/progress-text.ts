@@ -10,13 +10,24 @@ interface Stored {
 }
 
 export function encodeProgress(progress: Progress): string {
-  const stored: Stored = {
+  const { counts } = progress;
+  return JSON.stringify({ ...placeOf(progress), ...(counts === undefined ? {} : { counts }) });
+}
+
+/**
+ * Where it stands, without what was counted on the way: what a store is at, and what two progresses
+ * are the same by. A program that does not count writes the same.
+ */
+export function placeText(progress: Progress): string {
+  return JSON.stringify(placeOf(progress));
+}
+
+function placeOf(progress: Progress): Omit<Stored, "counts"> {
+  return {
     inputs: progress.inputs.map((i) => [i.topic, Number(i.nextOffset), i.checksum]),
     outputs: progress.outputs.map((o) => [o.topic, o.partition, Number(o.lastOffset)]),
     changelog: progress.changelogOffset === null ? null : Number(progress.changelogOffset),
-    ...(progress.counts === undefined ? {} : { counts: progress.counts }),
   };
-  return JSON.stringify(stored);
 }
 
 export function decodeProgress(text: string): Progress {

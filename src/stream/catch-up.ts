@@ -10,7 +10,7 @@
 
 import type { Claim, EventLog, LogRecord, Progress } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
-import { encodeProgress } from "../log/progress-text.ts";
+import { placeText } from "../log/progress-text.ts";
 import { resetIfStale } from "./in-step.ts";
 import { missingBetween, type Recovery } from "./processing-numbers.ts";
 import type { RecordRunner } from "./record-runner.ts";
@@ -192,7 +192,7 @@ function checkNotAhead(store: Store, from: Progress, to: Progress | null): void 
 }
 
 function isSame(a: Progress | null, b: Progress): boolean {
-  return a !== null && encodeProgress(a) === encodeProgress(b);
+  return a !== null && placeText(a) === placeText(b);
 }
 
 /** The next at most SLICE_RECORDS: as many as may be run without a turn of the event loop. */

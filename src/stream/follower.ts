@@ -9,7 +9,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { EventLog, Progress } from "../log/event-log.ts";
-import { encodeProgress } from "../log/progress-text.ts";
+import { placeText } from "../log/progress-text.ts";
 import { followChangelog } from "./catch-up.ts";
 import { resetIfOfAnother } from "./changelog-id.ts";
 import { Changes } from "./changes.ts";
@@ -247,5 +247,5 @@ interface Copying {
 }
 
 function isSame(a: Progress, b: Progress): boolean {
-  return encodeProgress(a) === encodeProgress(b);
+  return placeText(a) === placeText(b);
 }

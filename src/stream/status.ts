@@ -10,7 +10,7 @@
 
 import type { Counts, EventLog, Progress } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
-import { encodeProgress } from "../log/progress-text.ts";
+import { placeText } from "../log/progress-text.ts";
 import { lettersIn } from "./dead-letter-topic.ts";
 import { deadLetterTopic, ENGINE_COUNTS, type Group } from "./group.ts";
 import { missingBetween } from "./processing-numbers.ts";
@@ -197,7 +197,7 @@ export class Statuses {
     const left = missingBetween(folded, progress, false);
     const known = this.behind.get(place);
     // Whoever builds a table commits nothing until it is done.
-    const to = progress === null ? "" : encodeProgress(progress);
+    const to = progress === null ? "" : placeText(progress);
     const first = known?.to === to && known.left >= left ? known : undefined;
     const mayLack = lagRecords === 0n ? BATCH_RECORDS : IN_STEP_RECORDS;
     if (left <= (first === undefined ? mayLack : 0)) {

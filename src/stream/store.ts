@@ -24,7 +24,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Progress } from "../log/event-log.ts";
-import { decodeProgress, encodeProgress } from "../log/progress-text.ts";
+import { decodeProgress, placeText } from "../log/progress-text.ts";
 import { toBytes } from "./row-key.ts";
 import { storeFault, storeMismatch } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
@@ -276,7 +276,7 @@ export class Store {
 
   /** As it stands at `at` it was in step with its log then. Nothing where it has moved on since. */
   stamp({ epoch, at, inStepMs }: { epoch: number; at: Progress; inStepMs: number }): void {
-    const progress = encodeProgress(at);
+    const progress = placeText(at);
     this.transact(() => this.statements.move.run(epoch, progress, inStepMs, epoch, progress));
   }
 
@@ -306,8 +306,8 @@ export class Store {
     readonly inStepMs: number | null;
   }): void {
     const { epoch, inStepMs } = change;
-    const before = change.before === null ? null : encodeProgress(change.before);
-    const after = encodeProgress(change.after);
+    const before = change.before === null ? null : placeText(change.before);
+    const after = placeText(change.after);
     this.transact(() => {
       this.move({ epoch, before, after, inStepMs });
       for (const [key, value] of change.rows) {

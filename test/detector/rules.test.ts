@@ -147,6 +147,21 @@ describe("setting the rule", () => {
     expect(await tester.deadLetters(group)).toEqual([]);
   });
 
+  test("is told as what it was, also where another was set before it was done", async () => {
+    await begin();
+    const bob = request({ actor: "bob", limitMinor: 700_000n });
+    let appends = 0;
+    const overtaken = rules(async (records) => {
+      const offsets = await tester.log.append(records);
+      // The version is decided, and about to be written to the other partitions.
+      if ((appends += 1) === 2) await rules().set(bob, settle);
+      return offsets;
+    });
+    const { standing, outcome } = await overtaken.set(request(), settle);
+    expect([outcome, standing]).toMatchObject(["set", { version: 2, set: { actor: "ann" } }]);
+    expect(rules().standing()[2]).toMatchObject({ version: 3, set: { actor: "bob" } });
+  });
+
   test.each([
     [{ windowMs: 999 }, "invalid_rule"],
     [{ windowMs: 86_400_001 }, "invalid_rule"],

@@ -53,6 +53,19 @@ test("counts are all there is, also after a failing rule, a restart and a lost s
   expect(await counts()).toEqual({ ...first, odd: 3 });
 });
 
+test("a store's place has none: a program that does not count takes it as it is", async () => {
+  const group = oddCounter({ fails: false });
+  tester = await createTester({ groups: [group], openLog: memoryLog() });
+  await tester.send(numbers, { key, message: 1 });
+  await tester.settle();
+  const store = tester.stored(group, 1);
+  const place = store?.progress();
+  store?.close();
+  expect(await counts()).toMatchObject({ odd: 1 });
+  expect(place?.inputs).toMatchObject([{ nextOffset: 1n }]);
+  expect(place).not.toHaveProperty("counts");
+});
+
 test("a callback that counts what its group does not declare stops at its record", async () => {
   const group = defineGroup({
     name: "odds",
