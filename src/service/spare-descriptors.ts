@@ -10,13 +10,13 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { type ListenerGate, listenerGate } from "./listener-gate.ts";
 
 /**
  * Three for each table of 8 partitions, of the processors and of the views, and some for modules,
  * brokers and /proc. Files that are open already are not taken off: it is those that come later
- * that must find one.
+ * that must find one. Where there are few, connections have half of what files leave.
  */
 const SPARE_DESCRIPTORS = 192;
 /** A look costs microseconds; until the next one a file may find no descriptor. */
@@ -25,6 +25,8 @@ const LOOK_EVERY_MS = 100;
 const LOOK_SOON_MS = 5;
 /** So many more are free before the gate is opened, so that it is not for each that ends. */
 const ROOM = 16;
+/** How often files are counted while the gate is closed: one look at each descriptor. */
+const FILES_EVERY_MS = 5_000;
 /** A client that comes again and again must not fill the messages. */
 const TELL_EVERY_MS = 60_000;
 const ANY_FILE = "/dev/null";
@@ -38,7 +40,7 @@ export interface GuardOptions {
 
 /**
  * Guards what listens at the port. Returns what ends it, which comes before the server's own end;
- * the gate stays as it is then. Nothing is held where there can be no gate.
+ * the gate is open then. Nothing is held where there can be no gate.
  */
 export function guardDescriptors(port: number, { delay }: GuardOptions): () => void {
   if (process.platform !== "linux") return () => {};
@@ -50,13 +52,15 @@ export function guardDescriptors(port: number, { delay }: GuardOptions): () => v
   void look();
   return () => {
     ending.abort();
-    spare.release();
+    spare.end();
   };
 }
 
 class SpareDescriptors {
   private readonly limit = descriptorLimit();
-  private readonly count: number;
+  /** Descriptors that are no sockets, as of `countedMs`. */
+  private files = 0;
+  private countedMs = Number.NEGATIVE_INFINITY;
   private held: number[];
   private isOpen = true;
   /** Looked for when it is needed first, which takes milliseconds; null where there is none. */
@@ -64,10 +68,8 @@ class SpareDescriptors {
   private toldMs = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly port: number) {
-    this.held = hold(SPARE_DESCRIPTORS);
-    // Where there are few, half of them is left to connections.
-    if (this.held.length < SPARE_DESCRIPTORS) close(this.held.splice(this.held.length >> 1));
-    this.count = this.held.length;
+    this.countFiles();
+    this.held = hold(this.spare());
   }
 
   /** Returns after how many milliseconds to look again. */
@@ -83,14 +85,31 @@ class SpareDescriptors {
       return LOOK_EVERY_MS;
     }
     this.gate?.refuse();
-    if (this.limit - descriptorsInUse() < this.count + ROOM) return LOOK_EVERY_MS;
+    if (performance.now() - this.countedMs >= FILES_EVERY_MS) this.countFiles();
+    const room = Math.min(ROOM, (this.limit - this.files) >> 2);
+    if (this.limit - descriptorsInUse() < this.spare() + room) return LOOK_EVERY_MS;
     this.isOpen = true;
-    this.held = hold(this.count);
+    this.held = hold(this.spare());
     this.gate?.open();
     return LOOK_SOON_MS;
   }
 
-  release(): void {
+  /** A socket whose gate stayed closed would hear of nobody any more. */
+  end(): void {
+    if (!this.isOpen) this.gate?.open();
+    this.release();
+  }
+
+  private spare(): number {
+    return Math.min(SPARE_DESCRIPTORS, (this.limit - this.files) >> 1);
+  }
+
+  private countFiles(): void {
+    this.countedMs = performance.now();
+    this.files = filesInUse();
+  }
+
+  private release(): void {
     close(this.held.splice(0));
   }
 
@@ -126,9 +145,27 @@ function isOneFree(): boolean {
 
 function descriptorsInUse(): number {
   try {
-    return readdirSync("/proc/self/fd").length;
+    // The size is their number since Linux 6.2, and 0 before.
+    return statSync("/proc/self/fd").size || readdirSync("/proc/self/fd").length;
   } catch {
     return Number.POSITIVE_INFINITY; // to look takes one, too
+  }
+}
+
+/** 0 where none is left to look with: then the next look says more. */
+function filesInUse(): number {
+  try {
+    return readdirSync("/proc/self/fd").filter((each) => !isSocket(each)).length;
+  } catch {
+    return 0;
+  }
+}
+
+function isSocket(descriptor: string): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith("socket:");
+  } catch {
+    return false; // it was closed meanwhile
   }
 }
 
