@@ -8,6 +8,7 @@ import type { App } from "../app.ts";
 import { letterJson } from "./dead-letter-json.ts";
 import type { Letter, NamedGroup } from "./dead-letter-names.ts";
 import { markText, plainText } from "./dead-letter-text.ts";
+import { tellOfAction } from "./operator-log.ts";
 import { print, printJson } from "./output.ts";
 
 export async function dropLetters(options: {
@@ -21,6 +22,10 @@ export async function dropLetters(options: {
   for (const letter of letters) {
     const last = letter.marks.at(-1);
     const mark = last ?? (await app.deadLetters.mark(letter, operator, null));
+    if (last === undefined) {
+      const values = { letter: letter.name, group: group.name };
+      tellOfAction("dropped the dead letter {letter} of {group}", values, operator.actor);
+    }
     if (isJson) printJson(letterJson(group, { ...letter, marks: last ? letter.marks : [mark] }));
     else if (last !== undefined) {
       print(`${plainText(letter.name)} was dealt with already: ${markText(last)}`);

@@ -9,6 +9,7 @@ import type { App } from "../app.ts";
 import type { Settler } from "./data.ts";
 import type { Letter, NamedGroup } from "./dead-letter-names.ts";
 import { detailText, plainText } from "./dead-letter-text.ts";
+import { tellOfAction } from "./operator-log.ts";
 import { note, print, printJson } from "./output.ts";
 import { CommandError } from "./usage-error.ts";
 
@@ -79,7 +80,10 @@ async function write(
   }
   const plan = app.deadLetters.plan(letter, { newId });
   if (plan.kind === "append") {
-    return { letter, replay: plan, at: await app.deadLetters.replay(letter, plan, operator) };
+    const at = await app.deadLetters.replay(letter, plan, operator);
+    const values = { letter: letter.name, group: group.name };
+    tellOfAction("replayed the dead letter {letter} for {group}", values, operator.actor);
+    return { letter, replay: plan, at };
   }
   if (plan.kind === "counted") {
     await app.deadLetters.mark(letter, operator, plan.position);

@@ -13,6 +13,7 @@ import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
 import { settleBefore, type Settler, withData, withStandIn } from "./data.ts";
 import { episodeLines } from "./evidence-text.ts";
 import { note, print, printJson } from "./output.ts";
+import { tellOfAction } from "./operator-log.ts";
 import { systemUser } from "./system-user.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 
@@ -122,7 +123,10 @@ type NewAction =
 async function act({ app, settler, walletId }: Operation, action: NewAction): Promise<void> {
   const position = await app.wallets.act({ ...action, walletId, id: crypto.randomUUID() });
   const { partition, offset } = position;
-  await settler.settle([position], `the operator's record ${partition}-${offset}`);
+  const did = action.kind === "add" ? "flagged" : "removed the flag of";
+  const place = `${partition}-${offset}`;
+  tellOfAction(`${did} {walletId} (record {place})`, { walletId, place }, action.actor);
+  await settler.settle([position], `the operator's record ${place}`);
 }
 
 /** Throws UsageError. */

@@ -7,6 +7,7 @@
 import { resolve } from "node:path";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
 import { refuseCluster } from "./log-file.ts";
+import { tellOfAction } from "./operator-log.ts";
 import { note, print, printJson } from "./output.ts";
 import { quote, startedAs } from "./started-as.ts";
 
@@ -36,6 +37,7 @@ export function restoreCommand() {
         const file = resolve(name);
         const { restore } = await import("../administration/backup.ts");
         const { records, isSealed } = await restore({ folder, file });
+        tellOfAction("restored {file} into {folder}", { file, folder });
         if (isSealed) note("the log was sealed when it was backed up: it was moved to a cluster");
         if (flags.json) return printJson({ data: folder, records });
         print(`${folder} is restored: ${records.toLocaleString("en")} records, each checked`);

@@ -8,6 +8,7 @@ import { createInterface } from "node:readline/promises";
 import type { ClusterTopics, TopicPlan } from "../administration/cluster-topics.ts";
 import type { ReportedTopic } from "../administration/topic-report.ts";
 import { CREATION_SETTINGS, newCommand, type Run, runWith } from "./command.ts";
+import { tellOfAction } from "./operator-log.ts";
 import { note, print, printJson } from "./output.ts";
 import { table } from "./table.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
@@ -136,6 +137,9 @@ async function sync(topics: ClusterTopics, flags: Flags, { stopping }: TopicsRun
   if (!flags.dryRun) {
     if (plan.remove.length > 0 && !flags.yes) await confirm(plan.remove, stopping);
     await topics.apply(plan);
+    if (plan.create.length + plan.correct.length + plan.remove.length > 0) {
+      tellOfAction("brought the topics in line: {plan}", { plan: planLines(plan).join("; ") });
+    }
   }
   if (flags.json) return printJson(planJson(plan, flags));
   const { create, correct, remove } = plan;

@@ -6,7 +6,7 @@ import { delay } from "../../src/cli/stopping.ts";
 import { depositStream, newDeposit } from "../../src/deposits/deposit.ts";
 import type { NewRecord } from "../../src/log/event-log.ts";
 import { partitionOf } from "../../src/stream/partitioner.ts";
-import { Running, run, temporaryFolder } from "../end-to-end/program.ts";
+import { Running, run, temporaryFolder, withoutActionLines } from "../end-to-end/program.ts";
 
 const TEST_MS = 60_000;
 const PARTITIONS = 8;
@@ -37,7 +37,8 @@ async function write(...records: (Partial<NewRecord> & { of: string })[]): Promi
   await app.close();
 }
 
-const command = (...args: string[]) => run(options, "dead-letters", ...args);
+const command = async (...args: string[]) =>
+  withoutActionLines(await run(options, "dead-letters", ...args));
 const balance = async (wallet: string) => {
   const { out } = await run(options, "check", wallet, "--json");
   return JSON.parse(out) as { balance: string; above_threshold: boolean };

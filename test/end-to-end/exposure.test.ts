@@ -1,6 +1,8 @@
 /** What a service gives away: to pages, to customers, in its headers and in its log. */
 
 import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Running, run, temporaryFolder, until } from "./program.ts";
 import { post } from "./session.ts";
 
@@ -62,7 +64,7 @@ test("pages, customers and log lines get what they should, and no more", async (
   expect([forged.status, forged.headers.get("x-request-id")?.length]).toEqual([200, 36]);
   await until(() => up.err.includes("flagged bob"), () => up.err);
   const { err } = await up.stop();
-  expect(err).not.toMatch(/[\u2028\u202e\u001b]/);
+  for (const forging of ["\u2028", "\u202e", "\u001b"]) expect(err).not.toContain(forging);
   const lines = err.trimEnd().split("\n").map((line) => JSON.parse(line) as { message: string });
   expect(lines.filter(({ message }) => message.startsWith("ana"))).toHaveLength(1);
   expect(err).not.toMatch(/20017|2001753/);
@@ -75,4 +77,15 @@ test("what an operator does in the shell is logged, whatever the level", async (
   const made = await run(at, "keys", "create", "shop", ...keys);
   expect(made.err).toContain(" made the key shop (client) in ");
   expect(made.err).not.toContain(made.out.trim());
+  expect((await run(at, "sample", "--deposits", "5")).err).not.toContain("operators");
+  writeFileSync(join(folder.path, "a.csv"), "wallet_id,amount,accepted_at\nalice,20000,1000\n");
+  expect(await run(at, "import", "a.csv")).toMatchObject({ code: 0 });
+  const quiet = ["--by", "ann", "--log-level", "error"];
+  const added = await run(at, "flag", "bob", "--reason", "case 17", ...quiet);
+  expect(added.err).toMatch(/"message":"ann flagged bob \(record \d-0\)","logger":"\S+operators"/);
+  const removed = await run(at, "flag", "alice", "--remove", ...quiet);
+  expect(removed.err).toMatch(/"message":"ann removed the flag of alice \(record \d-\d+\)"/);
+  expect(await run(at, "backup", "a.backup")).toMatchObject({ code: 0 });
+  const restored = await run(at, "restore", "a.backup", "--data", "again");
+  expect(restored.err).toMatch(/"message":"\S+ restored \S+a\.backup into \S+again"/);
 }, TEST_MS);

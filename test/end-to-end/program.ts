@@ -44,6 +44,12 @@ export async function run(options: ProgramOptions, ...args: string[]): Promise<O
   return { code, out, err };
 }
 
+/** What else it said: the line that an operator's action leaves in the log has its own test. */
+export function withoutActionLines(outcome: Outcome): Outcome {
+  const err = outcome.err.replace(/^\{.*"logger":"depositaja\.operators".*\n/gm, "");
+  return { ...outcome, err };
+}
+
 /**
  * A program that runs until it is told to stop; `await using` kills what is left of it, and of
  * what it has started: a package's script is a program in between.
