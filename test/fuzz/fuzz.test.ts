@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Running, temporaryFolder } from "../end-to-end/program.ts";
-import { fuzz, missingForFuzzer } from "./schemathesis.ts";
+import { fuzz, missingForFuzzer, operatorsKey } from "./schemathesis.ts";
 
 const SECONDS = 10;
 const TEST_MS = 60_000;
@@ -10,9 +10,11 @@ test.skipIf(missingForFuzzer() !== null)(
   "the running service gives no answer that its document does not know",
   async () => {
     using folder = temporaryFolder();
-    await using up = new Running({ folder: folder.path }, "up", "--port", "0");
+    const at = { folder: folder.path };
+    const { options, secret } = await operatorsKey(at);
+    await using up = new Running(at, "up", "--port", "0", ...options);
     const url = await up.serves();
-    const { isClean, report } = await fuzz({ url, seconds: SECONDS, folder: folder.path });
+    const { isClean, report } = await fuzz({ url, secret, seconds: SECONDS, folder: folder.path });
     expect(isClean ? "" : report).toBe("");
     expect(report).toContain("Tested: ");
   },

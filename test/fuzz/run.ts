@@ -6,7 +6,7 @@
 
 import { parseArgs } from "node:util";
 import { Running, temporaryFolder } from "../end-to-end/program.ts";
-import { fuzz, installFuzzer, missingForFuzzer } from "./schemathesis.ts";
+import { fuzz, installFuzzer, missingForFuzzer, operatorsKey } from "./schemathesis.ts";
 
 const USAGE = "usage: bun run fuzz [--seconds 60] [--seed N]";
 const HELP = `${USAGE}
@@ -24,10 +24,12 @@ async function main(): Promise<void> {
   if (missingForFuzzer() !== null) console.log("installing the fuzzer, this once");
   await installFuzzer();
   using folder = temporaryFolder();
-  await using up = new Running({ folder: folder.path }, "up", "--port", "0");
+  const at = { folder: folder.path };
+  const { options, secret } = await operatorsKey(at);
+  await using up = new Running(at, "up", "--port", "0", ...options);
   const url = await up.serves();
   const seeded = seed === undefined ? {} : { seed };
-  const { isClean, report } = await fuzz({ url, seconds, folder: folder.path, ...seeded });
+  const { isClean, report } = await fuzz({ url, secret, seconds, folder: folder.path, ...seeded });
   console.log(report);
   process.exitCode = isClean ? 0 : FAILED;
 }

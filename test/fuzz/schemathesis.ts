@@ -11,6 +11,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type CheckStep, PASSED, skipped } from "../house/check-step.ts";
+import { type ProgramOptions, run } from "../end-to-end/program.ts";
 import { PROJECT_ROOT } from "../house/source-files.ts";
 
 const VERSION = "4.32.5";
@@ -63,6 +64,8 @@ export interface FuzzOptions {
   readonly url: string;
   /** It ends soon after that. */
   readonly seconds: number;
+  /** Of a key; the fuzzer leaves it out, too, and tries others. */
+  readonly secret: string;
   /** What it was when something was found, to find it again. */
   readonly seed?: string;
   readonly folder: string;
@@ -70,12 +73,13 @@ export interface FuzzOptions {
 
 /** What it prints, and whether it found nothing. */
 export async function fuzz(options: FuzzOptions): Promise<{ isClean: boolean; report: string }> {
-  const { url, seconds, seed, folder } = options;
+  const { url, seconds, secret, seed, folder } = options;
   const child = Bun.spawn(
     [
       ...[PYTHON, "-m", "schemathesis.cli"],
       ...["--config-file", SETTINGS, "--no-color", "run", `${url}/openapi.json`],
       ...["--checks", "all", "--exclude-checks", LEFT_OUT, "--max-time", String(seconds)],
+      ...["--header", `Authorization: Bearer ${secret}`],
       ...(seed === undefined ? [] : ["--seed", seed]),
     ],
     { cwd: folder, stdio: ["ignore", "pipe", "pipe"] },
@@ -99,4 +103,10 @@ async function succeed(command: readonly string[]): Promise<void> {
     child.stderr.text(),
   ]);
   if (code !== 0) throw new Error(`${command.join(" ")} failed:\n${printed}${complaints}`);
+}
+
+/** The options by which a service in the folder asks for keys, and the secret of an operator's. */
+export async function operatorsKey(at: ProgramOptions) {
+  const made = await run(at, "keys", "create", "fuzzer", "--scope", "operator", "--keys", "keys");
+  return { options: ["--keys", "keys"], secret: made.out.trim() };
 }
