@@ -11,11 +11,14 @@ import {
   REQUEST_KINDS,
   type RequestKind,
 } from "../proof/load/load-plan.ts";
+import { certificateIn, textOf } from "./pem-files.ts";
 import { UsageError } from "./usage-error.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 /** As commander has them; all but the switches have a default. */
 export interface LoadFlags {
+  readonly keyFile?: string;
+  readonly ca?: string;
   readonly workers: string;
   readonly rate?: string;
   readonly mix: string;
@@ -41,6 +44,8 @@ const MAX_SKEW = 10;
 const MAX_SHARE = 1_000;
 const MAX_SEED = 4_294_967_295;
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+/** As a service takes it: src/service/admission.ts. */
+const KEY = /^[A-Za-z0-9._~+/=-]{1,256}$/;
 /** Numbers by chance have so many bits. */
 const MAX_AMOUNT_SPAN = 2n ** 32n;
 
@@ -48,7 +53,7 @@ const MAX_AMOUNT_SPAN = 2n ** 32n;
 export function loadPlan(url: string, flags: LoadFlags): LoadPlan {
   const rate = flags.rate;
   return {
-    url: serviceUrl(url),
+    ...serviceOf(url, flags),
     workers: wholeNumber("--workers", flags.workers, 1, MAX_WORKERS),
     ratePerSecond: rate === undefined ? null : wholeNumber("--rate", rate, 1, MAX_RATE),
     mix: mix(flags.mix),
@@ -63,6 +68,31 @@ export function loadPlan(url: string, flags: LoadFlags): LoadPlan {
     seed: wholeNumber("--seed", flags.seed ?? String(Date.now() % MAX_SEED), 0, MAX_SEED),
     verifies: flags.verify === true,
   };
+}
+
+function serviceOf(
+  text: string,
+  { ca, keyFile }: LoadFlags,
+): Pick<LoadPlan, "url" | "ca" | "apiKey"> {
+  const url = serviceUrl(text);
+  if (ca !== undefined && url.protocol !== "https:") {
+    throw new UsageError(`--ca is for HTTPS: write https://${url.host}, or leave it out`);
+  }
+  return {
+    url,
+    ca: ca === undefined ? null : certificateIn({ path: ca, source: "--ca" }),
+    apiKey: keyFile === undefined ? null : keyIn(keyFile),
+  };
+}
+
+/** A flag would show the key to every user of the machine; so does no message. */
+function keyIn(path: string): string {
+  const text = textOf({ path, source: "--key-file" }).trim();
+  if (KEY.test(text)) return text;
+  const hint = text.includes("sha256:") ? " (it has the hashes, which `serve --keys` takes)" : "";
+  throw new UsageError(
+    `--key-file: ${path} holds no key${hint}: one line is wanted, as \`keys create\` prints it`,
+  );
 }
 
 function serviceUrl(text: string): URL {

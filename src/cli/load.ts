@@ -19,6 +19,7 @@ const OPTIONS = {
   examples: [
     "load http://127.0.0.1:8080 --workers 64",
     "load http://127.0.0.1:8080 --rate 5000 --mix deposit=8,check=2 --keys --verify",
+    "load https://deposits.example.org --key-file ./key --ca ./ca.crt",
   ],
   remarks:
     "Without --rate each worker asks again when it is answered. With it, requests fall due by\n" +
@@ -30,6 +31,8 @@ const OPTIONS = {
 export function loadCommand() {
   return newPlainCommand(OPTIONS)
     .argument("<url>", "the service, such as http://127.0.0.1:8080")
+    .option("--key-file <file>", "send the API key that stands there, as `keys create` prints it")
+    .option("--ca <file>", "trust this PEM authority's certificate (default: the system's)")
     .option("--workers <count>", "connections, each with one request at a time", "64")
     .option("--rate <count>", "requests that fall due each second (default: as fast as answered)")
     .option("--mix <shares>", "what is asked: deposit, check, settle (until settled)", "deposit=1")

@@ -77,13 +77,16 @@ function secretOf(headers: Headers): string | null {
 }
 
 function unauthorized(headers: Headers): ServiceError {
-  const isGiven = headers.has("authorization");
+  const given = headers.get("authorization");
+  const isGiven = given !== null && /^Bearer( |$)/i.test(given);
   const challenge = `Bearer realm="depositaja"${isGiven ? ', error="invalid_token"' : ""}`;
   return new ServiceError(
     "unauthorized",
     isGiven
       ? "the key is not known here, or was revoked"
-      : "a key is needed: send Authorization: Bearer <key>",
+      : given === null
+        ? "a key is needed: send Authorization: Bearer <key>"
+        : "a key is sent as Authorization: Bearer <key>, and in no other way",
     { headers: { "www-authenticate": challenge } },
   );
 }

@@ -61,6 +61,26 @@ test("other machines are let in with keys and HTTPS, or when told that less will
     tls: { ca: first },
   });
   const { position } = (await deposited.json()) as { position: string };
+  writeFileSync(join(folder.path, "key"), `${secret}\n`);
+  const short = ["--warm-up", "0s", "--duration", "200ms", "--workers", "2", "--verify"];
+  const load = (...args: string[]) => run(at, "load", url, ...short, ...args);
+  const ca = ["--ca", "first/ca.crt"];
+  const [untrusted, keyless] = [await load("--key-file", "key"), await load(...ca)];
+  expect(untrusted).toMatchObject({ code: 1, out: "" });
+  expect(untrusted.err).toMatch(/^error: the certificate of \S+ is not trusted: .+ with --ca\n$/);
+  expect(keyless).toMatchObject({ code: 1, out: "" });
+  expect(keyless.err).toMatch(/ answers 401: a key is needed.+ a key with --key-file\n$/);
+  const hashes = await load(...ca, "--key-file", "keys");
+  expect(hashes).toMatchObject({ code: 2, err: expect.stringContaining("it has the hashes") });
+  const loaded = await load(...ca, "--key-file", "key", "--mix", "check=1");
+  expect(loaded.code, loaded.err).toBe(0);
+  expect(loaded.out).toContain("errors      none");
+  const other = await fetch(`${url}/check/alice`, {
+    headers: { authorization: `Basic ${secret}` },
+    tls: { ca: first },
+  });
+  expect(await other.text()).toContain("a key is sent as Authorization: Bearer <key>, and in no");
+
   const taken = await run(at, "serve", "--port", new URL(url).port, ...https, "--data", "other");
   expect(taken).toMatchObject({ code: 1, err: expect.stringContaining(" is taken: ") });
 

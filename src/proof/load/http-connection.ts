@@ -21,6 +21,13 @@ export type OnAnswer = (answer: Answer | null) => void;
 const HEAD_END = "\r\n\r\n";
 const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
+/** Far longer than it takes: whoever says nothing by then speaks no TLS. */
+const HANDSHAKE_MS = 10_000;
+
+/** Who answers is not whom the caller asks for, as far as its certificate tells. */
+export class UntrustedError extends Error {
+  override readonly name = "UntrustedError";
+}
 
 export class HttpConnection {
   private received = "";
@@ -28,21 +35,46 @@ export class HttpConnection {
   private isOpen = true;
   private constructor(private readonly socket: Pick<Socket, "write" | "terminate">) {}
 
-  /** Rejects when nobody listens. */
-  static async open({ protocol, hostname, port }: URL): Promise<HttpConnection> {
+  /**
+   * `ca`: PEM of the authority that a certificate must be of; null: one that the system trusts.
+   * Rejects when nobody listens, or with `UntrustedError`: nothing was sent then.
+   */
+  static async open(
+    { protocol, hostname, port }: URL,
+    ca: string | null = null,
+  ): Promise<HttpConnection> {
     let connection: HttpConnection | null = null;
     const isSecure = protocol === "https:";
+    const shaken = Promise.withResolvers<void>();
+    shaken.promise.catch(() => {}); // it may fail before it is waited for
     const socket: Socket = await Bun.connect({
       hostname: hostname.replace(/^\[(.*)\]$/, "$1"), // IPv6
       port: port === "" ? (isSecure ? HTTPS_PORT : HTTP_PORT) : Number(port),
-      ...(isSecure ? { tls: true } : {}),
+      ...(isSecure ? { tls: ca === null ? true : { ca } } : {}),
       socket: {
         binaryType: "buffer",
         data: (_socket, bytes) => connection?.take(bytes),
-        close: () => connection?.broke(),
+        handshake: (_socket, _isDone, error) =>
+          error === null ? shaken.resolve() : shaken.reject(new UntrustedError(error.message)),
+        close: () => {
+          shaken.reject(new Error("it broke before HTTPS was agreed on"));
+          connection?.broke();
+        },
         error: () => connection?.broke(),
       },
     });
+    if (isSecure) {
+      const late = new Error(`HTTPS was not agreed on within ${HANDSHAKE_MS / 1_000} s`);
+      const timer = setTimeout(() => shaken.reject(late), HANDSHAKE_MS);
+      try {
+        await shaken.promise;
+      } catch (error) {
+        socket.terminate();
+        throw error;
+      } finally {
+        clearTimeout(timer);
+      }
+    }
     socket.setNoDelay(true);
     connection = new HttpConnection(socket);
     return connection;

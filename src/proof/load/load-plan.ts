@@ -11,6 +11,10 @@ export type RequestKind = (typeof REQUEST_KINDS)[number];
 export interface LoadPlan {
   /** Scheme, host and port of the service. */
   readonly url: URL;
+  /** PEM of the authority of its certificate. Null: one that the system trusts. */
+  readonly ca: string | null;
+  /** The API key that each request shows; null: none. */
+  readonly apiKey: string | null;
   /** Connections, each with one request at a time. */
   readonly workers: number;
   /**

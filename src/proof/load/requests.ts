@@ -26,6 +26,8 @@ export class Requests {
   private readonly keyPrefix = randomUUID();
   private readonly kinds: readonly RequestKind[];
   private readonly pick: () => number;
+  /** What each head has. */
+  private readonly common: string;
   private made = 0;
 
   constructor(private readonly plan: LoadPlan) {
@@ -34,6 +36,8 @@ export class Requests {
       Array.from({ length: plan.mix[kind] ?? 0 }, () => kind),
     );
     this.pick = picker(plan, this.random);
+    const bearer = plan.apiKey === null ? "" : `Authorization: Bearer ${plan.apiKey}\r\n`;
+    this.common = `Host: ${plan.url.host}\r\n${bearer}`;
   }
 
   next(): LoadRequest {
@@ -50,7 +54,7 @@ export class Requests {
     const amount = formatDecimal(amountMinor, amounts.decimals);
     const body = `{"wallet_id":"${wallet}","amount":"${amount}"}`;
     const text =
-      `POST /deposit HTTP/1.1\r\nHost: ${this.plan.url.host}\r\n` +
+      `POST /deposit HTTP/1.1\r\n${this.common}` +
       `Content-Type: application/json\r\n${key}Content-Length: ${body.length}\r\n\r\n${body}`;
     return { kind, wallet, amountMinor, hasKey, text };
   }
@@ -58,7 +62,7 @@ export class Requests {
   /** With a position: answered once that is settled. */
   check(wallet: string, after: string | null = null): string {
     const query = after === null ? "" : `?after=${after}`;
-    return `GET /check/${wallet}${query} HTTP/1.1\r\nHost: ${this.plan.url.host}\r\n\r\n`;
+    return `GET /check/${wallet}${query} HTTP/1.1\r\n${this.common}\r\n`;
   }
 }
 

@@ -10,10 +10,11 @@
 
 import { Ledger } from "./ledger.ts";
 import { LoadError } from "./load-error.ts";
+import { deniedWords, unreachableWords } from "./load-advice.ts";
 import type { LoadPlan, LoadReport } from "./load-plan.ts";
 import { type LoadRequest, Requests } from "./requests.ts";
 import { Tally } from "./tally.ts";
-import { failureOf, Worker } from "./worker.ts";
+import { type Failure, failureOf, type Outcome, Worker } from "./worker.ts";
 
 /** After the end of an open loop, for what is still due. */
 const DRAIN_MS = 10_000;
@@ -60,20 +61,24 @@ class Run {
   private startMs = 0;
   private measureFromMs = 0;
   private endMs = 0;
+  /** Of the first answer that asks for another key: each further one would say the same. */
+  private denied: LoadError | null = null;
 
   constructor(
     private readonly plan: LoadPlan,
     private readonly host: LoadHost,
   ) {
-    this.workers = Array.from({ length: plan.workers }, () => new Worker(plan.url));
+    this.workers = Array.from({ length: plan.workers }, () => new Worker(plan));
     this.requests = new Requests(plan);
     this.ledger = plan.verifies ? new Ledger(plan, this.requests, this.workers) : null;
   }
 
   async toEnd(): Promise<LoadReport> {
     const { plan, host, workers } = this;
-    const { failure } = await (workers[0] as Worker).ask(this.requests.check("any"));
-    if (failure !== null) throw new LoadError(`${failure.words}; is \`serve\` or \`up\` running?`);
+    const first = await (workers[0] as Worker).ask(this.requests.check("any"));
+    if (first.failure !== null) throw new LoadError(unreachableWords(first.failure, plan));
+    this.noteDenied(first);
+    if (this.denied !== null) throw this.denied;
     await this.ledger?.open(host.signal);
     this.startMs = performance.now();
     this.measureFromMs = this.startMs + plan.warmUpMs;
@@ -82,6 +87,7 @@ class Run {
     if (host.signal.aborted) this.cut();
     const { ratePerSecond: rate } = plan;
     const unsent = await (rate === null ? this.closedLoop() : this.openLoop(rate));
+    if (this.denied !== null) throw this.denied;
     const measured = this.tally.report(Math.max(0, this.endMs - this.measureFromMs));
     return { ...measured, unsent, verified: (await this.ledger?.close()) ?? null };
   }
@@ -158,6 +164,7 @@ class Run {
     const answeredMs = performance.now();
     const outcome = await worker.ask(this.requests.check(request.wallet, position));
     const failure = failureOf(outcome);
+    this.noteDenied(outcome);
     if (!this.isMeasured(fromMs)) return;
     if (failure !== null) this.tally.fail(failure.code, failure.words);
     else this.tally.count("settle", performance.now() - answeredMs);
@@ -167,6 +174,7 @@ class Run {
   private async ask(worker: Worker, request: LoadRequest, fromMs: number): Promise<string | null> {
     const outcome = await worker.ask(request.text);
     const failure = failureOf(outcome);
+    this.noteDenied(outcome);
     const body = outcome.answer?.body ?? "";
     this.ledger?.note(request, failure, body);
     const isMeasured = this.isMeasured(fromMs);
@@ -178,6 +186,15 @@ class Run {
     }
     if (isMeasured) this.tally.fail(failure.code, failure.words);
     return null;
+  }
+
+  /** Ends the run: a key does not get better by asking on. */
+  private noteDenied(outcome: Outcome): void {
+    const { status } = outcome.answer ?? {};
+    if (this.denied !== null || (status !== 401 && status !== 403)) return;
+    const failure = failureOf(outcome) as Failure;
+    this.denied = new LoadError(deniedWords(failure, { ...this.plan, status }));
+    this.cut();
   }
 
   private isMeasured(fromMs: number): boolean {

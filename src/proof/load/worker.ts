@@ -1,10 +1,11 @@
 /**
  * One of those who ask: a connection that is opened again when it breaks.
  *
- *   ask(request) ──connection──> answered | failed: connect_failed, connection_lost, timeout
+ *   ask(request) ──connection──> answered | failed: connect_failed, untrusted, ...
  */
 
-import { type Answer, HttpConnection } from "./http-connection.ts";
+import { type Answer, HttpConnection, UntrustedError } from "./http-connection.ts";
+import type { LoadPlan } from "./load-plan.ts";
 
 /** Before a service that took no connection is tried again. */
 const CONNECT_AGAIN_MS = 100;
@@ -25,7 +26,7 @@ export class Worker {
   private sinceMs = 0;
   private hasTimedOut = false;
 
-  constructor(private readonly url: URL) {}
+  constructor(private readonly plan: Pick<LoadPlan, "url" | "ca">) {}
 
   /** Never rejects. One at a time. */
   async ask(request: string): Promise<Outcome> {
@@ -55,11 +56,17 @@ export class Worker {
 
   private async connect(): Promise<Failure | null> {
     try {
-      this.connection = await HttpConnection.open(this.url);
+      this.connection = await HttpConnection.open(this.plan.url, this.plan.ca);
       return null;
     } catch (error) {
       await Bun.sleep(CONNECT_AGAIN_MS);
-      const words = `no connection to ${this.url.host}: ${(error as Error).message}`;
+      const { host } = this.plan.url;
+      const { message } = error as Error;
+      if (error instanceof UntrustedError) {
+        const words = `the certificate of ${host} is not trusted: ${message}`;
+        return { code: "untrusted", words, isRefused: true };
+      }
+      const words = `no connection to ${host}: ${message}`;
       return { code: "connect_failed", words, isRefused: true };
     }
   }

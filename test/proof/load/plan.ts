@@ -5,6 +5,8 @@ import type { LoadPlan } from "../../../src/proof/load/load-plan.ts";
 export function planOf(other: Partial<LoadPlan> = {}): LoadPlan {
   return {
     url: new URL("http://127.0.0.1:1"),
+    ca: null,
+    apiKey: null,
     workers: 2,
     ratePerSecond: null,
     mix: { deposit: 1 },

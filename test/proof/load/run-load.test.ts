@@ -97,6 +97,25 @@ test("an early end reports what was measured until then", async () => {
   expect(report.durationMs).toBeLessThan(60_000);
 });
 
+test("ends at the first answer that asks for another key, and sends its own", async () => {
+  using service = new Service();
+  service.fault = (nth) => (nth >= 5 ? "unauthorized" : null);
+  const denied = load(service, { durationMs: 60_000, apiKey: "dpk_a" });
+  await expect(denied).rejects.toThrow(/ answers 401: of the test; the key is that of --key-file$/);
+  expect(service.lastKey).toBe("Bearer dpk_a");
+});
+
+test("a service that breaks each connection may be one of HTTPS", async () => {
+  using silent = Bun.listen({
+    ...{ hostname: "127.0.0.1", port: 0 },
+    socket: { data: (socket) => socket.terminate() },
+  });
+  const broken = runLoad(planOf({ url: new URL(`http://127.0.0.1:${silent.port}`) }), HOST);
+  await expect(broken).rejects.toThrow(/ if it speaks HTTPS, write https:/);
+  const spoken = runLoad(planOf({ url: new URL(`https://127.0.0.1:${silent.port}`) }), HOST);
+  await expect(spoken).rejects.toThrow(/it broke before HTTPS was agreed on/);
+});
+
 test("says so when nobody answers", async () => {
   const service = new Service();
   const { url } = service;
@@ -112,6 +131,7 @@ function load({ url }: Service, other: Partial<LoadPlan>) {
 /** Balances in memory, and faults as the test wants them; deposits count from 1. */
 class Service implements Disposable {
   deposits = 0;
+  lastKey: string | null = null;
   lost = "";
   isLost: (nth: number) => boolean = () => false;
   isDoubled: (nth: number) => boolean = () => false;
@@ -145,6 +165,7 @@ class Service implements Disposable {
     this.asked += 1;
     const nth = this.asked;
     this.onDeposit(nth);
+    this.lastKey = request.headers.get("authorization");
     const { stall } = this;
     const body = (await request.json()) as { wallet_id: string; amount: string };
     if (stall?.nth === nth) await Bun.sleep(stall.ms);
@@ -153,7 +174,8 @@ class Service implements Disposable {
     const isTaken = code === null || (code === "outcome_unknown" && nth % 2 === 0);
     if (isTaken && (key === null || !this.keys.has(key))) this.count(nth, body);
     if (isTaken && key !== null) this.keys.add(key);
-    if (code !== null) return Response.json({ error: "of the test", code }, { status: 503 });
+    const status = code === "unauthorized" ? 401 : 503;
+    if (code !== null) return Response.json({ error: "of the test", code }, { status });
     this.deposits += 1;
     return Response.json({ deposit_id: `0-${nth}`, position: `0-${nth}` });
   }
