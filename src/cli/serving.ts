@@ -48,21 +48,26 @@ export function announceData(app: App, settings: DataSettings): void {
 }
 
 /** What a command to type next needs to find this data: nothing, ` --data FOLDER`, ... */
-export function dataOption({ data, typedKafka, defaultData }: Omit<NextOptions, "url">): string {
+export function dataOption({ data, typedKafka, defaultData }: PlaceOptions): string {
   const folder = data === defaultData ? [] : ["--data", data];
   return [...folder, ...typedKafka].map((argument) => ` ${quote(argument)}`).join("");
 }
 
 /** Commands to type next, with this data and this address. */
-export function nextLines({ url, ...place }: NextOptions): string[] {
+export function nextLines({ url, keys, keyEntries, httpsCert, ...place }: NextOptions): string[] {
   const program = startedAs();
   const named = dataOption(place);
+  const hasKeys = keys !== null || keyEntries !== null;
+  // curl trusts a file's own certificate, too, not just its authority's.
+  const trust = httpsCert === null ? "" : ` --cacert ${quote(httpsCert)}`;
+  const curl = `curl${trust}${hasKeys ? ' -H "Authorization: Bearer $KEY"' : ""}`;
   return [
     "",
     "next, in another terminal:",
-    `  curl -d '{"wallet_id": "alice", "amount": 6000}' ${url}/deposit`,
+    ...(hasKeys ? ["  KEY=...  # what `keys create` printed"] : []),
+    `  ${curl} -d '{"wallet_id": "alice", "amount": 6000}' ${url}/deposit`,
     `  ${program} deposit alice 4000.01${named}`,
-    `  curl ${url}/check/alice`,
+    `  ${curl} ${url}/check/alice`,
     `  ${program} flags alice${named}`,
     "",
     stopLine(),
@@ -77,9 +82,13 @@ export function stopLine(): string {
   return `Ctrl-C stops it, or from elsewhere: kill ${process.pid}`;
 }
 
-export interface NextOptions extends Pick<LogSettings, "typedKafka"> {
+export interface PlaceOptions extends Pick<LogSettings, "typedKafka"> {
   readonly data: string;
   /** Where a command looks that is not told. */
   readonly defaultData: string;
+}
+
+export interface NextOptions
+  extends PlaceOptions, Pick<AccessSettings, "keys" | "keyEntries" | "httpsCert"> {
   readonly url: string;
 }
