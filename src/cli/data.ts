@@ -227,8 +227,14 @@ class WaitNotice {
   }
 }
 
-export function waitText({ pending, nextOffset, leftRecords, isWithoutOwner }: Wait): string {
+export function waitText(wait: Wait): string {
+  const { pending, nextOffset, leftRecords, isWithoutOwner, loading } = wait;
   const { group, partition, topic, offset } = pending;
+  if (loading !== null) {
+    const { at, end } = loading;
+    const rows = `at ${(at ?? -1n) + 1n} of ${(end ?? -1n) + 1n} in ${group}-table`;
+    return `reading the table's copy: ${group} partition ${partition} ${rows}`;
+  }
   const left = `${leftRecords.toLocaleString("en")} record${leftRecords === 1n ? "" : "s"} to go`;
   const nobody = isWithoutOwner ? `; nobody runs ${group} there yet: is \`process\` running?` : "";
   return (

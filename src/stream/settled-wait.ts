@@ -57,9 +57,11 @@ export class SettledWait {
       const pending = await settledWithin(WATCH_EVERY_MS, { ...this.options, settling });
       if (pending === null) return;
       this.options.follow(pending.partition); // a group may write to other partitions
-      const { group, partition, topic } = pending;
-      const next = await this.nextOffset(pending);
-      if (next === STOPPED) continue;
+      const { group, partition, topic, offset } = pending;
+      const done = await this.progress(pending);
+      if (done === STOPPED) continue;
+      const isAway = done instanceof LogError;
+      const next = isAway ? done : (inputProgress(done, topic)?.nextOffset ?? 0n);
       // A copy that is being loaded moves, although its group may stand where it is to stand.
       const loaded = progressOf(group, partition)?.changelogOffset ?? null;
       const now = `${group} ${partition} ${topic} ${next} ${loaded}`;
@@ -69,20 +71,20 @@ export class SettledWait {
       }
       if (monotonicMs() - sinceMs >= GIVE_UP_MS) throw await this.unsettled(pending, next);
       const isWithoutOwner = owned.isWithoutOwner(pending);
-      onWait({ ...describe(positions, pending, { topology, progressOf }), isWithoutOwner });
+      const isLoading = !isAway && !(next instanceof LogError) && next > offset;
+      const loading = isLoading ? { at: loaded, end: done?.changelogOffset ?? null } : null;
+      const wait = describe(positions, pending, { topology, progressOf });
+      onWait({ ...wait, isWithoutOwner, loading });
     }
   }
 
   /** There is nothing to give back. */
   async leave(): Promise<void> {}
 
-  /** Of the group's input; the error where the log cannot be asked for the moment. */
-  private async nextOffset({ group, partition, topic }: Pending) {
+  /** Of the group, as committed; the error where the log cannot be asked for the moment. */
+  private progress({ group, partition }: Pending) {
     const { log, signal } = this.options;
-    const asked = unlessStopped(log.progress(group, partition), signal);
-    const progress = await unlessAway(asked);
-    if (progress === STOPPED || progress instanceof LogError) return progress;
-    return inputProgress(progress, topic)?.nextOffset ?? 0n;
+    return unlessAway(unlessStopped(log.progress(group, partition), signal));
   }
 
   private async unsettled(

@@ -36,6 +36,14 @@ export interface Wait {
   readonly leftRecords: bigint;
   /** Nobody runs the group there, as far as is known. */
   readonly isWithoutOwner: boolean;
+  /** The group is done there, and this program's copy of its table is behind; null: it is not. */
+  readonly loading: Loading | null;
+}
+
+/** Offsets in the table's changelog; null before the first row. */
+export interface Loading {
+  readonly at: bigint | null;
+  readonly end: bigint | null;
 }
 
 export interface StandInOptions {
@@ -94,7 +102,8 @@ export class StandIn {
       this.wanted.add(pending.partition); // a group may write to other partitions than it reads
       await watch.look(pending);
       const wait = describe(positions, pending, options);
-      options.onWait({ ...wait, isWithoutOwner: false }); // what nobody runs is run here
+      // What nobody runs is run here.
+      options.onWait({ ...wait, isWithoutOwner: false, loading: null });
     }
   }
 
@@ -156,7 +165,7 @@ export function describe(
   positions: readonly StreamPosition[],
   pending: Pending,
   { topology, progressOf }: Pick<StandInOptions, "topology" | "progressOf">,
-): Omit<Wait, "isWithoutOwner"> {
+): Omit<Wait, "isWithoutOwner" | "loading"> {
   let leftRecords = 0n;
   for (const position of positions) {
     for (const { name } of consumersOf(topology, position.topic)) {

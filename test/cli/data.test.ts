@@ -49,10 +49,14 @@ test("a fault of the program is passed on as it is", async () => {
 
 test("a wait names what is to go, never none, and who is missing", () => {
   const pending = { group: "balance", partition: 6, topic: "deposit", offset: 186n };
-  const wait = { pending, nextOffset: 185n, leftRecords: 4_000n, isWithoutOwner: false };
+  const whose = { isWithoutOwner: false, loading: null };
+  const wait = { pending, nextOffset: 185n, leftRecords: 4_000n, ...whose };
   const place = "balance partition 6 at 185 of 187 in deposit";
   expect(waitText(wait)).toBe(`processing: 4,000 records to go (${place})`);
   expect(waitText({ ...wait, leftRecords: 1n, isWithoutOwner: true })).toBe(
     `processing: 1 record to go (${place}; nobody runs balance there yet: is \`process\` running?)`,
+  );
+  expect(waitText({ ...wait, loading: { at: null, end: 3_760n } })).toBe(
+    "reading the table's copy: balance partition 6 at 0 of 3761 in balance-table",
   );
 });

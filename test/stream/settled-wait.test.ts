@@ -65,7 +65,7 @@ test("gives up after 10 s without a move, naming position, group and who is miss
   );
   expect(clock.ms).toBeLessThan(11_000);
   expect(waits.length).toBeGreaterThan(90);
-  expect(waits.at(-1)).toMatchObject({ leftRecords: 1n, isWithoutOwner: true });
+  expect(waits.at(-1)).toMatchObject({ leftRecords: 1n, isWithoutOwner: true, loading: null });
   await log.close();
 });
 
@@ -97,14 +97,18 @@ test("tells at once that nobody runs what is waited for, and when somebody does"
 });
 
 test("does not give up while a copy of what its group has done is being loaded", async () => {
-  const { log, clock, progress, settle } = await start();
+  const { log, clock, progress, settle, waits } = await start();
+  const done = { inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }], outputs: [] };
+  log.progress = async () => ({ ...done, changelogOffset: 9_999n });
   const settling = settle();
   const loading = { inputs: [], outputs: [], changelogOffset: 0n };
   for (let rows = 0n; clock.ms < 30_000; rows += 1n) {
     progress[1] = { ...loading, changelogOffset: rows };
     await new Promise((resolve) => setImmediate(resolve));
   }
-  progress[1] = { ...loading, inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }] };
+  expect(waits.at(-1)?.loading).toMatchObject({ end: 9_999n });
+  expect(waits.at(-1)?.loading?.at).toBeGreaterThan(0n);
+  progress[1] = { ...done, changelogOffset: 9_999n };
   log.notify();
   await settling;
   await log.close();
