@@ -78,24 +78,26 @@ function refuseOpenDoor(settings: AccessSettings): void {
   const isLoopback = /^(localhost|127(\.\d+){3}|::1)$/.test(host);
   if (isLoopback) return;
   const lets = `${hostOption} ${host} lets other machines in`;
-  if (allowHosts.length === 0) {
-    throw new UsageError(
-      `${lets}: name what they call this one with --allow-host NAME, or let any name in with ` +
-        "--allow-host '*'",
-    );
-  }
   const hasKeys = keys !== null || keyEntries !== null;
-  if (!hasKeys && !insecure) {
-    throw new UsageError(
-      `${lets}, and asks nobody for a key: name a key file with --keys (\`keys create\` makes ` +
-        "one), or let everyone do everything with --insecure",
-    );
-  }
-  if (httpsCert === null && !insecure) {
-    throw new UsageError(
-      `${lets}, and their keys would be sent as they are: name a certificate with --https-cert ` +
-        "and --https-key, or, where something in front speaks HTTPS, say --insecure",
-    );
+  // All at once, so that nobody is told thrice.
+  const missing = [
+    allowHosts.length > 0
+      ? ""
+      : ": name what they call this one with --allow-host NAME, or let any name in with " +
+        "--allow-host '*'",
+    hasKeys || insecure
+      ? ""
+      : " and asks nobody for a key: name a key file with --keys (`keys create` makes one), or " +
+        "let everyone do everything with --insecure",
+    httpsCert !== null || insecure
+      ? ""
+      : " and their keys would be sent as they are: name a certificate with --https-cert and " +
+        "--https-key, or, where something in front speaks HTTPS, say --insecure",
+  ].filter((each) => each !== "");
+  if (missing.length > 0) {
+    const [first = "", ...others] = missing;
+    const begin = first.startsWith(":") ? first : `,${first}`;
+    throw new UsageError([`${lets}${begin}`, ...others].join(";"));
   }
   if (!hasKeys) note(`--insecure: whoever reaches ${host} can deposit, read all and remove flags`);
   else if (httpsCert === null) note(`--insecure: keys are sent to ${host} as they are`);
