@@ -37,6 +37,8 @@ export interface Wallets {
   flag(walletId: string): FlagSummary;
   /** Of all episodes, unless a page of them is asked for. */
   evidence(walletId: string, page?: EpisodePage): WalletEvidence;
+  /** Whether a deposit of it was counted, a flag event seen, or an operator acted on it. */
+  isKnown(walletId: string): boolean;
   /** As JSON values. */
   balanceJson: typeof balanceJson;
   summaryJson: typeof summaryJson;
@@ -64,6 +66,12 @@ export function walletsOf(options: {
     balance: (walletId) => balance.get(walletId, balanceRow),
     flag: (walletId) => flagSummary(flagger, walletId),
     evidence: (walletId, page) => walletEvidence(flagger, walletId, page),
+    isKnown: (walletId) => {
+      if (balance.get(walletId, balanceRow) !== null) return true;
+      const newest = { before: null, limit: 1 };
+      const { eventCount, actions } = walletEvidence(flagger, walletId, newest);
+      return eventCount > 0 || actions.length > 0;
+    },
     balanceJson,
     summaryJson,
     evidenceJson,

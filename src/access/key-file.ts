@@ -93,6 +93,11 @@ function changeKeys(
 ): readonly ApiKey[] {
   const isThere = existsSync(path);
   const real = isThere ? realpathSync(path) : path; // a link stays a link
+  const folder = dirname(real);
+  if (!existsSync(folder)) {
+    const message = `the key file ${path} cannot be written: there is no folder ${folder}`;
+    throw new AccessError("file_unavailable", `${message}: make it first`);
+  }
   const next = `${real}.new`;
   const file = create(next);
   let isDone = false;
@@ -103,7 +108,7 @@ function changeKeys(
     fsyncSync(file);
     renameSync(next, real);
     isDone = true;
-    syncFolder(dirname(real));
+    syncFolder(folder);
     return keys;
   } catch (error) {
     if (error instanceof AccessError) throw error;

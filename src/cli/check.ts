@@ -14,6 +14,7 @@ import { statusText } from "./evidence-text.ts";
 import { print, printJson } from "./output.ts";
 import { table } from "./table.ts";
 import { localText } from "./time-text.ts";
+import { noteUnknown } from "./unknown-wallet.ts";
 
 const OPTIONS = {
   name: "check",
@@ -36,6 +37,7 @@ export function checkCommand() {
           const walletId = app.wallets.check(wallet);
           const ends = await app.ends(app.wallets.partitionOf(walletId));
           await withStandIn(app, stopping, ({ settle }) => settle(ends, null));
+          noteUnknown(app, walletId);
           if (flags.json) printJson(checkJson(app, walletId));
           else print(checkLines(app, walletId).join("\n"));
         }),

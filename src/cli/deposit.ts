@@ -9,7 +9,8 @@ import { formatDecimal, parseAmount } from "../money.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
 import { settleBefore, withData, withStandIn } from "./data.ts";
 import { print, printJson } from "./output.ts";
-import { CommandError } from "./usage-error.ts";
+import { quote } from "./started-as.ts";
+import { CommandError, UsageError } from "./usage-error.ts";
 
 const OPTIONS = {
   name: "deposit",
@@ -38,7 +39,7 @@ export function depositCommand() {
       runWith(OPTIONS, flags, ({ settings, stopping }) =>
         withData(settings, async (app) => {
           const walletId = app.wallets.check(wallet);
-          const amountMinor = parseAmount(amount, app.decimals);
+          const amountMinor = typedAmount(wallet, amount, app.decimals);
           const at = flags.at === undefined ? {} : { acceptedAtMs: app.wallets.timeMs(flags.at) };
           const key = flags.id ?? null;
           const accepted = await withStandIn(app, stopping, async ({ join, settle }) => {
@@ -70,6 +71,23 @@ export function depositCommand() {
         }),
       ),
     );
+}
+
+/** Throws MoneyError; UsageError where it is plain what was meant. */
+function typedAmount(wallet: string, amount: string, decimals: number): bigint {
+  try {
+    return parseAmount(amount, decimals);
+  } catch (cause) {
+    if (/^\d{1,3}(,\d{3})+(\.\d+)?$/.test(amount)) {
+      const plain = amount.replaceAll(",", "");
+      throw new UsageError(`the amount is "${amount}": leave the comma out, ${plain}`, { cause });
+    }
+    const isNumber = (text: string) => /^\d+(\.\d+)?$/.test(text);
+    if (isNumber(amount) || !isNumber(wallet)) throw cause;
+    const right = `deposit ${quote(amount)} ${wallet}`;
+    const message = `"${amount}" is no amount: the wallet comes first, \`${right}\``;
+    throw new UsageError(message, { cause });
+  }
 }
 
 /** Throws the error, with what to do when it is undecided because nobody runs the collector. */

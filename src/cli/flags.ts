@@ -13,6 +13,7 @@ import { FlagPages } from "./flag-pages.ts";
 import { print, printJson } from "./output.ts";
 import { dataOption } from "./serving.ts";
 import { DEFAULT_DATA } from "./settings.ts";
+import { noteUnknown } from "./unknown-wallet.ts";
 
 const OPTIONS = {
   name: "flags",
@@ -44,7 +45,10 @@ export function flagsCommand() {
           const partition = walletId === null ? undefined : app.wallets.partitionOf(walletId);
           const ends = await app.ends(partition);
           await withStandIn(app, stopping, ({ settle }) => settle(ends, null));
-          if (walletId !== null) return printWallet(app, walletId, flags);
+          if (walletId !== null) {
+            noteUnknown(app, walletId);
+            return printWallet(app, walletId, flags);
+          }
           const data = dataOption({ ...settings, defaultData: resolve(DEFAULT_DATA) });
           printList(app, flags, data);
         }),

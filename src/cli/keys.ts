@@ -49,6 +49,7 @@ const REVOKE = {
 interface Flags {
   readonly scope: string;
   readonly entry?: true;
+  readonly keys?: string;
   readonly json?: true;
 }
 
@@ -72,6 +73,9 @@ function createCommand(): Command {
     .action((name: string, flags: Flags) =>
       runWith(CREATE, flags, async ({ settings }) => {
         const scope = scopeNamed(flags.scope);
+        if (flags.entry && flags.keys !== undefined) {
+          throw new UsageError("--entry writes no file, and --keys names one: leave one out");
+        }
         const { key, secret } = newApiKey({ name, scope, nowMs: Date.now() });
         if (flags.entry) {
           if (flags.json) printJson({ ...keyJson(key), secret, entry: keyLine(key) });

@@ -7,7 +7,7 @@
 /** The end of a sentence on a name that is not known. */
 export function nearest(key: string, known: readonly string[]): string {
   const [best] = known
-    .map((name) => ({ name, distance: distanceTo(name, key.toUpperCase()) }))
+    .map((name) => ({ name, distance: distanceTo(name.toUpperCase(), key.toUpperCase()) }))
     .filter(({ name, distance }) => distance <= maxMistakes(name))
     .sort((a, b) => a.distance - b.distance || a.name.length - b.name.length);
   return best === undefined ? `; known are ${known.join(", ")}` : `; did you mean ${best.name}?`;

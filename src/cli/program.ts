@@ -5,6 +5,7 @@
  */
 
 import { Command, CommanderError } from "commander";
+import { excessAdvice } from "./excess-arguments.ts";
 import { note, OutputClosed, print } from "./output.ts";
 import { startedAs } from "./started-as.ts";
 import { VERSION } from "./version.ts";
@@ -53,6 +54,7 @@ export async function runProgram(commands: readonly Command[], argv: string[]): 
     command.exitOverride().showSuggestionAfterError().configureOutput({
       writeOut: (text) => print(text.trimEnd()),
       writeErr: (text) => note(text.trimEnd()),
+      outputError: (text, write) => write(`${text.trimEnd()}${excessAdvice(command, text)}\n`),
     });
   }
   try {

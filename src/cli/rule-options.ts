@@ -14,8 +14,12 @@ export interface RuleFlags {
 export function typedRule({ window, limit }: RuleFlags, app: App) {
   const windowMs = window === undefined ? null : durationMs("--window", window);
   const limitMinor = limit === undefined ? null : amountMinor(limit, app.decimals);
-  const problem = app.rules.problem({ windowMs: windowMs ?? ANY_MS, limitMinor: limitMinor ?? 1n });
-  if (problem !== null) throw new UsageError(problem);
+  if (windowMs !== null) {
+    refuse(`--window is "${window}"`, app.rules.problem({ windowMs, limitMinor: 1n }));
+  }
+  if (limitMinor !== null) {
+    refuse(`--limit is "${limit}"`, app.rules.problem({ windowMs: ANY_MS, limitMinor }));
+  }
   return { windowMs, limitMinor };
 }
 
@@ -24,6 +28,10 @@ export function ruleText(
   decimals: number,
 ): string {
   return `more than ${formatDecimal(limitMinor, decimals)} in ${durationText(windowMs)}`;
+}
+
+function refuse(said: string, problem: string | null): void {
+  if (problem !== null) throw new UsageError(`${said}: ${problem}`);
 }
 
 /** A window that can be. */

@@ -60,19 +60,29 @@ type Version = Versions[number];
 export function rulesCommand(): Command {
   return newCommand(LIST)
     .option("--json", "print JSON")
-    .action((flags: Flags) =>
-      runWith(LIST, flags, ({ settings, stopping }) =>
-        withData(settings, async (app) => {
-          const ends = await app.ends();
-          await withStandIn(app, stopping, ({ settle }) => settle(ends, null));
-          const versions = app.rules.standing();
-          if (flags.json) return printJson(rulesJson(versions, app.decimals));
-          print(ruleLines(versions, app.decimals).join("\n"));
-          tellOfIncomplete(versions);
-        }),
-      ),
-    )
+    .action(list)
+    .addCommand(listCommand())
     .addCommand(setCommand());
+}
+
+/** What `rules` alone does, for whoever writes it as `keys list` is written. */
+function listCommand(): Command {
+  return newCommand({ ...LIST, name: "list", description: "The same as `rules` alone." })
+    .option("--json", "print JSON")
+    .action((_own: Flags, command: Command) => list(command.optsWithGlobals<Flags>()));
+}
+
+function list(flags: Flags): Promise<void> {
+  return runWith(LIST, flags, ({ settings, stopping }) =>
+    withData(settings, async (app) => {
+      const ends = await app.ends();
+      await withStandIn(app, stopping, ({ settle }) => settle(ends, null));
+      const versions = app.rules.standing();
+      if (flags.json) return printJson(rulesJson(versions, app.decimals));
+      print(ruleLines(versions, app.decimals).join("\n"));
+      tellOfIncomplete(versions);
+    }),
+  );
 }
 
 function setCommand(): Command {

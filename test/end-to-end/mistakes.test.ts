@@ -28,6 +28,7 @@ const TOO_LONG = "x".repeat(1_001);
 const SERVICE: readonly Mistake[] = [
   [["--port", "80800"], 2, '--port is "80800": it must be a number from 0 (any free port) to'],
   [["--host", "0.0.0.0"], 2, "--host 0.0.0.0 lets other machines in: name what they call this one"],
+  [["--host", "0.0.0.0"], 2, /--allow-host NAME.*; and asks nobody.*--keys.*; and their .*-cert/],
   [["--prot", "9000"], 2, "(Did you mean --port?)"],
   [["--keys", "no-keys"], 1, /the key file \S+no-keys cannot be read: it is not there/],
   [["--keys", "a.csv"], 1, "is open to others: chmod 600"],
@@ -62,6 +63,8 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["alice", "5", "--at", "yesterday"], 2, '"yesterday" must be a time like 2026-01-31T12:00'],
     [["alice", "5", ...ELSEWHERE], 1, NO_DATA],
     [["", "5"], 2, "wallet_id must not be empty"],
+    [["100", "alice"], 2, '"alice" is no amount: the wallet comes first, `deposit alice 100`'],
+    [["alice", "10,000"], 2, 'the amount is "10,000": leave the comma out, 10000'],
     [["alice", "5", "--id", ""], 2, "id must not be empty"],
     [["alice", "5", "--at", "2099-01-01T00:00:00Z"], 2, "more than 5 minutes ahead"],
   ],
@@ -138,7 +141,8 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["create", "a", "--scope", "client"], 2, "name the key file with --keys"],
     [["create", "a", "--scope", "all", "--keys", "k"], 2, 'the scope "all" is none: say client'],
     [["create", "a/b", "--scope", "client", "--keys", "k"], 2, 'the name "a/b" is refused'],
-    [["create", "a", "--scope", "client", "--keys", "no/k"], 1, "cannot be written: it is not"],
+    [["create", "a", "--scope", "client", "--keys", "no/k"], 1, /no folder \S+no: make it first/],
+    [["create", "a", "--scope", "client", "--keys", "k", "--entry"], 2, "--entry writes no file"],
     [["revoke", "a", "--keys", "k"], 1, /the key file \S+k cannot be read: it is not there/],
   ],
   topics: [
@@ -148,6 +152,20 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     [["sync", "--brokers", NO_BROKER, "--delete-unknown"], 2, "--delete-unknown needs a --prefix"],
     [["--prefix", "live-"], 2, "--prefix is for a Kafka cluster: name its brokers"],
     [ELSEWHERE, 1, NO_DATA],
+  ],
+  rules: [
+    [["sett"], 2, "rules knows no sett; did you mean `rules set`?"],
+    [["add"], 2, "rules knows no add; known are list, set"],
+    [["set"], 2, "say what the rule is to be: --window, --limit or both"],
+    [["set", "--window", "400d", "--reason", "a"], 2, '--window is "400d": a window of'],
+    [["set", "--limit", "0", "--reason", "a"], 2, '--limit is "0": '],
+  ],
+  status: [
+    [["--watch", "5"], 2, "--watch takes no value: leave 5 out"],
+    [["alice"], 2, "too many arguments"],
+    [["--jsn"], 2, "(Did you mean --json?)"],
+    [ELSEWHERE, 1, NO_DATA],
+    [["--data", "a.csv"], 1, "a.csv cannot be used for a log (it is a file)"],
   ],
   migrate: [
     [[], 2, "required option '--from <folder>' not specified"],
@@ -174,6 +192,19 @@ describe("wrong usage is told what to do, with exit code 1 or 2", () => {
       expect(existsSync(join(folder.path, "elsewhere"))).toBe(false);
     }, TEST_MS);
   }
+
+  test("a wallet that nothing is known of is noted, and is no fault", async () => {
+    for (const command of ["check", "flags"]) {
+      const unknown = await run(options, command, "alise");
+      expect(unknown.code).toBe(0);
+      expect(unknown.err).toBe('nothing is known of the wallet "alise": is its id spelt so?\n');
+      expect((await run(options, command, "alice")).err).toBe("");
+    }
+    const [alone, list] = [await run(options, "rules"), await run(options, "rules", "list")];
+    expect(list).toEqual(alone);
+    const json = await run(options, "rules", "list", "--json");
+    expect(JSON.parse(json.out)).toMatchObject({ versions: [{ version: 1 }] });
+  }, TEST_MS);
 
   test("no command, an unknown one, and help", async () => {
     expect(await run(options)).toMatchObject({ code: 2, out: "" });
