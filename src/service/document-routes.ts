@@ -28,6 +28,7 @@ const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Depositaja</title>
+<link rel="icon" href="data:,">
 <div id="page"></div>
 <script src="/docs/scalar.js"></script>
 <script src="/docs/page.js"></script>
