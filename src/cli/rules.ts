@@ -4,13 +4,13 @@
  *   settled up to now ──> versions             set ──> control records ──settled──> in force
  */
 
-import { getLogger } from "@logtape/logtape";
 import type { Command } from "commander";
 import type { App } from "../app.ts";
 import { formatDecimal } from "../money.ts";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
 import { settleBefore, type Settler, withData, withStandIn } from "./data.ts";
 import { durationText } from "./duration.ts";
+import { tellOfAction } from "./operator-log.ts";
 import { note, print, printJson } from "./output.ts";
 import { type RuleFlags, ruleText, typedRule } from "./rule-options.ts";
 import { startedAs } from "./started-as.ts";
@@ -18,8 +18,6 @@ import { systemUser } from "./system-user.ts";
 import { table } from "./table.ts";
 import { utcText } from "./time-text.ts";
 import { UsageError } from "./usage-error.ts";
-
-const logger = getLogger(["depositaja", "operators"]);
 
 const LIST = {
   name: "rules",
@@ -129,8 +127,8 @@ async function set(app: App, settle: Settler["settle"], flags: Flags): Promise<v
   const { version } = standing;
   const text = ruleText(standing, app.decimals);
   if (outcome === "set") {
-    const values = { actor, version, rule: text, reason };
-    logger.info("{actor} set version {version} of the rule: {rule} (reason: {reason})", values);
+    const values = { version, rule: text, reason };
+    tellOfAction("set version {version} of the rule: {rule} (reason: {reason})", values, actor);
   }
   if (flags.json) return printJson({ outcome, completed, ...versionJson(standing, app.decimals) });
   if (outcome === "set") print(`version ${version} is in force: ${text}`);
@@ -147,7 +145,7 @@ async function complete(app: App, settle: Settler["settle"], flags: Flags): Prom
 
 function tellOfCompleted(completed: number | null, actor: string): void {
   if (completed === null) return;
-  logger.info("{actor} completed version {completed} of the rule", { actor, completed });
+  tellOfAction("completed version {completed} of the rule", { completed }, actor);
   note(`version ${completed} had been interrupted: it is in every partition now`);
 }
 
