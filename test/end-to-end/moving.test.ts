@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
 import { foreignClient, makeTopic } from "../kafka/foreign-client.ts";
-import { Running, run, SOURCE, temporaryFolder, until } from "./program.ts";
+import { Running, run, SOURCE, temporaryFolder, until, withoutActionLines } from "./program.ts";
 
 const TEST_MS = 120_000;
 const folder = temporaryFolder();
@@ -161,7 +161,7 @@ kafkaTest("topics shows a cluster's topics, and sync brings them in line", async
   expect(missing.out).toMatch(/deposit +depositaja\.v1\.Deposit +- +- +- +- +- +missing/);
 
   const sized = ["--partitions", "2", ...cluster];
-  const synced = await run(options, "topics", "sync", "--json", ...sized);
+  const synced = withoutActionLines(await run(options, "topics", "sync", "--json", ...sized));
   expect(synced).toMatchObject({ code: 0, err: "" });
   expect(JSON.parse(synced.out)).toMatchObject({ dry_run: false, corrected: [], removed: [] });
   expect(JSON.parse(synced.out).created).toContain(`${prefix}log-meta`);
