@@ -29,6 +29,8 @@ testTraced(titled("no deposit is answered before an fsync of what it wrote"), as
   };
   await client(0);
   await Promise.all(Array.from({ length: CLIENTS }, (_, number) => client(number)));
+  // The thread goes on to this one only once the end of the last deposit's answer is traced.
+  expect((await fetch(`${url}/nowhere`)).status).toBe(404);
   const calls = await trace.stop();
   const wal = join(folder.path, "depositaja-data", "log.db-wal");
   expect(answersAfterSync(calls, wal)).toEqual({
