@@ -10,6 +10,8 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buildExecutable } from "./end-to-end/executable.ts";
+import { PROGRAM_VARIABLE } from "./end-to-end/program.ts";
 import { FUZZER_STEP } from "./fuzz/schemathesis.ts";
 import {
   type CheckStep,
@@ -107,12 +109,14 @@ async function runStep(step: CheckStep): Promise<Outcome> {
 
 /**
  * Bun's own output goes straight through: only failures are shown, as they come. One Kafka broker
- * serves all the files: each start takes seconds.
+ * serves all the files: each start takes seconds. One executable, too: it starts in a quarter of
+ * the processor time that the source takes.
  */
 async function runTests(): Promise<StepResult & { readonly report: TestReport }> {
   const folder = await mkdtemp(join(tmpdir(), "depositaja-tests-"));
   try {
     await using brokers = await brokersForRun();
+    const program = await buildExecutable(folder);
     const reportPath = join(folder, "junit.xml");
     const command = ["test", `--parallel=${PARALLEL}`, `--timeout=${TEST_TIMEOUT_MS}`].concat(
       ["--only-failures", "--reporter=junit", `--reporter-outfile=${reportPath}`, "./test/"],
@@ -120,7 +124,7 @@ async function runTests(): Promise<StepResult & { readonly report: TestReport }>
     const child = Bun.spawn([process.execPath, ...command], {
       cwd: PROJECT_ROOT,
       stdio: ["ignore", "inherit", "inherit"],
-      env: { ...process.env, ...brokers.environment },
+      env: { ...process.env, ...brokers.environment, [PROGRAM_VARIABLE]: program },
     });
     const exitCode = await child.exited;
     const xml = await readFile(reportPath, "utf8").catch(() => "");

@@ -6,7 +6,7 @@ import {
   PROJECT_ROOT,
   Running,
   run,
-  SOURCE,
+  PROGRAM,
   temporaryFolder,
 } from "./end-to-end/program.ts";
 import { OPERATIONS } from "../src/service/document/operations.ts";
@@ -35,7 +35,7 @@ describe("docs/http.md's blocks do what it says", () => {
     up = new Running(options, "up", "--port", "0");
     url = await up.serves();
     const shim = join(folder.path, "depositaja");
-    writeFileSync(shim, `#!/bin/sh\nexec ${SOURCE.map((each) => `'${each}'`).join(" ")} "$@"\n`);
+    writeFileSync(shim, `#!/bin/sh\nexec ${PROGRAM.map((each) => `'${each}'`).join(" ")} "$@"\n`);
     chmodSync(shim, 0o755);
   });
   afterAll(async () => {

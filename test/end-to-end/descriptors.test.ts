@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { readFileSync } from "node:fs";
 import { HttpConnection } from "../../src/proof/load/http-connection.ts";
-import { Running, SOURCE, temporaryFolder, until } from "./program.ts";
+import { Running, PROGRAM, temporaryFolder, until } from "./program.ts";
 
 const TEST_MS = 60_000;
 /** Descriptors of the program, and connections that want one. */
@@ -59,7 +59,7 @@ test.skipIf(process.platform !== "linux")(
   "connections that take every descriptor cost no core, and no honest client an answer",
   async () => {
     using folder = temporaryFolder();
-    const program = ["sh", "-c", `ulimit -n ${FEW} && exec "$0" "$@"`, ...SOURCE];
+    const program = ["sh", "-c", `ulimit -n ${FEW} && exec "$0" "$@"`, ...PROGRAM];
     await using server = new Running({ folder: folder.path, program }, "up", "--port", "0");
     const address = await server.serves();
     using honest = await connected(address);
@@ -102,7 +102,7 @@ test.skipIf(process.platform !== "linux")(
   "where there are hardly more descriptors than files, connections have half of what is left",
   async () => {
     using folder = temporaryFolder();
-    const program = ["sh", "-c", `ulimit -n ${HARDLY_ENOUGH} && exec "$0" "$@"`, ...SOURCE];
+    const program = ["sh", "-c", `ulimit -n ${HARDLY_ENOUGH} && exec "$0" "$@"`, ...PROGRAM];
     await using server = new Running({ folder: folder.path, program }, "up", "--port", "0");
     const address = await server.serves();
     expect(await isServed(address)).toBe(true);

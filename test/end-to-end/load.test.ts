@@ -1,13 +1,13 @@
 /** `load` against the running program. */
 
 import { expect, test } from "bun:test";
-import { run, Running, SOURCE, temporaryFolder } from "./program.ts";
+import { run, Running, temporaryFolder } from "./program.ts";
 
 const SHORT = ["--warm-up", "0s", "--duration", "300ms", "--workers", "8"];
 
 test("load tells how a service answers, and that all it acknowledged is counted", async () => {
   using folder = temporaryFolder();
-  const options = { program: SOURCE, folder: folder.path };
+  const options = { folder: folder.path };
   await using service = new Running(options, "up", "--port", "0");
   const url = await service.serves();
   const mix = ["--mix", "deposit=3,check=1,settle=1", "--keys"];
@@ -39,7 +39,7 @@ test("load tells how a service answers, and that all it acknowledged is counted"
 
 test("load that gets nothing but refusals ends with 1", async () => {
   using folder = temporaryFolder();
-  const options = { program: SOURCE, folder: folder.path };
+  const options = { folder: folder.path };
   const fetch = ({ method }: Request) =>
     method === "GET"
       ? Response.json({ wallet_id: "any", balance: 0, above_threshold: false })
@@ -53,7 +53,7 @@ test("load that gets nothing but refusals ends with 1", async () => {
 
 test("load says what is wrong where it cannot begin", async () => {
   using folder = temporaryFolder();
-  const options = { program: SOURCE, folder: folder.path };
+  const options = { folder: folder.path };
   const nobody = await run(options, "load", "http://127.0.0.1:1");
   expect([nobody.code, nobody.err]).toEqual([
     1,

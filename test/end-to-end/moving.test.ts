@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
 import { foreignClient, makeTopic } from "../kafka/foreign-client.ts";
-import { Running, run, SOURCE, temporaryFolder, until, withoutActionLines } from "./program.ts";
+import { Running, run, PROGRAM, temporaryFolder, until, withoutActionLines } from "./program.ts";
 
 const TEST_MS = 120_000;
 const folder = temporaryFolder();
@@ -206,7 +206,7 @@ kafkaTest("topics sync removes what nothing declares when someone types yes", as
   const command = ["topics", "sync", "--delete-unknown", ...where];
   const answering = async (typed: string) => {
     let screen = "";
-    const child = Bun.spawn([...SOURCE, ...command], {
+    const child = Bun.spawn([...PROGRAM, ...command], {
       cwd: folder.path,
       env: { PATH: process.env["PATH"], TERM: "dumb" },
       terminal: { cols: 200, data: (_, bytes) => (screen += Buffer.from(bytes).toString()) },

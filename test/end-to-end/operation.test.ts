@@ -4,7 +4,7 @@ import { afterAll, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
-import { type ProgramOptions, Running, run, SOURCE, temporaryFolder, until } from "./program.ts";
+import { type ProgramOptions, Running, run, PROGRAM, temporaryFolder, until } from "./program.ts";
 import { post } from "./session.ts";
 
 const TEST_MS = 60_000;
@@ -110,7 +110,7 @@ async function playOperation(at: ProgramOptions, args: readonly string[]): Promi
   await following.says(/ carol .+"500"/);
   expect(await following.stop("SIGINT")).toMatchObject({ code: 0, err: "" });
   if (args.length > 0) return; // a pipe is closed alike on any log
-  const [tail, read] = [[...SOURCE, "tail", "deposit", "--follow", ...args], "head -n 1"];
+  const [tail, read] = [[...PROGRAM, "tail", "deposit", "--follow", ...args], "head -n 1"];
   const shell = `${tail.map((word) => `'${word}'`).join(" ")} | ${read}; exit "\${PIPESTATUS[0]}"`;
   let isEnded = false;
   const piped = run({ ...at, program: ["bash", "-c", shell] }).finally(() => (isEnded = true));

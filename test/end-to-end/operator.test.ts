@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { Running, run, SOURCE, temporaryFolder, until, withoutActionLines } from "./program.ts";
+import { Running, run, PROGRAM, temporaryFolder, until, withoutActionLines } from "./program.ts";
 import { post } from "./session.ts";
 
 const TEST_MS = 60_000;
@@ -271,7 +271,7 @@ describe("flag", () => {
     ] as const) {
       expect(await run(options, "flag", wallet, "--reason", "x")).toMatchObject({ code: 0 });
       let screen = "";
-      const child = Bun.spawn([...SOURCE, "flag", wallet, "--remove", "--by", "ann"], {
+      const child = Bun.spawn([...PROGRAM, "flag", wallet, "--remove", "--by", "ann"], {
         cwd: folder.path,
         env: { PATH: process.env["PATH"], TERM: "dumb" },
         terminal: { cols: 200, data: (_, bytes) => (screen += Buffer.from(bytes).toString()) },
@@ -289,7 +289,7 @@ describe("flag", () => {
 test("Ctrl-C where the reason is asked for writes nothing, and ends with 1", async () => {
   expect(await run(options, "flag", "heidi", "--reason", "x")).toMatchObject({ code: 0 });
   let screen = "";
-  const child = Bun.spawn([...SOURCE, "flag", "heidi", "--remove"], {
+  const child = Bun.spawn([...PROGRAM, "flag", "heidi", "--remove"], {
     cwd: folder.path,
     env: { PATH: process.env["PATH"], TERM: "dumb" },
     terminal: { cols: 200, data: (_, bytes) => (screen += Buffer.from(bytes).toString()) },

@@ -11,6 +11,10 @@ import { join, resolve } from "node:path";
 export const PROJECT_ROOT = resolve(import.meta.dir, "../..");
 /** From source, in another folder: the project's own bunfig.toml would keep Bun from any .env. */
 export const SOURCE = [process.execPath, "--no-env-file", join(PROJECT_ROOT, "src/main.ts")];
+/** The executable that the check has built; a test file on its own runs from source. */
+export const PROGRAM_VARIABLE = "DEPOSITAJA_TEST_PROGRAM";
+const executable = process.env[PROGRAM_VARIABLE];
+export const PROGRAM = executable === undefined ? SOURCE : [executable];
 /** What may take long on a machine that does other things, too. */
 export const DEADLINE_MS = 20_000;
 const POLL_MS = 5;
@@ -22,7 +26,7 @@ export interface Outcome {
 }
 
 export interface ProgramOptions {
-  /** The program; from source unless told. */
+  /** PROGRAM unless told. */
   readonly program?: readonly string[];
   readonly folder: string;
   readonly environment?: Readonly<Record<string, string>>;
@@ -128,7 +132,7 @@ export async function until(
   }
 }
 
-function spawn({ program = SOURCE, folder, environment = {} }: ProgramOptions, args: string[]) {
+function spawn({ program = PROGRAM, folder, environment = {} }: ProgramOptions, args: string[]) {
   return Bun.spawn([...program, ...args], {
     cwd: folder,
     env: { PATH: process.env["PATH"], HOME: folder, TZ: "UTC", ...environment },

@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run, SOURCE, temporaryFolder } from "./program.ts";
+import { run, PROGRAM, temporaryFolder } from "./program.ts";
 
 /** `sample`, `import`, `flags` as a newcomer types them. */
 
@@ -9,7 +9,7 @@ const TEST_MS = 60_000;
 const folder = temporaryFolder();
 const options = { folder: folder.path };
 const shell = { ...options, program: ["bash", "-c"] };
-const program = SOURCE.join(" ");
+const program = PROGRAM.join(" ");
 afterAll(() => folder[Symbol.dispose]());
 
 /** An answer, and a line of `flags --json`. */

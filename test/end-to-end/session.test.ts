@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BUILD_DEADLINE_MS, buildExecutable } from "./executable.ts";
-import { PROJECT_ROOT, Running, run, temporaryFolder } from "./program.ts";
+import { PROJECT_ROOT, Running, run, SOURCE, temporaryFolder } from "./program.ts";
 import { playSession } from "./session.ts";
 
 const TEST_MS = 60_000;
@@ -19,7 +19,7 @@ afterAll(() => built[Symbol.dispose]());
 describe("up, deposit, check, kill -9, restart, check", () => {
   test("from source", async () => {
     using folder = temporaryFolder();
-    await playSession({ folder: folder.path });
+    await playSession({ folder: folder.path, program: SOURCE });
   }, TEST_MS);
 
   test("as an executable, in a folder with a hostile .env and bunfig.toml", async () => {

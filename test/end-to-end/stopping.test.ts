@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
-import { Running, run, SOURCE, temporaryFolder, until } from "./program.ts";
+import { Running, run, PROGRAM, temporaryFolder, until } from "./program.ts";
 import { post } from "./session.ts";
 
 const TEST_MS = 60_000;
@@ -36,7 +36,7 @@ test("SIGTERM: a request that waits for a processor is answered, then `serve` en
 
 test("the pid that each service prints is the one to kill, whatever started it", async () => {
   using folder = temporaryFolder();
-  const shell = ["sh", "-c", '"$@"; exit $?', "sh", ...SOURCE];
+  const shell = ["sh", "-c", '"$@"; exit $?', "sh", ...PROGRAM];
   for (const args of [["up", "--port", "0"], ["serve", "--port", "0"], ["process", "--all"]]) {
     await using running = new Running({ folder: folder.path, program: shell }, ...args);
     const pid = Number(await running.says(/^Ctrl-C stops it, or from elsewhere: kill (\d+)$/m));
@@ -134,7 +134,7 @@ test("a reader that goes away is no failure, and a list of thousands stops writi
   const rows = Array.from({ length: 3_000 }, (_, i) => `w${i},10000.01,1000`);
   await Bun.write(join(folder.path, "a.csv"), `wallet_id,amount,accepted_at\n${rows.join("\n")}\n`);
   expect(await run(options, "import", "a.csv")).toMatchObject({ code: 0 });
-  const program = SOURCE.join(" ");
+  const program = PROGRAM.join(" ");
   const shell = { ...options, program: ["bash", "-c"] };
   const piped = await run(shell, `set -o pipefail; ${program} flags --json | head -n 1`);
   expect(piped).toMatchObject({ code: 0, err: "" });
