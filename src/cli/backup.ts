@@ -8,6 +8,7 @@ import { resolve } from "node:path";
 import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
 import { noData, refuseUnusable } from "./data.ts";
 import { refuseCluster } from "./log-file.ts";
+import { tellOfAction } from "./operator-log.ts";
 import { print, printJson } from "./output.ts";
 import { quote, startedAs } from "./started-as.ts";
 
@@ -41,6 +42,7 @@ export function backupCommand() {
         const { records, bytes } = await backUp({ folder, file }).catch((error: unknown) => {
           throw (error as { code?: unknown }).code === "not_found" ? noData(folder, error) : error;
         });
+        tellOfAction("backed {folder} up to {file}", { folder, file });
         const seconds = (performance.now() - startMs) / 1_000;
         if (flags.json) {
           return printJson({ file, records, bytes, seconds: Number(seconds.toFixed(3)) });

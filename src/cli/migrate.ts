@@ -8,6 +8,7 @@
 import { resolve } from "node:path";
 import type { MigrationResult } from "../administration/migration.ts";
 import { newCommand, runWith } from "./command.ts";
+import { tellOfAction } from "./operator-log.ts";
 import { note, print, printJson } from "./output.ts";
 import { quote, startedAs } from "./started-as.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
@@ -67,6 +68,8 @@ export function migrateCommand() {
         }).catch((error: unknown) => {
           throw isNotThere(error) ? noData(folder, error) : error;
         });
+        const { movedTo: cluster, wasDone } = result;
+        if (!wasDone) tellOfAction("moved {folder} to {cluster}", { folder, cluster });
         if (flags.json) return printJson(resultJson(folder, result));
         print(resultLines({ folder, result, kafka }).join("\n"));
       });
@@ -82,6 +85,9 @@ async function giveUp({ from, toBrokers, json }: Flags): Promise<void> {
   const { movedTo, leftTopics } = await giveUpMove({ folder, nowMs: Date.now }).catch((error) => {
     throw isNotThere(error) ? noData(folder, error) : error;
   });
+  if (movedTo !== null) {
+    tellOfAction("gave up the move of {folder} to {cluster}", { folder, cluster: movedTo });
+  }
   if (json) return printJson({ from: folder, given_up: movedTo, left_topics: leftTopics });
   if (movedTo === null) return print(`${folder} is not being moved: nothing was to be given up`);
   const lines = [
