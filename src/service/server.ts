@@ -36,7 +36,8 @@ export interface RunningServer {
   readonly port: number;
   /**
    * New connections get this certificate. What is asked on older ones is answered; those that are
-   * idle are closed, as after a while anyway. Throws ServerError: then all stays as it was.
+   * idle are closed, as after a while anyway. One that is being made at this moment may be reset,
+   * before its client can send anything. Throws ServerError: then all stays as it was.
    */
   useTls(tls: ServerTls): void;
   /**

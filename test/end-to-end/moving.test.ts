@@ -168,7 +168,13 @@ kafkaTest("topics shows a cluster's topics, and sync brings them in line", async
   expect(synced).toMatchObject({ code: 0, err: "" });
   expect(JSON.parse(synced.out)).toMatchObject({ dry_run: false, corrected: [], removed: [] });
   expect(JSON.parse(synced.out).created).toContain(`${prefix}log-meta`);
-  const shown = await run(options, "topics", ...cluster);
+  // A broker tells of a topic at once, and of what it holds on disk a moment later.
+  let shown = await run(options, "topics", ...cluster);
+  const isSized = async () => {
+    shown = await run(options, "topics", ...cluster);
+    return !/ -  (for good|newest)/.test(shown.out);
+  };
+  await until(isSized, () => shown.out);
   expect(shown).toMatchObject({ code: 0, err: "" });
   const holds = [
     ["deposit +depositaja.v1.Deposit", "for good"],
