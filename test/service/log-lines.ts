@@ -1,4 +1,4 @@
-/** What the service logs, for tests that say what it tells of and how often. */
+/** What the service logs, operators' actions too, for tests that say what it tells of and how often. */
 
 import { configureSync, resetSync } from "@logtape/logtape";
 import { refusals } from "../../src/service/problem.ts";
@@ -12,6 +12,7 @@ export function linesOfTheLog(): { readonly lines: string[] } & Disposable {
     sinks: { lines: ({ level, message }) => lines.push(`${level} ${message.join("")}`) },
     loggers: [
       { category: ["depositaja", "service"], sinks: ["lines"] },
+      { category: ["depositaja", "operators"], sinks: ["lines"] },
       { category: ["logtape", "meta"], lowestLevel: "error" },
     ],
   });

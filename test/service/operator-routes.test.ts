@@ -5,6 +5,7 @@ import { MAX_LOOKED_WALLETS } from "../../src/service/operator-routes.ts";
 import { createService } from "../../src/service/service.ts";
 import { SETTLING_TIMEOUT_MS } from "../../src/service/settled-reads.ts";
 import { LogError } from "../../src/log/event-log.ts";
+import { linesOfTheLog } from "./log-lines.ts";
 import { ask, depositBody } from "./requests.ts";
 import {
   type RunningApp,
@@ -331,6 +332,7 @@ describe("POST /flags/{wallet_id}", () => {
 
   test("says what is written when the processors are away: nothing, or an action", async () => {
     const { app, service, timers } = await serve({ processors: [] });
+    using told = linesOfTheLog();
     await ask(service, "POST /deposit", depositBody("alice", "10000.01"));
     const waitInVain = async (body: object) => {
       const answer = act(service, "alice", body);
@@ -352,6 +354,11 @@ describe("POST /flags/{wallet_id}", () => {
       /^the operator's record \d-0 is written and stands, but group flagger has not passed/,
     );
     expect(await flagsEnd()).toBe(1n);
+    // Nobody gave it an id: the line and the answer have the same one.
+    const id = added.headers.get("x-request-id") as string;
+    expect(id).toHaveLength(36);
+    const line = told.lines.find((each) => each.includes("flagged alice"));
+    expect(line).toContain(`, request ${id})`);
   });
 
   test("says that nothing was written when the log does not take it", async () => {
