@@ -11,7 +11,7 @@ const NUMBERS: ReadonlySet<string> = new Set([
 /** Columns as wide as their widest cell; numbers of the house stand to the right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => Bun.stringWidth(row[column] ?? ""))),
+    rows.reduce((width, row) => Math.max(width, Bun.stringWidth(row[column] ?? "")), title.length),
   );
   const isRight = (title: string) => NUMBERS.has(title);
   const line = (cells: readonly string[]) =>

@@ -82,7 +82,8 @@ export async function backtest(
       if (isFirst) seen.records += records;
       seen.deposits += held.count;
       seen.wallets += held.wallets.size;
-      flagged.push(...held.tested(current, changed));
+      // One by one: a million arguments of one call are more than the stack holds.
+      for (const wallet of held.tested(current, changed)) flagged.push(wallet);
     }
   }
   flagged.sort(byFirstWindow);

@@ -148,3 +148,31 @@ test("takes deposits of the given times alone, the end excluded", async () => {
   expect((await bounded(1, 2_000)).flagged).toEqual([]);
   expect(await bounded(0, 1)).toMatchObject({ deposits: 1, wallets: 1, records: 5 });
 });
+
+/** As arguments of one call they would be more than the stack holds. */
+const MANY_WALLETS = 1_000_000;
+
+test("flags a million wallets of one share", async () => {
+  // What a deposit says costs nothing to read here: this is about how many there are.
+  const message = newDeposit({ amountMinor: CURRENT.limitMinor + 1n, acceptedAtMs: START_MS });
+  const codec = { ...depositStream.codec, decode: () => message };
+  const stream = { ...depositStream, codec, validate: () => null };
+  const cheap = { ...group, inputs: [{ stream, callback: () => {} }] };
+  const place = { topic: "deposit", partition: 0, timestampMs: START_MS, headers: [] };
+  const content = { value: new Uint8Array(), checksum: 0 };
+  async function* read() {
+    for (let first = 0; first < MANY_WALLETS; first += 10_000) {
+      yield Array.from({ length: 10_000 }, (_, index) => {
+        const key = Buffer.from(String(first + index));
+        return { ...place, offset: BigInt(first + index), key, ...content };
+      });
+    }
+  }
+  const log = { read, bounds: async () => ({ start: 0n, end: BigInt(MANY_WALLETS) }) };
+  const signal = new AbortController().signal;
+  const result = await backtest(
+    { ...CURRENT, fromMs: null, toMs: null, signal, onProgress: () => {} },
+    { log, group: cheap, partitions: 1, decimals: 2 },
+  );
+  expect(result.flagged).toHaveLength(MANY_WALLETS);
+}, 60_000);
