@@ -1,4 +1,4 @@
-/** What the service logs, operators' actions too, for tests that say what it tells of and how often. */
+/** What the service logs, and of operators, for tests that say what it tells and how often. */
 
 import { configureSync, resetSync } from "@logtape/logtape";
 import { refusals } from "../../src/service/problem.ts";
