@@ -120,8 +120,15 @@ export interface App {
     names: readonly ProcessorName[],
     options?: Pick<ProcessorOptions, "standIn" | "wants">,
   ): Processor[];
-  /** Null once all is settled; when the signal fires first, what is waited for. */
-  settled(positions: readonly StreamPosition[], signal: AbortSignal): Promise<Pending | null>;
+  /**
+   * Null once all is settled, by these groups where they are told; when the signal fires first,
+   * what is waited for.
+   */
+  settled(
+    positions: readonly StreamPosition[],
+    signal: AbortSignal,
+    groups?: readonly string[],
+  ): Promise<Pending | null>;
   /**
    * Partitions of a data folder in which a group has run and has no table: it was restored, or the
    * files were deleted. They are built anew by whoever runs the group there.
@@ -269,8 +276,11 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
         delay,
       });
     },
-    settled: (positions, signal) =>
-      whenSettled({ log, settling: new Settling(topology, positions), progressOf, signal }),
+    settled: (positions, signal, names = Object.keys(groups)) => {
+      const waitedFor = topology.groups.filter(({ name }) => names.includes(name));
+      const settling = new Settling({ ...topology, groups: waitedFor }, positions);
+      return whenSettled({ log, settling, progressOf, signal });
+    },
   };
   const serviceParts = (own: ServiceOwn) => ({
     ...parts,

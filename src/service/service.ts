@@ -78,7 +78,7 @@ export function createService(parts: ServiceParts, access: AccessOptions): Servi
   const checkAfter = async (c: Context, segment: string, after: string) => {
     const walletId = walletIdOf(segment);
     const partition = parts.views.balance.partitionOf(walletId);
-    await reads.wait(after, { partition, signal: c.req.raw.signal });
+    await reads.wait(after, { partition, signal: c.req.raw.signal, hidesFlags });
     answers.lookAgain(partition);
     return json(answers.of(segment));
   };

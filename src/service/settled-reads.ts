@@ -1,11 +1,15 @@
 /**
  * Reading what you wrote: `?after=<position>` waits until that deposit is settled, detector and
- * flagger included.
+ * flagger included; for customers from whom flags are hidden, until it is counted.
  *
  *   position ──the wallet's own partition?──> wait ──settled──> read
  *                                               └── 5 s ──> not_settled
+ *
+ * A customer who waited for the flagger would learn from how long it takes, and from a 504, that
+ * there is something for it to do: a deposit that changes no flag never reaches it.
  */
 
+import { balanceGroup } from "../collector/collector.ts";
 import { depositStream } from "../deposits/deposit.ts";
 import { parsePosition } from "../stream/position.ts";
 import type { Pending, StreamPosition } from "../stream/settling.ts";
@@ -15,10 +19,15 @@ export const SETTLING_TIMEOUT_MS = 5_000;
 /** Each is looked at with every change: a thousand cost a few milliseconds. */
 export const MAX_WAITING_READS = 1_024;
 
+/** The groups that make what customers are shown where flags are hidden. */
+const COUNTING = [balanceGroup.name];
+
 export interface SettledReadsOptions {
+  /** Waits for these groups alone, where they are told. */
   readonly settled: (
     positions: readonly StreamPosition[],
     signal: AbortSignal,
+    groups?: readonly string[],
   ) => Promise<Pending | null>;
   /** Resolves after so many milliseconds, or when the signal fires. */
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
@@ -31,7 +40,15 @@ export class SettledReads {
   constructor(private readonly options: SettledReadsOptions) {}
 
   /** Resolves when settled. Throws `invalid_position`, `not_settled`, `busy`. */
-  async wait(after: string, options: { partition: number; signal: AbortSignal }): Promise<void> {
+  async wait(
+    after: string,
+    options: {
+      readonly partition: number;
+      readonly signal: AbortSignal;
+      /** From who asks; not unless told. */
+      readonly hidesFlags?: boolean;
+    },
+  ): Promise<void> {
     const position = parsePosition(after);
     if (position === null) {
       throw new ServiceError("invalid_position", 'after must be a position such as "3-17"');
@@ -45,6 +62,7 @@ export class SettledReads {
     }
     await this.settle([{ topic: depositStream.topic, ...position }], {
       signal: options.signal,
+      ...(options.hidesFlags === true ? { groups: COUNTING } : {}),
       told: (why) => `${after} is not settled: ${why}; ask again, or see /readyz`,
     });
   }
@@ -55,14 +73,20 @@ export class SettledReads {
    */
   async settle(
     positions: readonly StreamPosition[],
-    { signal, told }: { readonly signal: AbortSignal; readonly told: (why: string) => string },
+    options: {
+      readonly signal: AbortSignal;
+      readonly told: (why: string) => string;
+      /** All unless told. */
+      readonly groups?: readonly string[];
+    },
   ): Promise<void> {
+    const { signal, told, groups } = options;
     if (this.waiting >= MAX_WAITING_READS) {
       throw new ServiceError("busy", told("too many requests wait to be settled"));
     }
     this.waiting += 1;
     try {
-      const pending = await this.settled(positions, signal);
+      const pending = await this.settled(positions, signal, groups);
       if (pending !== null) throw new ServiceError("not_settled", told(pendingText(pending)));
     } finally {
       this.waiting -= 1;
@@ -77,13 +101,14 @@ export class SettledReads {
   private async settled(
     positions: readonly StreamPosition[],
     left: AbortSignal,
+    groups?: readonly string[],
   ): Promise<Pending | null> {
     const timer = new AbortController();
     const late = new AbortController();
     const signal = AbortSignal.any([late.signal, left, this.stopping.signal]);
     void this.options.delay(SETTLING_TIMEOUT_MS, timer.signal).then(() => late.abort());
     try {
-      return await this.options.settled(positions, signal);
+      return await this.options.settled(positions, signal, groups);
     } finally {
       timer.abort();
     }

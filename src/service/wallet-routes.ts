@@ -47,7 +47,7 @@ export function addWalletRoutes(
     if (problem !== null) throw new ServiceError("log_unavailable", problem);
     if (after !== null) {
       const partition = parts.views.balance.partitionOf(walletId);
-      await reads.wait(after, { partition, signal: c.req.raw.signal });
+      await reads.wait(after, { partition, signal: c.req.raw.signal, hidesFlags });
     }
     return c.json(walletJson(parts, { walletId, hidesFlags }), 200, SECURE_HEADERS);
   };

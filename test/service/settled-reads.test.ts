@@ -62,6 +62,28 @@ describe("a check after a position", () => {
     for (const each of running) await each.stop();
   });
 
+  test("where flags are hidden waits for the balance alone, also over the limit", async () => {
+    const { app, service, timers } = await serve({ processors: ["collector", "detector"] });
+    const hiding = app.createService({ allowHosts: [], hidesFlags: true });
+    for (const [amount, balance] of [["1", "1"], ["10000.01", "10001.01"]] as const) {
+      const position = await deposit(hiding, "alice", amount);
+      for (const path of ["/check/alice", "/alice/feed", "/wallets/alice"]) {
+        const { status, text } = await within(ask(hiding, `GET ${path}?after=${position}`));
+        expect([path, status]).toEqual([path, 200]);
+        expect(text).toContain(balance);
+      }
+    }
+    // Whoever is shown flags waits for them: operators there, and customers elsewhere.
+    const after = `after=${await deposit(service, "alice", "1")}`;
+    const waiting = [
+      ask(hiding, `GET /flags/alice?${after}`),
+      ask(service, `GET /check/alice?${after}`),
+    ];
+    await timers.whenWaiting(SETTLING_TIMEOUT_MS, 2);
+    timers.pass(SETTLING_TIMEOUT_MS);
+    for (const { status } of await within(Promise.all(waiting))) expect(status).toBe(504);
+  });
+
   test("gives up after 5 s and names the group that is waited for", async () => {
     const { app, service, timers } = await serve({ processors: ["collector", "flagger"] });
     const position = await deposit(service, "alice", "1");
