@@ -11,6 +11,7 @@
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { REQUEST_ID } from "./request-id.ts";
+import { secured } from "./secure-headers.ts";
 
 type Answer = (request: Request) => Response | Promise<Response>;
 
@@ -34,6 +35,8 @@ export function withCors(origins: readonly string[], answer: Answer): Answer {
   );
   pages.all("*", (c) => answer(c.req.raw));
   const isPage = (origin: string | null) => origin !== null && origins.includes(origin);
+  // What a browser asks first is answered before any route.
+  const answerPage = async (request: Request) => secured(await pages.fetch(request));
   return (request) =>
-    isPage(request.headers.get("origin")) ? pages.fetch(request) : answer(request);
+    isPage(request.headers.get("origin")) ? answerPage(request) : answer(request);
 }

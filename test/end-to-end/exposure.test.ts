@@ -44,13 +44,16 @@ test("pages, customers and log lines get what they should, and no more", async (
     expect(foreign.headers.has("access-control-allow-origin")).toBe(false);
   }
 
-  // Every kind of answer has the headers: early, routed, a problem, nothing there, the page.
+  // Every kind of answer has the headers: early, routed, a problem, nothing there, the page, and
+  // what a browser is told first.
   const paths = ["/check/alice", "/wallets/alice", "/wallets/nobody", "/flags", "/readyz"];
   for (const path of [...paths, "/nowhere", "/healthz", "/metrics", "/openapi.json", "/docs"]) {
-    const { headers } = await fetch(`${url}${path}`);
-    expect([path, headers.get("x-content-type-options")]).toEqual([path, "nosniff"]);
-    expect([path, headers.get("cache-control")]).toEqual([path, "no-store"]);
-    expect(headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
+    for (const asked of [{}, { headers: { origin: SHOP } }, preflight]) {
+      const { headers } = await fetch(`${url}${path}`, asked);
+      expect([path, headers.get("x-content-type-options")]).toEqual([path, "nosniff"]);
+      expect([path, headers.get("cache-control")]).toEqual([path, "no-store"]);
+      expect(headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
+    }
   }
 
   // An id of the caller's is taken over when it is well-formed; nothing else gets into a line.
