@@ -9,14 +9,23 @@ import { resolve } from "node:path";
 import type { App } from "../app.ts";
 import { formatDecimal } from "../money.ts";
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
-import { describeData, openUnlessStopped, stoppedLine, withStandIn } from "./data.ts";
+import {
+  type DataSettings,
+  describeData,
+  openUnlessStopped,
+  refuseUnusable,
+  stoppedLine,
+  withStandIn,
+} from "./data.ts";
 import { newImportBar } from "./import-bar.ts";
 import { print, printJson } from "./output.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 
 type Request = Parameters<App["importDeposits"]>[0];
 type Result = Awaited<ReturnType<App["importDeposits"]>>;
+type Progress = Parameters<Request["onProgress"]>[0];
 type Conflict = Parameters<Request["onConflict"]>[0];
+type FileRequest = Omit<Request, "settle" | "onConflict">;
 
 /** As many as one JSON value may hold; it says how many more there are. */
 const MAX_JSON_CONFLICTS = 1_000;
@@ -51,12 +60,23 @@ export function importCommand() {
         if (problem !== null) {
           throw new CommandError(`${resolve(path)} ${problem}: name a file, or - for a pipe`);
         }
-        const app = await openUnlessStopped(settings, { create: true }, stopping);
+        const bar = newImportBar();
+        const request = {
+          path,
+          pipe: standardInput(),
+          skipBad: flags.skipBad ?? null,
+          signal: stopping,
+          onProgress: (progress: Progress) => bar.show(progress),
+          onBadLine: (line: number, problem: string) => bar.note(`line ${line}: ${problem}`),
+        };
+        const checked = await checkBeforeLog(request, settings).finally(() => bar.clear());
+        const { decimals } = checked?.rules ?? settings;
+        const at = { ...settings, decimals };
+        const app = await openUnlessStopped(at, { create: true }, stopping);
         if (app === null) throw new CommandError(stoppedLine(settings));
         try {
-          const bar = newImportBar();
           if (app.log.wasCreated) bar.note(`data: ${describeData(app, settings)}`);
-          await importInto(app, { path, flags, bar, stopping });
+          await importInto(app, { request: { ...request, checked }, flags, bar });
         } finally {
           await app.close();
         }
@@ -76,11 +96,23 @@ function fileProblem(path: string): string | null {
   }
 }
 
+/** Bad lines make no data folder. Null where there is a log, whose decimals count, or a cluster. */
+async function checkBeforeLog(
+  request: FileRequest,
+  { data, kafka, decimals }: DataSettings,
+): Promise<NonNullable<Request["checked"]> | null> {
+  if (kafka !== null) return null;
+  refuseUnusable(data);
+  const { checkFirstImport } = await import("../administration/first-import.ts");
+  return checkFirstImport(request, { folder: data, decimals: decimals ?? null, nowMs: Date.now });
+}
+
 async function importInto(
   app: App,
-  run: { path: string; flags: Flags; bar: ReturnType<typeof newImportBar>; stopping: AbortSignal },
+  run: { request: FileRequest; flags: Flags; bar: ReturnType<typeof newImportBar> },
 ): Promise<void> {
-  const { path, flags, bar, stopping } = run;
+  const { request, flags, bar } = run;
+  const { path, signal: stopping } = request;
   const name = path === "-" ? "the pipe" : path;
   const conflicting: Record<string, string>[] = [];
   let listed = 0;
@@ -96,16 +128,11 @@ async function importInto(
   try {
     const result = await withStandIn(app, stopping, ({ settle }) =>
       app.importDeposits({
-        path,
-        pipe: standardInput(),
-        skipBad: flags.skipBad ?? null,
-        signal: stopping,
+        ...request,
         settle: async (positions) => {
           bar.clear();
           await settle(positions, `what ${name} held`);
         },
-        onProgress: (progress) => bar.show(progress),
-        onBadLine: (line, problem) => bar.note(`line ${line}: ${problem}`),
         onConflict,
       }),
     );

@@ -25,6 +25,7 @@ import {
   writeLedger,
 } from "./import-ledger.ts";
 import { type ImportSource, openImportSource } from "./import-source.ts";
+import type { RowRules } from "./import-row.ts";
 import { sendRows } from "./import-send.ts";
 import {
   countSent,
@@ -42,18 +43,24 @@ export interface ImportProgress {
   readonly total: number | null;
 }
 
-/** What the one who imports says. */
-export interface ImportRequest {
+/** What the one who imports says of the file. */
+export interface FileRequest {
   /** A path, or `-` for `pipe`. */
   readonly path: string;
   readonly pipe: AsyncIterable<Uint8Array>;
   /** Where bad lines are written; null: one bad line and nothing is imported. */
   readonly skipBad: string | null;
-  /** Resolves when the positions are settled. */
-  readonly settle: (positions: readonly StreamPosition[]) => Promise<void>;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: ImportProgress) => void;
   readonly onBadLine: (line: number, problem: string) => void;
+}
+
+/** And of what becomes of it. */
+export interface ImportRequest extends FileRequest {
+  /** What `checkImport` has found in this file; unless given, it is checked now. */
+  readonly checked?: CheckedImport | null;
+  /** Resolves when the positions are settled. */
+  readonly settle: (positions: readonly StreamPosition[]) => Promise<void>;
   /** Called for each; of a content that was imported before, for the first MAX_KEPT_CONFLICTS. */
   readonly onConflict: (conflict: ImportConflict) => void;
 }
@@ -89,12 +96,20 @@ export interface ImportResult extends ImportCounts {
   readonly doneBeforeAtMs: number | null;
 }
 
-/** Throws ImportError, and what the log throws. */
-export async function importDeposits(
-  request: ImportRequest,
-  target: ImportTarget,
-): Promise<ImportResult> {
-  const { path, pipe, signal, onProgress } = request;
+/** A file whose lines are good, still open: import it, or close its source. */
+export interface CheckedImport {
+  readonly source: ImportSource;
+  /** The second reading judges by the same ones. */
+  readonly rules: RowRules;
+  readonly file: CheckedFile;
+}
+
+/** Looks at every line, which needs no log. Throws ImportError. */
+export async function checkImport(
+  request: FileRequest,
+  target: Pick<ImportTarget, "decimals" | "temporaryFolder" | "nowMs">,
+): Promise<CheckedImport> {
+  const { path, pipe, skipBad, signal, onBadLine, onProgress } = request;
   const source = await openImportSource({
     path,
     pipe,
@@ -103,10 +118,38 @@ export async function importDeposits(
     onTaken: (bytes) => onProgress({ step: "taking", done: bytes, total: null }),
   });
   try {
-    return await new Import(source, request, target).run();
-  } finally {
+    const rules = { decimals: target.decimals, nowMs: target.nowMs() };
+    const onRead = (done: number) =>
+      onProgress({ step: "checking", done, total: source.sizeBytes });
+    const file = await checkFile({ source, rules, skipBad, signal, onBadLine, onRead });
+    if (file.badLines > 0 && skipBad === null) throw badLinesError(source, file);
+    return { source, rules, file };
+  } catch (error) {
     await source.close();
+    throw error;
   }
+}
+
+/** Throws ImportError, and what the log throws. */
+export async function importDeposits(
+  request: ImportRequest,
+  target: ImportTarget,
+): Promise<ImportResult> {
+  const checked = request.checked ?? (await checkImport(request, target));
+  try {
+    return await new Import(checked, request, target).run();
+  } finally {
+    await checked.source.close();
+  }
+}
+
+function badLinesError(source: ImportSource, { badLines, rows }: CheckedFile): ImportError {
+  return new ImportError(
+    "bad_lines",
+    `${badLines} of ${badLines + rows} lines of ${source.name} ` +
+      `${badLines === 1 ? "is" : "are"} bad, nothing was imported: mend the file, or have ` +
+      "bad lines written aside with --skip-bad FILE",
+  );
 }
 
 const STOPPED_COUNTING =
@@ -117,18 +160,15 @@ class Import {
   private counts: ImportCounts = { new: 0, repeats: 0, conflicts: 0 };
   private readonly conflicting = new SentRanges();
   private kept = 0;
-  private readonly rules;
 
   constructor(
-    private readonly source: ImportSource,
+    private readonly checked: CheckedImport,
     private readonly request: ImportRequest,
     private readonly target: ImportTarget,
-  ) {
-    this.rules = { decimals: target.decimals, nowMs: target.nowMs() };
-  }
+  ) {}
 
   async run(): Promise<ImportResult> {
-    const checked = await this.check();
+    const { file: checked } = this.checked;
     const { sha256, badLines: skippedLines } = checked;
     const { ledger, nowMs } = this.target;
     const known = await readLedger(ledger, sha256);
@@ -161,26 +201,9 @@ class Import {
     return { rows, counts: this.counts, conflicting: this.conflicting.all() };
   }
 
-  private async check(): Promise<CheckedFile> {
-    const { source, rules, request } = this;
-    const { skipBad, signal, onBadLine, onProgress } = request;
-    const onRead = (done: number) =>
-      onProgress({ step: "checking", done, total: source.sizeBytes });
-    const checked = await checkFile({ source, rules, skipBad, signal, onBadLine, onRead });
-    if (checked.badLines > 0 && skipBad === null) {
-      const { badLines, rows } = checked;
-      throw new ImportError(
-        "bad_lines",
-        `${badLines} of ${badLines + rows} lines of ${source.name} ` +
-          `${badLines === 1 ? "is" : "are"} bad, nothing was imported: mend the file, or have ` +
-          "bad lines written aside with --skip-bad FILE",
-      );
-    }
-    return checked;
-  }
-
   private async send(checked: CheckedFile): Promise<readonly SentRange[]> {
-    const { source, rules, request, target } = this;
+    const { request, target } = this;
+    const { source, rules } = this.checked;
     const ranges = new SentRanges();
     let sent = 0;
     try {

@@ -21,8 +21,8 @@ import {
   shuffled,
   verdicts,
 } from "../deposits/import-run.ts";
+import { PROGRAM } from "../end-to-end/program.ts";
 
-const MAIN = join(import.meta.dir, "../../src/main.ts");
 const HEADER = "wallet_id,amount,accepted_at,id";
 /** A start of the program, on a machine that does other things too. */
 const TEST_MS = 60_000;
@@ -36,7 +36,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function start(args: readonly string[], stdin: Uint8Array | "ignore" = "ignore") {
-  return Bun.spawn([process.execPath, MAIN, "import", ...args, "--data", data], {
+  return Bun.spawn([...PROGRAM, "import", ...args, "--data", data], {
     cwd: folder,
     stdin,
     stdout: "pipe",
@@ -117,7 +117,10 @@ describe("import", () => {
       "line 3: amount must be more than 0\nline 4: amount has 3 decimals",
     );
     expect(refused.err).toContain("2 of 3 lines of a.csv are bad, nothing was imported");
-    await withApp({ create: false }, async (app) => expect(await countDeposits(app)).toBe(0n));
+    expect(existsSync(data)).toBe(false);
+    const piped = await run(["-"], Buffer.from("neither\nnor\n"));
+    expect(piped).toMatchObject({ code: 1, err: expect.stringContaining("the pipe line 1 names") });
+    expect(readdirSync(folder)).toEqual([name]);
     const skipped = await run([name, "--skip-bad", "bad.csv"]);
     expect(skipped).toMatchObject({
       code: 0,
