@@ -34,7 +34,13 @@ const MAX_FILE_BYTES = 2 * 1024 * 1024;
 /** Throws AccessError `file_unavailable`, `file_open_to_others`. */
 export function readKeyText(path: string): string {
   try {
-    const { mode, size } = statSync(path);
+    const status = statSync(path);
+    // A pipe gives its text once, and makes whoever reads it again wait: a service looks again.
+    if (!status.isFile()) {
+      const message = `the key file ${path} is no regular file: write the keys to one`;
+      throw new AccessError("file_unavailable", message);
+    }
+    const { mode, size } = status;
     if ((mode & OPEN_TO_OTHERS) !== 0) {
       throw new AccessError(
         "file_open_to_others",

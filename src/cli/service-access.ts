@@ -7,6 +7,7 @@
  * A file that cannot be used any more is told of, and what was read before stays.
  */
 
+import { getLogger } from "@logtape/logtape";
 import type { App } from "../app.ts";
 import { parseKeys } from "../access/api-key.ts";
 import { readKeyText } from "../access/key-file.ts";
@@ -17,6 +18,8 @@ import { note } from "./output.ts";
 import { type CertificatePair, certificatePair, textOf } from "./pem-files.ts";
 import type { Settings } from "./settings.ts";
 import { UsageError } from "./usage-error.ts";
+
+const logger = getLogger(["depositaja", "access"]);
 
 export type AccessSettings = Pick<Settings, "host" | "allowHosts"> &
   AccessValues & {
@@ -108,14 +111,19 @@ function keysOf({ keys: path, keyEntries }: AccessSettings) {
   const place = path ?? ACCESS_SETTINGS.keyEntries.variable;
   const text = path === null ? (keyEntries as string) : readKeyText(path);
   const ring = new KeyRing(parseKeys(text, place));
-  if (ring.count === 0) note(`${place} has no key that is good: every request is refused`);
+  const nobody = "has no key that is good: every request is refused";
+  if (ring.count === 0) note(`${place} ${nobody}`);
   return {
     ring,
     follow: (signal: AbortSignal) => {
       if (path === null) return; // what a process was started with does not change
       const read = () => readKeyText(path);
-      const use = (now: string) => ring.use(parseKeys(now, path));
-      followFile({ name: `the key file ${path}`, used: text, signal }, read, use);
+      const name = `the key file ${path}`;
+      const use = (now: string) => {
+        ring.use(parseKeys(now, path));
+        if (ring.count === 0) logger.warn(`{name} ${nobody}`, { name });
+      };
+      followFile({ name, used: text, signal }, read, use);
     },
   };
 }

@@ -85,6 +85,12 @@ test("a service with keys asks for them, by scope, and follows their file", asyn
   expect((await ask("/check/alice", bearer(next))).status).toBe(200);
   expect((await ask("/check/alice", bearer(client))).status).toBe(401);
 
+  // Emptied, it takes all keys out: which is said as at a start.
+  writeFileSync(file, "");
+  const emptied = /"level":"WARN[^\n]+keys has no key that is good: every request is refused/;
+  await until(() => emptied.test(up.err), () => up.err);
+  expect((await ask("/check/alice", bearer(next))).status).toBe(401);
+
   const { out, err } = await up.stop();
   for (const secret of [client, operator, next]) expect(`${out}${err}`).not.toContain(secret);
 }, TEST_MS);
