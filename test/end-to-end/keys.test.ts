@@ -76,7 +76,8 @@ test("a service with keys asks for them, by scope, and follows their file", asyn
   // Rotated without a restart; what cannot be read changes nothing.
   const next = await createKey(at, "shop-2", "client");
   await until(async () => (await ask("/check/alice", bearer(next))).ok, () => up.err);
-  const revoked = await run(at, "keys", "revoke", "shop", "--keys", "keys");
+  const revoked = await run(at, "keys", "revoke", "shop", "--keys", "keys", "--json");
+  expect(JSON.parse(revoked.out)).toMatchObject({ name: "shop", revoked_at: expect.any(String) });
   expect(revoked.err).toContain(" revoked the key shop in ");
   await until(async () => !(await ask("/check/alice", bearer(client))).ok, () => up.err);
   appendFileSync(file, "no key\n");
@@ -107,7 +108,7 @@ test("keys refuses taken, unknown and malformed names, and a file open to others
   expect(await keys("create", "a b", "--scope", "client")).toMatchObject({ code: 2, out: "" });
   expect(await keys("create", "b", "--scope", "root")).toMatchObject({ code: 2, out: "" });
   expect(await keys("revoke", "b")).toMatchObject({ code: 1, out: "" });
-  const listed = await keys("list", "--json");
+  const listed = await run({ folder: folder.path }, "keys", "list", "--json", "--keys", "keys");
   expect(JSON.parse(listed.out)).toMatchObject({ name: "shop", scope: "client" });
   expect((JSON.parse(listed.out) as { revoked_at: unknown }).revoked_at).toBeString();
 

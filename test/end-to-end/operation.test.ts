@@ -13,10 +13,11 @@ const options = { folder: folder.path };
 afterAll(() => folder[Symbol.dispose]());
 
 test("topology shows the flow as text, Mermaid and JSON", async () => {
-  const [text, mermaid, json, wrong] = await Promise.all([
+  const [text, mermaid, json, short, wrong] = await Promise.all([
     run(options, "topology"),
     run(options, "topology", "--format", "mermaid"),
     run(options, "topology", "--format", "json"),
+    run(options, "topology", "--json"),
     run(options, "topology", "--format", "xml"),
   ]);
   expect(text.out).toMatch(/^deposit +depositaja\.v1\.Deposit, .+\n├─> collector \(balance\) /);
@@ -25,6 +26,7 @@ test("topology shows the flow as text, Mermaid and JSON", async () => {
     streams: [{ topic: "deposit", read_by: ["balance", "threshold"] }, { topic: "flag_wallet" }],
     groups: [{ processor: "collector" }, { processor: "detector" }, { processor: "flagger" }],
   });
+  expect(short).toEqual(json);
   expect(wrong).toMatchObject({ code: 2, out: "" });
 }, TEST_MS);
 
@@ -109,6 +111,11 @@ async function playOperation(at: ProgramOptions, args: readonly string[]): Promi
   await post(url, '{"wallet_id": "carol", "amount": 5}');
   await following.says(/ carol .+"500"/);
   expect(await following.stop("SIGINT")).toMatchObject({ code: 0, err: "" });
+  const told = await json("tail", "deposit");
+  const newestMs = Math.max(...told.map((record) => record["timestamp_ms"] as number));
+  const newest = told.filter((record) => record["timestamp_ms"] === newestMs);
+  expect(newest).toMatchObject([{ key: "carol" }]); // programs came and went since the others
+  expect(await json("tail", "deposit", "--from", String(newestMs))).toEqual(newest);
   if (args.length > 0) return; // a pipe is closed alike on any log
   const [tail, read] = [[...PROGRAM, "tail", "deposit", "--follow", ...args], "head -n 1"];
   const shell = `${tail.map((word) => `'${word}'`).join(" ")} | ${read}; exit "\${PIPESTATUS[0]}"`;

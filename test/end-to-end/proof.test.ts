@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -222,8 +223,8 @@ describe("backup and restore", () => {
     const check = await run({ folder }, "check", "w1", "--data", "again", "--json");
     expect(parsed(check)).toMatchObject({ balance: "17.00", above_threshold: false });
     // The same file again changes nothing: its ledger came along.
-    const repeat = await run({ folder }, "import", "a.csv", "--data", "again");
-    expect(repeat.out).toContain("imported before");
+    const repeat = await run({ folder }, "import", "a.csv", "--data", "again", "--json");
+    expect(parsed(repeat)).toMatchObject({ rows: 40, imported_before_at: expect.any(String) });
     const incarnations = [data, join(folder, "again")].map(incarnationOf);
     expect(incarnations[0]).not.toBe(incarnations[1]);
 
@@ -233,9 +234,12 @@ describe("backup and restore", () => {
 
   test("a table of the log that was backed up is built anew, and that is said", async () => {
     const { folder, data } = await withHistory();
-    expect(await run({ folder }, "backup", "a.backup")).toMatchObject({ code: 0 });
-    const restored = await run({ folder }, "restore", "a.backup", "--data", "again");
-    expect(restored).toMatchObject({ code: 0 });
+    const backup = parsed(await run({ folder }, "backup", "a.backup", "--json"));
+    const file = join(folder, "a.backup");
+    expect(backup).toMatchObject({ file, bytes: statSync(file).size });
+    const restored = parsed(await run({ folder }, "restore", file, "--data", "again", "--json"));
+    expect(restored).toEqual({ data: join(folder, "again"), records: backup["records"] });
+    expect(restored["records"]).toBeGreaterThan(40);
     const { path } = storeOf(data, "balance-table", "w1");
     const [table, name] = path.split("/").slice(-2) as [string, string];
     const place = join(folder, "again", "stores", table);
