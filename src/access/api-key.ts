@@ -86,7 +86,7 @@ export function parseKeys(text: string, place: string): readonly ApiKey[] {
   const names = new Set<string>();
   const lines = text.split(/\r?\n/).map((line, index) => ({ line, place: `line ${index + 1}` }));
   const entries = lines
-    .filter(({ line }) => !/^\s*(#|$)/.test(line))
+    .filter(({ line }) => !isRemark(line))
     .flatMap(({ line, ...where }) => line.split(",").map((each) => ({ line: each, ...where })));
   for (const { line: raw, place: where } of entries) {
     const line = raw.trim();
@@ -99,6 +99,25 @@ export function parseKeys(text: string, place: string): readonly ApiKey[] {
     keys.push(key);
   }
   return keys;
+}
+
+/**
+ * The text with these keys, a line each: those that it has first and in their order, then new
+ * ones. What is no key stays in its place.
+ */
+export function withKeys(text: string, keys: readonly ApiKey[]): string {
+  const left = keys.map(keyLine);
+  const lines = text.split(/\r?\n/);
+  if (lines.at(-1) === "") lines.pop();
+  const kept = lines.flatMap((line) =>
+    isRemark(line) ? [line] : left.splice(0, line.split(",").length),
+  );
+  return [...kept, ...left].map((line) => `${line}\n`).join("");
+}
+
+/** Blank, or a comment. */
+function isRemark(line: string): boolean {
+  return /^\s*(#|$)/.test(line);
 }
 
 const EXAMPLE = '"shop client sha256:<64 hex digits> created=2026-01-31T12:00:00.000Z"';

@@ -3,6 +3,8 @@
  *
  *   file ──readable by others? refused──> text ──> keys
  *   keys ──> FILE.new (0600, one writer at a time) ──synced, renamed──> FILE
+ *
+ * An operator's own comments stay where they are.
  */
 
 import {
@@ -22,13 +24,13 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { AccessError } from "./access-error.ts";
-import { type ApiKey, keyLine, parseKeys } from "./api-key.ts";
+import { type ApiKey, parseKeys, withKeys } from "./api-key.ts";
 
 /** For its owner alone. */
 const FILE_MODE = 0o600;
 /** Reading and all else by others, writing by the group: a mounted secret is often a group's. */
 const OPEN_TO_OTHERS = 0o027;
-/** MAX_KEYS lines of the longest kind. */
+/** MAX_KEYS lines of the longest kind, and comments beside them. */
 const MAX_FILE_BYTES = 2 * 1024 * 1024;
 
 /** Throws AccessError `file_unavailable`, `file_open_to_others`. */
@@ -47,10 +49,7 @@ export function readKeyText(path: string): string {
         `the key file ${path} is open to others: chmod 600 ${path}`,
       );
     }
-    if (size > MAX_FILE_BYTES) {
-      const message = `${path} has ${size} bytes: no key file is larger than ${MAX_FILE_BYTES}`;
-      throw new AccessError("file_unavailable", message);
-    }
+    checkSize(path, size);
     return readFileSync(path, "utf8");
   } catch (error) {
     if (error instanceof AccessError) throw error;
@@ -108,9 +107,13 @@ function changeKeys(
   const file = create(next);
   let isDone = false;
   try {
-    const keys = change(isThere ? readKeys(real) : []);
+    const before = isThere ? readKeyText(real) : "";
+    const keys = change(parseKeys(before, path));
+    const text = withKeys(before === "" ? HEADER : before, keys);
+    checkSize(path, Buffer.byteLength(text));
+    parseKeys(text, path); // too many of them could be read by nobody
     if (isThere) keepAccess(real, file);
-    writeAll(file, HEADER + keys.map((key) => `${keyLine(key)}\n`).join(""));
+    writeAll(file, text);
     fsyncSync(file);
     renameSync(next, real);
     isDone = true;
@@ -123,6 +126,12 @@ function changeKeys(
     closeSync(file);
     if (!isDone) unlinkSync(next);
   }
+}
+
+function checkSize(path: string, bytes: number): void {
+  if (bytes <= MAX_FILE_BYTES) return;
+  const message = `${path} has ${bytes} bytes: no key file is larger than ${MAX_FILE_BYTES}`;
+  throw new AccessError("file_unavailable", message);
 }
 
 /** Written by root, it must still be the service's to read. */
