@@ -52,6 +52,11 @@ describe("README blocks", () => {
     ]);
   });
 
+  test("say why they are not run", () => {
+    const [never, plain] = readmeBlocks(`${block('sh no-run="needs root"')}${block("sh")}`);
+    expect([never?.reason, plain?.reason]).toEqual(["needs root", null]);
+  });
+
   const unknown = ["sh no-run", "sh later", "sh servicekafka", "bash", "console", "ts"];
   test.each([...unknown, "ts file=../a.ts", "json shown"])("refuse the mark %s", (mark) =>
     expect(() => readmeBlocks(block(mark))).toThrow("line 1"),

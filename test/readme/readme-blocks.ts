@@ -1,5 +1,5 @@
 /**
- * The README's fenced blocks, and what their marks ask for:
+ * The fenced blocks of the README and of docs/, and what their marks ask for:
  *
  *   ```sh                     run it; it must end with exit code 0
  *   ```sh service             start it, wait until /readyz answers, leave it running
@@ -26,6 +26,8 @@ export interface ReadmeBlock {
   /** Of a service: what it prints once it stands. Null: it answers /readyz. */
   readonly readyText: string | null;
   readonly needsBroker: boolean;
+  /** Of one that is not run: why. Else null. */
+  readonly reason: string | null;
 }
 
 /** What a mark says. */
@@ -69,7 +71,13 @@ export function servicePort(text: string): number {
   return Number(/--(?:port|health)[ =](\d+)/.exec(text)?.[1] ?? 8080);
 }
 
-const PLAIN: Marked = { kind: "run", file: null, readyText: null, needsBroker: false };
+const PLAIN: Marked = {
+  kind: "run",
+  file: null,
+  readyText: null,
+  needsBroker: false,
+  reason: null,
+};
 
 /** Null for a block that only shows something: a picture, a table, a file. */
 function markOf(mark: string, line: number): Marked | null {
@@ -81,7 +89,8 @@ function markOf(mark: string, line: number): Marked | null {
       const kind = service === undefined ? "run" : "service";
       return { ...PLAIN, kind, readyText, needsBroker: kafka !== undefined };
     }
-    if (language === "sh" && /^no-run="[^"]+"$/.test(rest)) return { ...PLAIN, kind: "no-run" };
+    const reason = /^no-run="([^"]+)"$/.exec(rest)?.[1];
+    if (language === "sh" && reason !== undefined) return { ...PLAIN, kind: "no-run", reason };
     throw new Error(
       `line ${line}: write sh, sh service, sh service="text" (each with kafka or without) or ` +
         `sh no-run="reason", not ${mark}`,

@@ -37,7 +37,7 @@ function block(
   text: string,
   readyText: string | null = null,
 ): ReadmeBlock {
-  return { kind, line: 1, text, file: null, readyText, needsBroker: false };
+  return { kind, line: 1, text, file: null, readyText, needsBroker: false, reason: null };
 }
 
 describe("a README workspace", () => {
@@ -99,6 +99,13 @@ describe("a README workspace", () => {
     expect(port).not.toBe("9092");
     const flags = await workspace.run(block("run", "echo --brokers localhost:9092 | tr : /"));
     expect(flags).toBe(`--brokers localhost/${port}\n`);
+  });
+
+  test("has the installed program, where it is told which that is", async () => {
+    const workspace = await open({ program: ["echo", "told", "a  b"] });
+    expect(await workspace.run(block("run", "depositaja flags 'c  d'"))).toBe(
+      "told a  b flags c  d\n",
+    );
   });
 
   test("makes the README's sample a small one", async () => {

@@ -5,7 +5,7 @@
  *   block ──> own ports for the README's ──> bash in the folder ──> printed text
  */
 
-import { chmodSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -42,6 +42,8 @@ export class ReadmeWorkspace {
     readonly bunVersion: string;
     /** Where no broker can be started: a cluster that runs, and a prefix that nobody else has. */
     readonly cluster?: { readonly brokers: string; readonly prefix: string };
+    /** What `depositaja` is, where a block writes it so: the installed program. */
+    readonly program?: readonly string[];
   }): Promise<ReadmeWorkspace> {
     const folder = await mkdtemp(join(tmpdir(), "depositaja-readme-"));
     const { cluster } = options;
@@ -55,9 +57,11 @@ export class ReadmeWorkspace {
     }
     mkdirSync(workspace.programs);
     symlinkSync(process.execPath, join(workspace.programs, "bun"));
-    const npx = join(workspace.programs, "npx");
-    writeFileSync(npx, npxScript(options.bunVersion));
-    chmodSync(npx, 0o755);
+    workspace.addProgram("npx", npxScript(options.bunVersion));
+    if (options.program !== undefined) {
+      const words = options.program.map((word) => `'${word}'`).join(" ");
+      workspace.addProgram("depositaja", `#!/bin/sh\nexec ${words} "$@"\n`);
+    }
     return workspace;
   }
 
@@ -85,6 +89,10 @@ export class ReadmeWorkspace {
     }
     await rm(join(this.folder, ".."), { recursive: true });
     if (stuck.length > 0) throw new Error(`a service did not stop within ${STOP_DEADLINE_MS} ms`);
+  }
+
+  private addProgram(name: string, script: string): void {
+    writeFileSync(join(this.programs, name), script, { mode: 0o755 });
   }
 
   private async shell(text: string): Promise<string> {
