@@ -10,6 +10,13 @@ const TEST_MS = 60_000;
 const SHOP = "https://shop.example.org";
 const EVIL = "https://evil.example";
 
+/** Who is in the list of flags. */
+async function flagged(url: string, query: string): Promise<string[]> {
+  const answer = await (await fetch(`${url}/flags${query}`)).json();
+  const { flags } = answer as { readonly flags: readonly { readonly wallet_id: string }[] };
+  return flags.map(({ wallet_id }) => wallet_id).toSorted();
+}
+
 test("pages, customers and log lines get what they should, and no more", async () => {
   using folder = temporaryFolder();
   const at = { folder: folder.path };
@@ -66,10 +73,18 @@ test("pages, customers and log lines get what they should, and no more", async (
   });
   expect([forged.status, forged.headers.get("x-request-id")?.length]).toEqual([200, 36]);
   await until(() => up.err.includes("flagged bob"), () => up.err);
+  expect(await flagged(url, "")).toEqual(["alice", "bob\u202e"]);
+  const removal = JSON.stringify({ action: "remove", actor: "ana", reason: "x", seen_event: 1 });
+  const removed = await fetch(`${url}/flags/alice`, { method: "POST", body: removal });
+  expect(removed.status).toBe(200);
+  expect(await flagged(url, "?state=flagged")).toEqual(["bob\u202e"]);
+  expect(await flagged(url, "?state=removed")).toEqual(["alice"]);
+  expect(await flagged(url, "?state=any")).toEqual(["alice", "bob\u202e"]);
+  expect((await fetch(`${url}/flags?state=open`)).status).toBe(422);
   const { err } = await up.stop();
   for (const forging of ["\u2028", "\u202e", "\u001b"]) expect(err).not.toContain(forging);
   const lines = err.trimEnd().split("\n").map((line) => JSON.parse(line) as { message: string });
-  expect(lines.filter(({ message }) => message.startsWith("ana"))).toHaveLength(1);
+  expect(lines.filter(({ message }) => message.startsWith("ana"))).toHaveLength(2);
   expect(err).not.toMatch(/20017|2001753/);
 }, TEST_MS);
 

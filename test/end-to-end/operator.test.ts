@@ -86,6 +86,21 @@ describe("flags", () => {
     ]);
   }, TEST_MS);
 
+  test("shows the newest ten of a long history, and all of it with --all", async () => {
+    const rows = Array.from({ length: 13 }, (_, i) => `kim,20000,2026-01-31T12:00:${10 + i}Z`);
+    const content = `wallet_id,amount,accepted_at\n${rows.join("\n")}\n`;
+    await Bun.write(join(folder.path, "kim.csv"), content);
+    expect(await run(options, "import", "kim.csv", "--data", "long")).toMatchObject({ code: 0 });
+    const [some, all] = [
+      (await run(options, "flags", "kim", "--data", "long")).out,
+      (await run(options, "flags", "kim", "--data", "long", "--all")).out,
+    ];
+    expect(some).toContain("further events (10 of 12 shown)\n");
+    expect(all).toContain("further events (12 of 12 shown)\n");
+    const totals = [...all.matchAll(/Z +(\d+)\.00 +no +- /g)].map(([, total]) => Number(total));
+    expect(totals).toEqual(Array.from({ length: 12 }, (_, i) => 20_000 * (i + 2)));
+  }, TEST_MS);
+
   test("shows a wallet that never exceeded: a spread of 120 s does not add up", async () => {
     const { out } = await run(options, "flags", "bob");
     expect(out).toBe("wallet   bob\nflagged  no: no deposit ever exceeded the limit\n");
