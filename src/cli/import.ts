@@ -56,9 +56,9 @@ export function importCommand() {
         if (flags.skipBad === "") {
           throw new UsageError('--skip-bad is "": it must be the path of a file');
         }
-        const problem = path === "-" ? null : fileProblem(path);
-        if (problem !== null) {
-          throw new CommandError(`${resolve(path)} ${problem}: name a file, or - for a pipe`);
+        const unusable = path === "-" ? null : fileProblem(path);
+        if (unusable !== null) {
+          throw new CommandError(`${resolve(path)} ${unusable}: name a file, or - for a pipe`);
         }
         const bar = newImportBar();
         const request = {

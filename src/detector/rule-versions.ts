@@ -102,7 +102,9 @@ export function ruleProblem({ windowMs, limitMinor }: Omit<Rule, "version">): st
     return `a window of ${windowMs} ms: it must be from 1 s to 24 h`;
   }
   if (limitMinor <= 0n) return "a limit must be more than 0";
-  if (limitMinor > MAX_AMOUNT_MINOR) return "a limit is more than 64 bits can hold: name a lower one";
+  if (limitMinor > MAX_AMOUNT_MINOR) {
+    return "a limit is more than 64 bits can hold: name a lower one";
+  }
   return null;
 }
 
