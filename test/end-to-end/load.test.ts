@@ -1,7 +1,7 @@
 /** `load` against the running program. */
 
 import { expect, test } from "bun:test";
-import { run, Running, temporaryFolder } from "./program.ts";
+import { PROGRAM, run, Running, temporaryFolder } from "./program.ts";
 
 const SHORT = ["--warm-up", "0s", "--duration", "300ms", "--workers", "8"];
 
@@ -35,6 +35,25 @@ test("load tells how a service answers, and that all it acknowledged is counted"
   const { balance } = (await first.json()) as { balance: number };
   expect(balance).toBeGreaterThan(100);
   expect(balance % 2).toBe(0);
+});
+
+test("load shows on a terminal how far it is, and takes that away", async () => {
+  using folder = temporaryFolder();
+  await using service = new Running({ folder: folder.path }, "up", "--port", "0");
+  const url = await service.serves();
+  const short = ["--warm-up", "1500ms", "--duration", "1500ms", "--workers", "1"];
+  let screen = "";
+  const child = Bun.spawn([...PROGRAM, "load", url, ...short], {
+    cwd: folder.path,
+    env: { PATH: process.env["PATH"], TERM: "xterm" },
+    terminal: { cols: 120, data: (_, bytes) => (screen += Buffer.from(bytes).toString()) },
+  });
+  expect({ code: await child.exited, screen }).toMatchObject({ code: 0 });
+  expect(screen).toMatch(/[█░]+ \d s of 3 s, warming up/);
+  expect(screen).toMatch(/[█░]+ \d s of 3 s, [\d,]+\/s, no errors/);
+  const [, report] = screen.split("\x1b[2K"); // the line is cleared
+  expect(report).toStartWith(`${url}: 1 workers, `);
+  expect(report).not.toMatch(/[█░]/);
 });
 
 test("load that gets nothing but refusals ends with 1", async () => {

@@ -4,6 +4,7 @@ import { afterAll, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
+import { foreignClient, makeTopic } from "../kafka/foreign-client.ts";
 import { type ProgramOptions, Running, run, PROGRAM, temporaryFolder, until } from "./program.ts";
 import { post } from "./session.ts";
 
@@ -151,4 +152,22 @@ kafkaTest("and of a cluster, rows of changelogs among them", async () => {
   expect(rows).toContainEqual(
     expect.objectContaining({ key: "alice", type: "balance", value: expect.anything() }),
   );
+}, TEST_MS);
+
+kafkaTest("topics sync --yes asks nobody, and makes a log as it is told", async () => {
+  using other = temporaryFolder();
+  const at = { folder: other.path };
+  const [brokers, prefix] = [await testBrokers(), freshPrefix()];
+  const cluster = ["--brokers", brokers, "--prefix", prefix];
+  await makeTopic(foreignClient(brokers), `${prefix}old`);
+  const size = ["--partitions", "1", "--decimals", "3"];
+  const sync = ["topics", "sync", "--delete-unknown", "--yes", "--json", ...size, ...cluster];
+  const synced = await run(at, ...sync);
+  expect(synced.code, synced.err).toBe(0);
+  expect(JSON.parse(synced.out)).toMatchObject({ removed: [`${prefix}old`] });
+  const finer = await run(at, "deposit", "alice", "0.0001", ...cluster);
+  expect(finer).toMatchObject({ code: 2, out: "" });
+  expect(finer.err).toContain("amount has 4 decimals");
+  const shown = await run(at, "topics", "--json", ...cluster);
+  expect(shown.out).not.toContain(`"${prefix}old"`);
 }, TEST_MS);

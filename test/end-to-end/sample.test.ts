@@ -1,7 +1,8 @@
 import { afterAll, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run, PROGRAM, temporaryFolder } from "./program.ts";
+import { freshPrefix, kafkaTest, testBrokers } from "../kafka/broker.ts";
+import { PROGRAM, type ProgramOptions, Running, run, temporaryFolder } from "./program.ts";
 
 /** `sample`, `import`, `flags` as a newcomer types them. */
 
@@ -21,17 +22,19 @@ interface Flagged {
   readonly newest_episode: { readonly episode: number; readonly opening: object };
 }
 
-test("an imported sample is flagged as its answers say", async () => {
+/** What holds on any log; `where` names it. */
+async function playSample(at: ProgramOptions, where: readonly string[]): Promise<void> {
+  const { folder: place } = at;
   const size = ["--deposits", "3000", "--wallets", "300"];
-  const sampled = await run(options, "sample", ...size, "--answers", "answers.ndjson");
+  const sampled = await run(at, "sample", ...size, "--answers", "answers.ndjson");
   expect(sampled).toMatchObject({ code: 0 });
   expect(sampled.err).toMatch(/^\d+ wallets must be flagged: answers\.ndjson\n$/);
-  writeFileSync(join(folder.path, "deposits.csv"), sampled.out);
-  const imported = await run(options, "import", "deposits.csv");
+  writeFileSync(join(place, "deposits.csv"), sampled.out);
+  const imported = await run(at, "import", "deposits.csv", ...where);
   expect(imported).toMatchObject({ code: 0 });
   expect(imported.out).toMatch(/^deposits\.csv: 3,000 rows imported: .* 0 conflicts\n$/);
-  const answers = parsed(readFileSync(join(folder.path, "answers.ndjson"), "utf8"));
-  const flags = parsed((await run(options, "flags", "--json")).out);
+  const answers = parsed(readFileSync(join(place, "answers.ndjson"), "utf8"));
+  const flags = parsed((await run(at, "flags", "--json", ...where)).out);
   expect(flags.map(({ wallet_id }) => wallet_id)).toEqual(
     answers.map(({ wallet_id }) => wallet_id),
   );
@@ -40,6 +43,17 @@ test("an imported sample is flagged as its answers say", async () => {
     const newest_episode = episodes.at(-1) as Flagged["newest_episode"];
     expect(flags[i]).toMatchObject({ newest_event, event_count, newest_episode });
   }
+}
+
+test("an imported sample is flagged as its answers say", () => playSample(options, []), TEST_MS);
+
+kafkaTest("and on a cluster", async () => {
+  using other = temporaryFolder();
+  const where = ["--brokers", await testBrokers(), "--prefix", freshPrefix()];
+  const at = { folder: other.path };
+  await using processing = new Running(at, "process", "--all", "--partitions", "2", ...where);
+  await processing.says(/^processing +collector/m);
+  await playSample(at, where);
 }, TEST_MS);
 
 test("a reader that wants a few rows of a sample gets them, and there are no answers", async () => {
