@@ -317,6 +317,47 @@ describe("commands", () => {
       "DEPOSITAJA_SASL_USERNAME=alice\n",
     ].join("\n");
 
+  /** Without a file of settings: by a certificate through one door, by a login through another. */
+  const doors = (folder: string): [ListenerName, Record<string, string>][] => {
+    const { ca, cert, key } = running().certificates.clientPaths;
+    const password = join(folder, "password");
+    writeFileSync(password, `${PASSWORD}\n`);
+    const login = { "--sasl": "scram-sha-512", "--sasl-username": "alice" };
+    return [
+      ["SSL", { "--tls-ca": ca, "--tls-cert": cert, "--tls-key": key }],
+      ["SASL_SSL", { "--tls-ca": ca, ...login, "--sasl-password-file": password }],
+    ];
+  };
+  const checkTyped = async (name: string) => {
+    using folder = temporaryFolder();
+    for (const [door, settings] of doors(folder.path)) {
+      const place = ["--brokers", running().addresses(door), "--prefix", `${name}-`, "--tls"];
+      const all = [...place, ...Object.entries(settings).flat()];
+      const { out, err } = await run({ folder: folder.path }, "check", "alice", "--json", ...all);
+      expect({ door, err }).toEqual({ door, err: "" });
+      expect(JSON.parse(out)).toMatchObject({ balance: "5.00" });
+    }
+  };
+  const checkInEnvironment = async (name: string) => {
+    using folder = temporaryFolder();
+    const variable = (option: string) =>
+      `DEPOSITAJA_${option.slice("--".length).toUpperCase().replaceAll("-", "_")}`;
+    for (const [door, settings] of doors(folder.path)) {
+      const environment = {
+        DEPOSITAJA_BROKERS: running().addresses(door),
+        DEPOSITAJA_PREFIX: `${name}-`,
+        DEPOSITAJA_TLS: "true",
+        ...Object.fromEntries(
+          Object.entries(settings).map(([option, value]) => [variable(option), value]),
+        ),
+      };
+      const at = { folder: folder.path, environment };
+      const { out, err } = await run(at, "check", "alice", "--json");
+      expect({ door, err }).toEqual({ door, err: "" });
+      expect(JSON.parse(out)).toMatchObject({ balance: "5.00" });
+    }
+  };
+
   const services: [string, string[], number][] = [
     ["process", ["process", "--all"], 1],
     ["up", ["up", "--port", "0"], 2], // its two threads have one each
@@ -347,6 +388,8 @@ describe("commands", () => {
       const hasMembers = (place: number) => existsSync(join(taken, `${place}/members.json`));
       expect(hasMembers(places - 1)).toBe(true);
       expect(hasMembers(places)).toBe(false);
+      if (name === "up") await checkTyped(name);
+      else await checkInEnvironment(name);
     },
     CLUSTER_MS,
   );
@@ -355,10 +398,12 @@ describe("commands", () => {
   test.skipIf(missing !== null)("say why they are not let in, and no secret", async () => {
     using folder = temporaryFolder();
     writeFileSync(join(folder.path, "config.env"), said("scram-sha-256"));
-    const environment = { DEPOSITAJA_SASL_PASSWORD: WRONG_PASSWORD };
+    const told = { DEPOSITAJA_LOG_LEVEL: "debug" };
+    const environment = { DEPOSITAJA_SASL_PASSWORD: WRONG_PASSWORD, ...told };
     const options = { folder: folder.path, environment };
     for (const command of [["check", "alice"], ["process", "--all"], ["serve", "--port", "0"]]) {
-      const { code, err } = await run(options, ...command, "--log-level", "debug");
+      const { code, err } = await run(options, ...command);
+      expect(err).toContain('"level":"DEBUG"');
       expect(err).toContain("error: the cluster at 127.0.0.1:");
       expect(err).toContain("refuses the login of alice (SASL SCRAM-SHA-256): check");
       expect(err).not.toContain(WRONG_PASSWORD);
