@@ -13,6 +13,8 @@ import type { Socket } from "bun";
 export interface Answer {
   readonly status: number;
   readonly body: string;
+  /** By its Retry-After in seconds; null: it has none. */
+  readonly retryAfterMs: number | null;
 }
 
 /** The answer, or null when the connection broke before it was complete. */
@@ -108,14 +110,16 @@ export class HttpConnection {
     const headEnd = this.received.indexOf(HEAD_END);
     if (headEnd < 0) return;
     const bodyStart = headEnd + HEAD_END.length;
-    const length = contentLength(this.received, headEnd);
-    if (length === null) return this.close(); // where it ends can't be told
+    const length = headerNumber(this.received, headEnd, CONTENT_LENGTH);
+    // Chunked, or it ends with its connection: none of the service's is so.
+    if (length === null) return this.close();
     const end = bodyStart + length;
     if (this.received.length < end) return;
     const status = Number(this.received.slice(9, 12));
     const body = this.received.slice(bodyStart, end);
+    const waitS = status === 200 ? null : headerNumber(this.received, headEnd, RETRY_AFTER);
     this.received = this.received.slice(end);
-    this.answer({ status, body });
+    this.answer({ status, body, retryAfterMs: waitS === null ? null : 1_000 * waitS });
   }
 
   private broke(): void {
@@ -131,9 +135,12 @@ export class HttpConnection {
   }
 }
 
-/** Null for an answer that is chunked or ends with its connection: the service has none. */
-function contentLength(received: string, headEnd: number): number | null {
-  const at = received.search(/\r\ncontent-length: */i);
+const CONTENT_LENGTH = /\r\ncontent-length: *(?=[0-9])/i;
+const RETRY_AFTER = /\r\nretry-after: *(?=[0-9])/i;
+
+/** Null where the head has no such header with a number. */
+function headerNumber(received: string, headEnd: number, header: RegExp): number | null {
+  const at = received.search(header);
   if (at < 0 || at > headEnd) return null;
   return Number.parseInt(received.slice(received.indexOf(":", at) + 1), 10);
 }

@@ -16,6 +16,9 @@ import { failureOf, type Failure, type Worker } from "./worker.ts";
 /** Longer than a service needs to come back, or to settle what it was given. */
 const PATIENCE_MS = 60_000;
 const AGAIN_MS = 100;
+/** Whatever the service says: several times within the patience. */
+const MAX_AGAIN_MS = 5_000;
+const TOO_MANY_REQUESTS = 429;
 
 interface Expected {
   atLeast: bigint;
@@ -105,19 +108,22 @@ export class Ledger {
     return BigInt(`${minus}${whole}${fraction.padEnd(decimals, "0")}`);
   }
 
-  /** Until the service says yes or no. */
+  /** Until the service says yes or no. That it is asked too often is neither: it is asked later. */
   private async patiently(worker: Worker, request: string, what: string) {
     const endMs = performance.now() + PATIENCE_MS;
     for (;;) {
       const outcome = await worker.ask(request);
       const failure = failureOf(outcome);
-      const isClear = failure === null || (outcome.answer?.status ?? 500) < 500;
-      if (isClear) return { failure, body: outcome.answer?.body ?? "" };
+      const { status = 500, body = "", retryAfterMs = null } = outcome.answer ?? {};
+      const isTooMany = status === TOO_MANY_REQUESTS;
+      const isClear = failure === null || (status < 500 && !isTooMany);
+      if (isClear) return { failure, body };
       if (performance.now() > endMs) {
         const seconds = PATIENCE_MS / 1_000;
         throw new LoadError(`not ${what} within ${seconds} s of asking: ${failure.words}`);
       }
-      await Bun.sleep(AGAIN_MS);
+      const saidMs = isTooMany ? (retryAfterMs ?? AGAIN_MS) : AGAIN_MS;
+      await Bun.sleep(Math.min(Math.max(saidMs, AGAIN_MS), MAX_AGAIN_MS));
     }
   }
 

@@ -48,6 +48,17 @@ test("what had no clear answer is sent again under its key, and counts once", as
   expect(report.verified?.wrong).toEqual([]);
 });
 
+test("a service that is asked too often is asked later, in a check and in a second try", async () => {
+  using service = new Service();
+  service.fault = (nth) => (nth < 100 && nth % 7 === 2 ? "outcome_unknown" : null);
+  service.isRateLimited = true;
+  const report = await load(service, { hasKeys: true, verifies: true });
+  // The first try of a deposit that is refused so is no deposit; a second one may have been one.
+  expect(report.errors.get("rate_limited")?.count).toBeGreaterThan(0);
+  expect(report.verified?.sentAgain).toBeGreaterThan(0);
+  expect(report.verified?.wrong).toEqual([]);
+});
+
 test("without a key it may be counted or not, and either is right", async () => {
   using service = new Service();
   service.fault = (nth) => (nth % 7 === 3 ? "outcome_unknown" : null);
@@ -128,6 +139,11 @@ function load({ url }: Service, other: Partial<LoadPlan>) {
   return runLoad(planOf({ url, ...other }), HOST);
 }
 
+function tooMany(): Response {
+  const body = { error: "of the test", code: "rate_limited" };
+  return Response.json(body, { status: 429, headers: { "retry-after": "0" } });
+}
+
 /** Balances in memory, and faults as the test wants them; deposits count from 1. */
 class Service implements Disposable {
   deposits = 0;
@@ -137,16 +153,23 @@ class Service implements Disposable {
   isDoubled: (nth: number) => boolean = () => false;
   /** Answered so, every other one counted all the same when it is `outcome_unknown`. */
   fault: (nth: number) => string | null = () => null;
+  /** Each fourth request is one too many for its time, and each deposit that is sent again. */
+  isRateLimited = false;
   onDeposit: (nth: number) => void = () => {};
   private stall: { readonly nth: number; readonly ms: number } | null = null;
   private asked = 0;
+  private all = 0;
+  private readonly timesSent = new Map<string, number>();
   private readonly keys = new Set<string>();
   private readonly cents = new Map<string, number>();
   private readonly server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
     idleTimeout: 0,
-    fetch: (request) => (request.method === "POST" ? this.deposit(request) : this.check(request)),
+    fetch: (request) => {
+      if (this.isOneTooMany(request)) return tooMany();
+      return request.method === "POST" ? this.deposit(request) : this.check(request);
+    },
   });
 
   get url(): URL {
@@ -159,6 +182,14 @@ class Service implements Disposable {
 
   [Symbol.dispose](): void {
     void this.server.stop(true);
+  }
+
+  private isOneTooMany({ headers }: Request): boolean {
+    this.all += 1;
+    const key = headers.get("idempotency-key") ?? "";
+    const times = (this.timesSent.get(key) ?? 0) + 1;
+    if (key !== "") this.timesSent.set(key, times);
+    return this.isRateLimited && (times === 2 || this.all % 4 === 0);
   }
 
   private async deposit(request: Request): Promise<Response> {
