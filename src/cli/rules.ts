@@ -121,15 +121,17 @@ async function set(app: App, settle: Settler["settle"], flags: Flags): Promise<v
   const rule = typedRule(flags, app);
   app.rules.check({ actor, reason });
   await settleBefore(settle, await app.ends(), "set the rule again");
-  const request = { ...rule, actor, reason, atMs: app.nowMs() };
+  const request = {
+    ...{ ...rule, actor, reason, atMs: app.nowMs() },
+    onCompleted: (version: number) => tellOfCompleted(version, actor),
+    onDecided: (decided: Version) => {
+      const values = { version: decided.version, rule: ruleText(decided, app.decimals), reason };
+      tellOfAction("set version {version} of the rule: {rule} (reason: {reason})", values, actor);
+    },
+  };
   const { standing, outcome, completed } = await app.rules.set(request, settle);
-  tellOfCompleted(completed, actor);
   const { version } = standing;
   const text = ruleText(standing, app.decimals);
-  if (outcome === "set") {
-    const values = { version, rule: text, reason };
-    tellOfAction("set version {version} of the rule: {rule} (reason: {reason})", values, actor);
-  }
   if (flags.json) return printJson({ outcome, completed, ...versionJson(standing, app.decimals) });
   if (outcome === "set") print(`version ${version} is in force: ${text}`);
   else print(`version ${version} is so already: ${text}`);
@@ -138,13 +140,12 @@ async function set(app: App, settle: Settler["settle"], flags: Flags): Promise<v
 async function complete(app: App, settle: Settler["settle"], flags: Flags): Promise<void> {
   await settleBefore(settle, await app.ends(), "complete it again");
   const completed = await app.rules.complete(settle);
-  tellOfCompleted(completed, systemUser());
+  if (completed !== null) tellOfCompleted(completed, systemUser());
   if (flags.json) return printJson({ completed });
   print(completed === null ? "every version is complete" : `version ${completed} is complete`);
 }
 
-function tellOfCompleted(completed: number | null, actor: string): void {
-  if (completed === null) return;
+function tellOfCompleted(completed: number, actor: string): void {
   tellOfAction("completed version {completed} of the rule", { completed }, actor);
   note(`version ${completed} had been interrupted: it is in every partition now`);
 }

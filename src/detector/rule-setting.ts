@@ -85,6 +85,10 @@ export interface RuleRequest {
   readonly reason: string;
   /** Unix milliseconds. */
   readonly atMs: number;
+  /** A version that was interrupted is in every partition now. */
+  readonly onCompleted: (version: number) => void;
+  /** Once, before the other partitions are waited for: the version stands, whatever fails then. */
+  readonly onDecided: (decided: StandingVersion) => void;
 }
 
 /** What setting works with. */
@@ -117,6 +121,7 @@ export async function setRule(request: RuleRequest, setting: RuleSetting): Promi
   checkRuleRequest(request);
   check("invalid_rule", ruleProblem(ruleAfter(newestOf(setting.standing()), request)));
   const completed = await completeRule(setting);
+  if (completed !== null) request.onCompleted(completed);
   const before = newestOf(setting.standing());
   const { windowMs, limitMinor } = ruleAfter(before, request);
   const isSame = before.windowMs === windowMs && before.limitMinor === limitMinor;
@@ -129,6 +134,7 @@ export async function setRule(request: RuleRequest, setting: RuleSetting): Promi
   const decided = setting.standing()[version.number - 1];
   if (decided === undefined) throw notTaken(version.number, 0);
   if (!isOf(decided, version)) throw setMeanwhile(decided);
+  request.onDecided(decided);
   await completeRule(setting);
   // By its number: another may have set a newer one meanwhile.
   return { standing: setting.standing()[version.number - 1] ?? decided, outcome: "set", completed };

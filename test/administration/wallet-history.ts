@@ -161,7 +161,8 @@ async function removedAndFlaggedAgain(app: App, settle: () => Promise<void>): Pr
 /** From the middle of the history on: wider, and lower. */
 function changedRule() {
   const rule = { windowMs: 300_000, limitMinor: 900_000n };
-  return { ...rule, actor: "ann", reason: "holidays", atMs: START_MS };
+  const untold = { onCompleted: () => {}, onDecided: () => {} };
+  return { ...rule, actor: "ann", reason: "holidays", atMs: START_MS, ...untold };
 }
 
 function roundOfDeposits(round: number, random: () => number) {

@@ -19,6 +19,7 @@ let tester: Tester;
 afterEach(() => tester.close());
 
 async function begin(): Promise<void> {
+  told = [];
   tester = await createTester({
     groups: [group],
     openLog: (nowMs) => openEmbeddedLog({ folder: ":memory:", create: true, nowMs }),
@@ -44,8 +45,12 @@ function rules(append: typeof tester.log.append = (records) => tester.log.append
 }
 
 const settle = () => tester.settle();
+/** What whoever asks was told of at once: who set which version, and which was completed. */
+let told: string[] = [];
 const request = (change: Partial<RuleRequest> = {}): RuleRequest => ({
   ...{ windowMs: 300_000, limitMinor: 800_000n, actor: "ann", reason: "case 17", atMs: START_MS },
+  onCompleted: (version) => told.push(`completed ${version}`),
+  onDecided: ({ version, set }) => told.push(`${set?.actor} set ${version}`),
   ...change,
 });
 
@@ -93,17 +98,20 @@ describe("setting the rule", () => {
     const same = request({ windowMs: 120_000, limitMinor: null });
     expect(await rules().set(same, settle)).toMatchObject({ outcome: "unchanged" });
     expect(await controlRecords()).toBe(0);
+    expect(told).toEqual([]);
   });
 
   test.each([0, 1, 4, 6])("that was killed after %p of 7 others is completed", async (others) => {
     await begin();
     await expect(killedAfter(1, others).set(request(), settle)).rejects.toThrow("killed");
+    expect(told).toEqual(["ann set 2"]);
     await settle();
     const standing = rules().standing();
     expect(standing[1]).toMatchObject({ version: 2, isComplete: false });
     // The same again: it is completed, with what was said then, and not set once more.
     const again = await rules().set(request({ reason: "case 18", atMs: START_MS + 1 }), settle);
     expect(again).toMatchObject({ outcome: "unchanged", completed: 2 });
+    expect(told).toEqual(["ann set 2", "completed 2"]);
     expect(rules().standing().map(({ version }) => version)).toEqual([1, 2]);
     expect(rules().standing()[1]).toMatchObject({ isComplete: true, set: { reason: "case 17" } });
     expect(await controlRecords()).toBe(PARTITIONS);
@@ -117,8 +125,14 @@ describe("setting the rule", () => {
     expect(await rules().complete(settle)).toBeNull();
     await expect(killedAfter(1, 3).set(request({ limitMinor: 7n }), settle)).rejects.toThrow();
     await settle();
+    // Completed, and then killed itself before anything of it was written.
+    await expect(killedAfter(1, 0).set(request({ limitMinor: 9n }), settle)).rejects.toThrow();
+    expect(told).toEqual(["ann set 2", "ann set 3", "completed 3"]);
+    await expect(killedAfter(1, 3).set(request({ limitMinor: 9n }), settle)).rejects.toThrow();
+    await settle();
     const next = await rules().set(request({ limitMinor: 8n }), settle);
-    expect(next).toMatchObject({ outcome: "set", completed: 3, standing: { version: 4 } });
+    expect(next).toMatchObject({ outcome: "set", completed: 4, standing: { version: 5 } });
+    expect(told.slice(3)).toEqual(["ann set 4", "completed 4", "ann set 5"]);
     expect(rules().standing().every(({ isComplete }) => isComplete)).toBe(true);
     expect(await tester.deadLetters(group)).toEqual([]);
   });
@@ -143,6 +157,7 @@ describe("setting the rule", () => {
     const [, ...later] = rules().standing();
     const { limitMinor } = two[won] as RuleRequest;
     expect(later).toMatchObject([{ version: 2, isComplete: true, limitMinor }]);
+    expect(told).toEqual([`${(two[won] as RuleRequest).actor} set 2`]);
     expect(await controlRecords()).toBe(PARTITIONS + 1);
     expect(await tester.deadLetters(group)).toEqual([]);
   });
