@@ -136,15 +136,22 @@ async function sync(topics: ClusterTopics, flags: Flags, { stopping }: TopicsRun
   if (!flags.json) planLines(plan).forEach((line) => print(line));
   if (!flags.dryRun) {
     if (plan.remove.length > 0 && !flags.yes) await confirm(plan.remove, stopping);
-    await topics.apply(plan);
-    if (plan.create.length + plan.correct.length + plan.remove.length > 0) {
-      tellOfAction("brought the topics in line: {plan}", { plan: planLines(plan).join("; ") });
-    }
+    await apply(topics, plan);
   }
   if (flags.json) return printJson(planJson(plan, flags));
   const { create, correct, remove } = plan;
   const isNothing = create.length + correct.length + remove.length === 0;
   print(isNothing ? "nothing to do" : flags.dryRun ? "nothing was changed: a dry run" : "done");
+}
+
+/** What is begun is told of before: where it fails half-way, some of it is done. */
+async function apply(topics: ClusterTopics, plan: TopicPlan): Promise<void> {
+  const lines = planLines(plan);
+  if (lines.length > 0) {
+    tellOfAction("began to bring the topics in line: {plan}", { plan: lines.join("; ") });
+  }
+  await topics.apply(plan);
+  if (lines.length > 0) tellOfAction("brought the topics in line", {});
 }
 
 function planLines({ create, correct, remove, replicas }: TopicPlan): string[] {
