@@ -11,16 +11,18 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildExecutable } from "./end-to-end/executable.ts";
-import { PROGRAM_VARIABLE } from "./end-to-end/program.ts";
+import { PROGRAM_VARIABLE, STARTS_VARIABLE } from "./end-to-end/program.ts";
 import { FUZZER_STEP } from "./fuzz/schemathesis.ts";
 import {
   type CheckStep,
   failed,
   type Outcome,
   PASSED,
+  skipped,
   type StepResult,
 } from "./house/check-step.ts";
 import { packageProgram, runCommand } from "./house/command.ts";
+import { everyOptionTried } from "./house/every-option.ts";
 import { unexplainedKafkaSkips } from "./house/kafka-skips.ts";
 import { PROTO_STEPS } from "./house/proto-steps.ts";
 import { PROJECT_ROOT, sourceFiles } from "./house/source-files.ts";
@@ -30,6 +32,7 @@ import {
   parseTestReport,
   type TestReport,
 } from "./house/test-report.ts";
+import { missingForBroker } from "./kafka/java.ts";
 import { brokersForRun } from "./kafka/test-brokers.ts";
 
 /** Steps, and test files, at once: what CI's machine has cores. */
@@ -68,9 +71,10 @@ async function main(names: readonly string[]): Promise<void> {
   await Promise.all(Array.from({ length: PARALLEL }, worker));
   if (isWanted(TESTS)) {
     let report = NOTHING_REPORTED;
+    let options = failed("the tests did not run");
     const run = async () => {
       const tests = await runTests();
-      ({ report } = tests);
+      ({ report, options } = tests);
       return tests;
     };
     // A run that fails without a failed test is a failure of its own.
@@ -79,6 +83,7 @@ async function main(names: readonly string[]): Promise<void> {
     }
     const all = { name: "test-files", run: () => Promise.resolve(everyFileRan(report)) };
     counts[await runStep(all)] += 1;
+    counts[await runStep({ name: "every-option", run: () => Promise.resolve(options) })] += 1;
     counts.passed += report.passed;
     counts.failed += report.failed;
     counts.skipped += report.skipped;
@@ -107,24 +112,31 @@ async function runStep(step: CheckStep): Promise<Outcome> {
   return outcome;
 }
 
+interface TestsResult extends StepResult {
+  readonly report: TestReport;
+  /** Whether the program was started with all that it offers. */
+  readonly options: StepResult;
+}
+
 /**
  * Bun's own output goes straight through: only failures are shown, as they come. One Kafka broker
  * serves all the files: each start takes seconds. One executable, too: it starts in a quarter of
  * the processor time that the source takes.
  */
-async function runTests(): Promise<StepResult & { readonly report: TestReport }> {
+async function runTests(): Promise<TestsResult> {
   const folder = await mkdtemp(join(tmpdir(), "depositaja-tests-"));
   try {
     await using brokers = await brokersForRun();
     const program = await buildExecutable(folder);
-    const reportPath = join(folder, "junit.xml");
+    const [reportPath, startsPath] = [join(folder, "junit.xml"), join(folder, "starts.ndjson")];
     const command = ["test", `--parallel=${PARALLEL}`, `--timeout=${TEST_TIMEOUT_MS}`].concat(
       ["--only-failures", "--reporter=junit", `--reporter-outfile=${reportPath}`, "./test/"],
     );
+    const starts = { [STARTS_VARIABLE]: startsPath };
     const child = Bun.spawn([process.execPath, ...command], {
       cwd: PROJECT_ROOT,
       stdio: ["ignore", "inherit", "inherit"],
-      env: { ...process.env, ...brokers.environment, [PROGRAM_VARIABLE]: program },
+      env: { ...process.env, ...brokers.environment, [PROGRAM_VARIABLE]: program, ...starts },
     });
     const exitCode = await child.exited;
     const xml = await readFile(reportPath, "utf8").catch(() => "");
@@ -133,8 +145,12 @@ async function runTests(): Promise<StepResult & { readonly report: TestReport }>
     const ended = exitCode === 0 ? PASSED : failed(`bun test ended with exit code ${exitCode}`);
     const skips = process.env["CI"] === "true" && brokers.missing === null;
     const unexplained = skips ? unexplainedKafkaSkips(xml) : [];
-    if (unexplained.length === 0) return { ...ended, report };
-    return { ...failed(`skipped with a broker at hand:\n${unexplained.join("\n")}`), report };
+    const withoutBroker = await missingForBroker(); // some of it is tried on one alone
+    const look = () => everyOptionTried([program], startsPath).catch((error) => failed(`${error}`));
+    const options = withoutBroker === null ? await look() : skipped(withoutBroker);
+    if (unexplained.length === 0) return { ...ended, report, options };
+    const left = `skipped with a broker at hand:\n${unexplained.join("\n")}`;
+    return { ...failed(left), report, options };
   } finally {
     await rm(folder, { recursive: true });
   }

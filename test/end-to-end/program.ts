@@ -4,7 +4,7 @@
  *   arguments ──spawn──> exit code and output, or a running program
  */
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -15,6 +15,8 @@ export const SOURCE = [process.execPath, "--no-env-file", join(PROJECT_ROOT, "sr
 export const PROGRAM_VARIABLE = "DEPOSITAJA_TEST_PROGRAM";
 const executable = process.env[PROGRAM_VARIABLE];
 export const PROGRAM = executable === undefined ? SOURCE : [executable];
+/** The check's file of what was started, a line each; see test/house/every-option.ts. */
+export const STARTS_VARIABLE = "DEPOSITAJA_TEST_STARTS";
 /** What may take long on a machine that does other things, too. */
 export const DEADLINE_MS = 20_000;
 const POLL_MS = 5;
@@ -30,6 +32,13 @@ export interface ProgramOptions {
   readonly program?: readonly string[];
   readonly folder: string;
   readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** What a program was started with. */
+export interface Start {
+  readonly args: readonly string[];
+  /** Names of environment variables. */
+  readonly variables: readonly string[];
 }
 
 /** A folder for one test; `using` removes it. */
@@ -133,6 +142,11 @@ export async function until(
 }
 
 function spawn({ program = PROGRAM, folder, environment = {} }: ProgramOptions, args: string[]) {
+  const starts = process.env[STARTS_VARIABLE];
+  if (starts !== undefined) {
+    const start: Start = { args, variables: Object.keys(environment) };
+    appendFileSync(starts, `${JSON.stringify(start)}\n`);
+  }
   return Bun.spawn([...program, ...args], {
     cwd: folder,
     env: { PATH: process.env["PATH"], HOME: folder, TZ: "UTC", ...environment },
