@@ -10,6 +10,7 @@ import type { Deposit } from "../src/gen/depositaja/v1/deposit_pb.ts";
 import type { Emission } from "../src/stream/emitter.ts";
 import type { StreamPosition } from "../src/stream/settling.ts";
 import { walletName } from "./load-plan.ts";
+import { newFolder } from "./machine.ts";
 import { below, randomFrom } from "../src/proof/random.ts";
 
 /** In one append: large enough to be fast, far below the log's queue. */
@@ -35,6 +36,31 @@ export const DAY: Pick<History, "spanMs" | "exceedingEvery"> = {
   spanMs: 24 * 60 * 60 * 1_000,
   exceedingEvery: 100,
 };
+
+const MILLION = 1_000_000;
+const QUICK_MILLION = 500;
+
+export interface HistoryFolder {
+  readonly folder: string;
+  readonly deposits: number;
+}
+
+let million: Promise<HistoryFolder> | null = null;
+
+/**
+ * A folder with a million deposits, each of a wallet of its own, that all groups have done. Made
+ * once for all rows that ask, it is gone with this process: who adds to it comes last.
+ */
+export function millionWallets({ isQuick }: { isQuick: boolean }): Promise<HistoryFolder> {
+  const make = async () => {
+    const folder = newFolder();
+    const deposits = isQuick ? QUICK_MILLION : MILLION;
+    await makeHistory(folder, { ...DAY, deposits, wallets: deposits, hasIds: false });
+    return { folder, deposits };
+  };
+  million ??= make();
+  return million;
+}
 
 export function openFolder(folder: string): Promise<App> {
   return openApp({

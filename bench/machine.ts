@@ -38,19 +38,33 @@ export function cpuMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
 }
 
+/** What a process takes now, or took at most; NaN when it is gone. */
+export function memoryMb(pid: number, field: "VmRSS" | "VmHWM"): number {
+  const file = `/proc/${pid}/status`;
+  const status = existsSync(file) ? readFileSync(file, "utf8") : "";
+  const [, kib] = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status) ?? [];
+  return Math.round(Number(kib) / 1_024);
+}
+
 const folders = new Set<string>();
 process.on("exit", () => folders.forEach(remove));
 
 /** Runs with a new folder on a disk, which is gone afterwards, also when the process is stopped. */
 export async function withFolder<T>(run: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(diskFolder(), "depositaja-bench-"));
-  folders.add(folder);
+  const folder = newFolder();
   try {
     return await run(folder);
   } finally {
     remove(folder);
     folders.delete(folder);
   }
+}
+
+/** A new folder on a disk, which is gone with this process. */
+export function newFolder(): string {
+  const folder = mkdtempSync(join(diskFolder(), "depositaja-bench-"));
+  folders.add(folder);
+  return folder;
 }
 
 function remove(folder: string): void {

@@ -23,8 +23,9 @@ import { readResults, type Row, writeResults } from "./results.ts";
 import { backlog } from "./rows/backlog.ts";
 import { detectorCost } from "./rows/detector-cost.ts";
 import { importing } from "./rows/importing.ts";
+import { backtest, verify } from "./rows/proof.ts";
 import { rebuild } from "./rows/rebuild.ts";
-import { idle, memory, start } from "./rows/resources.ts";
+import { idle, memory, metrics, start } from "./rows/resources.ts";
 import { checks, durableDeposits } from "./rows/served.ts";
 import { settleTime, upLoad } from "./rows/up-load.ts";
 
@@ -38,8 +39,11 @@ const BENCHMARKS: readonly Benchmark[] = [
   settleTime,
   rebuild,
   importing,
+  verify,
+  backtest,
   start,
   idle,
+  metrics,
   memory,
 ];
 

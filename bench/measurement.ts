@@ -21,7 +21,7 @@ export interface Figure {
   readonly remark: string;
 }
 
-export type Unit = "×" | "/s" | "ms" | "µs" | "% of a core" | "MB" | "bytes" | "records";
+export type Unit = "×" | "/s" | "s" | "ms" | "µs" | "% of a core" | "MB" | "bytes" | "records";
 
 export interface BenchmarkOptions {
   readonly runs: number;

@@ -1,25 +1,25 @@
 /**
  * What `up` takes of the machine: the executable's start to its first answer, an idle process's
- * share of a core, and memory with a million wallets. CPU and memory are read from /proc.
+ * share of a core, what a scrape takes of it, and memory with a million wallets. CPU and memory
+ * are read from /proc.
  */
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   firstAnswer,
   freePort,
   generateLoad,
+  type Server,
   startProgram,
   startServer,
 } from "../children.ts";
-import { DAY, makeHistory } from "../history.ts";
+import { DAY, makeHistory, millionWallets } from "../history.ts";
 import { settleServer } from "../lag.ts";
 import { walletName } from "../load-plan.ts";
-import { cpuMs, withFolder } from "../machine.ts";
+import { cpuMs, memoryMb, withFolder } from "../machine.ts";
 import { atMost, type Benchmark, timed } from "../measurement.ts";
 
 const WALLETS = 10_000;
-const MANY_WALLETS = 1_000_000;
 const QUICK_WALLETS = 500;
 /** Deposits a second that all groups keep up with. */
 const STEADY_RATE = 5_000;
@@ -27,6 +27,9 @@ const STARTS_A_RUN = 5;
 /** What a start leaves to be done is done by then. */
 const SETTLES_MS = 3_000;
 const IDLE_MS = 10_000;
+const SCRAPES = 200;
+/** Four times as often as Prometheus does unless told. */
+const SCRAPED_EVERY_MS = 15_000;
 
 export const start: Benchmark = {
   name: "start",
@@ -76,38 +79,64 @@ export const idle: Benchmark = {
     }),
 };
 
+export const metrics: Benchmark = {
+  name: "metrics",
+  async run(options) {
+    const { folder } = await millionWallets(options);
+    const server = await startServer("up", { folder });
+    await scrape(server); // what it is made of is loaded with the first
+    await Bun.sleep(options.isQuick ? 100 : SETTLES_MS);
+    const samples: number[] = [];
+    const count = options.isQuick ? 2 : SCRAPES;
+    for (let run = 0; run < options.runs; run += 1) {
+      const before = cpuMs(server.pid);
+      for (let index = 0; index < count; index += 1) await scrape(server);
+      samples.push(((cpuMs(server.pid) - before) / count / SCRAPED_EVERY_MS) * 100);
+    }
+    await server.stop();
+    const what = "GET /metrics of `up` with 1M wallets, every 15 s: CPU";
+    const remark = `the process's time for ${SCRAPES} in a row, divided: one in 15 s`;
+    return [{ what, unit: "% of a core", samples, target: atMost(1), remark }];
+  },
+};
+
+async function scrape({ port }: Server): Promise<void> {
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`);
+  if (!response.ok) throw new Error(`GET /metrics: ${response.status}`);
+  await response.text();
+}
+
 export const memory: Benchmark = {
   name: "memory",
-  run: (options) =>
-    withFolder(async (folder) => {
-      const wallets = options.isQuick ? QUICK_WALLETS : MANY_WALLETS;
-      await makeHistory(folder, { ...DAY, deposits: wallets, wallets, hasIds: false });
-      const idles: number[] = [];
-      const steady: number[] = [];
-      const full: number[] = [];
-      for (let run = 0; run < options.runs; run += 1) {
-        const server = await startServer("up", { folder });
-        await Bun.sleep(options.isQuick ? 100 : SETTLES_MS);
-        idles.push(memoryMb(server.pid, "VmRSS"));
-        for (const [peaks, ratePerSecond] of [[steady, STEADY_RATE], [full, null]] as const) {
-          await generateLoad({
-            ...{ port: server.port, kind: "deposit", connections: 64, warmUpMs: 0, wallets },
-            ...{ durationMs: options.isQuick ? 200 : 20_000, seed: run, ratePerSecond },
-          });
-          peaks.push(memoryMb(server.pid, "VmHWM"));
-          options.say(`${peaks.at(-1)} MB at most at ${ratePerSecond ?? "full"} load`);
-        }
-        await settleServer(server);
-        await server.stop();
+  /** After all other rows on that folder: it adds to it. */
+  async run(options) {
+    const { folder, deposits: wallets } = await millionWallets(options);
+    const idles: number[] = [];
+    const steady: number[] = [];
+    const full: number[] = [];
+    for (let run = 0; run < options.runs; run += 1) {
+      const server = await startServer("up", { folder });
+      await Bun.sleep(options.isQuick ? 100 : SETTLES_MS);
+      idles.push(memoryMb(server.pid, "VmRSS"));
+      for (const [peaks, ratePerSecond] of [[steady, STEADY_RATE], [full, null]] as const) {
+        await generateLoad({
+          ...{ port: server.port, kind: "deposit", connections: 64, warmUpMs: 0, wallets },
+          ...{ durationMs: options.isQuick ? 200 : 20_000, seed: run, ratePerSecond },
+        });
+        peaks.push(memoryMb(server.pid, "VmHWM"));
+        options.say(`${peaks.at(-1)} MB at most at ${ratePerSecond ?? "full"} load`);
       }
-      const what = "memory of `up` with 1M wallets";
-      const figure = { what, unit: "MB" as const, target: atMost(400) };
-      return [
-        { ...figure, samples: steady, remark: "at most, 20 s of 5,000 deposits/s over all" },
-        { ...figure, what: "the same: c=64, closed loop, after that", samples: full, remark: "" },
-        { ...figure, what: "the same: idle before", samples: idles, remark: "" },
-      ];
-    }),
+      await settleServer(server);
+      await server.stop();
+    }
+    const what = "memory of `up` with 1M wallets";
+    const figure = { what, unit: "MB" as const, target: atMost(400) };
+    return [
+      { ...figure, samples: steady, remark: "at most, 20 s of 5,000 deposits/s over all" },
+      { ...figure, what: "the same: c=64, closed loop, after that", samples: full, remark: "" },
+      { ...figure, what: "the same: idle before", samples: idles, remark: "" },
+    ];
+  },
 };
 
 /** As `bun run build` does, to another place. */
@@ -125,10 +154,4 @@ async function build(path: string): Promise<string> {
   });
   if ((await child.exited) !== 0) throw new Error("the executable could not be built");
   return path;
-}
-
-function memoryMb(pid: number, field: "VmRSS" | "VmHWM"): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const [, kib] = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status) ?? [];
-  return Math.round(Number(kib) / 1_024);
 }

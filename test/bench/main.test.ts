@@ -27,8 +27,11 @@ const ROWS = [
   /rebuilding the detector's lost stores/,
   /rebuilding the flagger's lost stores/,
   /import of 1M lines until appended/,
+  /`verify` of 1M deposits of 1M wallets/,
+  /`backtest` of 1M deposits of 1M wallets/,
   /executable: `up` on a folder of 10k wallets, to the first answer/,
   /idle `up`: CPU/,
+  /GET \/metrics of `up` with 1M wallets, every 15 s: CPU/,
   /memory of `up` with 1M wallets/,
   /bytes on disk a deposit/,
 ];
