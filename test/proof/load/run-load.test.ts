@@ -48,7 +48,7 @@ test("what had no clear answer is sent again under its key, and counts once", as
   expect(report.verified?.wrong).toEqual([]);
 });
 
-test("a service that is asked too often is asked later, in a check and in a second try", async () => {
+test("who asks too often is answered later, in a check and in a second try", async () => {
   using service = new Service();
   service.fault = (nth) => (nth < 100 && nth % 7 === 2 ? "outcome_unknown" : null);
   service.isRateLimited = true;
