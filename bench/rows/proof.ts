@@ -44,8 +44,8 @@ export const backtest: Benchmark = {
   },
 };
 
-/** `place`: the arguments that say where a million deposits are, which all groups have done. */
-async function verifying(
+/** `place`: the arguments that say where a million deposits are that groups have done. */
+export async function verifying(
   options: BenchmarkOptions,
   place: readonly string[],
 ): Promise<Figure> {
@@ -57,7 +57,7 @@ async function verifying(
     peaksMb.push(peakMb);
     options.say(`${(tookMs / 1_000).toFixed(1)} s, ${peakMb} MB`);
   }
-  const remark = `nothing differs; memory at most ${median(peaksMb)} MB`;
+  const remark = `nothing differs; memory at most ${median(peaksMb).toFixed(0)} MB`;
   const what = "`verify` of 1M deposits of 1M wallets";
   return { what, unit: "s", samples, target: atMost(30), remark };
 }

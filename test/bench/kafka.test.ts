@@ -23,6 +23,7 @@ const ROWS = [
   /deposit answered → settled, 500\/s open loop: p99/,
   /catch-up of a new view of 1M rows/,
   /recovery of the collector's lost stores, 1M rows/,
+  /`verify` of 1M deposits of 1M wallets/,
   /idle `serve` and `process --all`: CPU/,
 ];
 
