@@ -17,6 +17,7 @@ import {
   shuffled,
   verdicts,
 } from "./import-run.ts";
+import { rejection } from "../rejection.ts";
 
 let run: ImportRun;
 beforeEach(async () => {
@@ -105,7 +106,7 @@ describe("once", () => {
         if (step === "sending" && done >= 2_000) stopping.abort();
       },
     });
-    await expect(stopped).rejects.toMatchObject({
+    expect(await rejection(stopped)).toMatchObject({
       code: "stopped",
       message: expect.stringContaining("of 6000 rows in the log"),
     });
@@ -122,7 +123,7 @@ describe("once", () => {
   test("an import that ended before it was settled sends nothing again, and counts", async () => {
     const path = run.file("a.csv", csvOf(rows));
     const settle = () => Promise.reject(new Error("a partition stands still"));
-    await expect(run.import(path, { settle })).rejects.toThrow("stands still");
+    expect((await rejection(run.import(path, { settle }))).message).toContain("stands still");
     expect(await run.import(path)).toMatchObject({ ...COUNTS, new: 300, doneBeforeAtMs: null });
     expect(await run.deposits()).toBe(300n);
   });
@@ -186,7 +187,7 @@ describe("bad lines", () => {
       onBadLine: (line) => named.push(line),
       onConflict: () => {},
     });
-    await expect(importing).rejects.toMatchObject({
+    expect(await rejection(importing)).toMatchObject({
       code: "bad_lines",
       message: expect.stringContaining("2 of 4 lines"),
     });
@@ -212,7 +213,7 @@ describe("bad lines", () => {
     const aheadMs = 60 * 60_000;
     const row = `b,2,${NOW_MS + aheadMs},\n`;
     const path = run.file("a.csv", `${HEADER}\na,1,1000,\n${row}`);
-    await expect(run.import(path)).rejects.toMatchObject({ code: "bad_lines" });
+    expect(await rejection(run.import(path))).toMatchObject({ code: "bad_lines" });
     const skipBad = join(run.folder, "bad.csv");
     const first = { rows: 1, skippedLines: 1, leftOutRows: 0, ...COUNTS, new: 1 };
     expect(await run.import(path, { skipBad })).toMatchObject(first);
@@ -240,7 +241,9 @@ describe("bad lines", () => {
 
   test("are not written over the file itself, and no file is made for none", async () => {
     const path = run.file("a.csv", content);
-    await expect(run.import(path, { skipBad: path })).rejects.toThrow("name another one");
+    expect((await rejection(run.import(path, { skipBad: path }))).message).toContain(
+      "name another one",
+    );
     expect(readFileSync(path, "utf8")).toBe(content);
     const good = run.file("good.csv", `${HEADER}\na,1,1000,\n`);
     await run.import(good, { skipBad: join(run.folder, "none") });
@@ -260,7 +263,7 @@ describe("a file that changes while it is imported", () => {
         writeFileSync(path, content.replace(/1(?=\.)/, "2"));
       },
     });
-    await expect(importing).rejects.toMatchObject({ code: "changed" });
+    expect(await rejection(importing)).toMatchObject({ code: "changed" });
     // None of the changed rows has taken an id of the first content.
     writeFileSync(path, content);
     expect(await run.import(path)).toMatchObject({ doneBeforeAtMs: null, rows: 500 });

@@ -46,6 +46,7 @@ const KEBAB_FOLDER = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 const HOME = ["home", "root", "Users", "work", "tmp"].join("|");
 const MACHINE_PATH = new RegExp(`(^|[^A-Za-z0-9_.:/-])/(${HOME})/[A-Za-z0-9._]`);
 /** Apart from what follows it, so that this file keeps its own rules. */
+const REJECTS = ".rejects";
 const TEST_CALL = "test";
 const SKIP = /\b(test|it|describe)\.(skip|skipIf|todo|todoIf|if)\b/;
 /** In a comment above, or in the title itself. */
@@ -89,6 +90,13 @@ export const TIDY_RULES: readonly TidyRule[] = [
     faults: (file) => codeLinesWhere(file, (line) => /\b(test|it|describe)\.only\b/.test(line)),
     broken: { path: "test/a.test.ts", text: `${TEST_CALL}.only("keeps order", () => {});` },
     kept: { path: "test/a.test.ts", text: 'test("keeps order", () => {});' },
+  },
+  {
+    title: "a rejection is awaited by rejection() of test/rejection.ts, which says why",
+    appliesTo: TEST,
+    faults: (file) => codeLinesWhere(file, (line) => /\)\s*\.(rejects|resolves)\b/.test(line)),
+    broken: { path: "test/a.test.ts", text: `await expect(work)${REJECTS}.toThrow();` },
+    kept: { path: "test/a.test.ts", text: "await rejection(work);" },
   },
   {
     title: 'a test that may be skipped says why: "// Skipped: <reason>" on the line above',

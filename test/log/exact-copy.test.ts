@@ -3,6 +3,7 @@ import { type EmbeddedLog, openEmbeddedLog } from "../../src/log/embedded/embedd
 import type { EventLog, LogRecord, NewRecord } from "../../src/log/event-log.ts";
 import { copyChosen, copyToSameOffsets } from "../../src/log/exact-copy.ts";
 import { errorOf, readAll, record, text, texts } from "../conformance/fixture.ts";
+import { rejection } from "../rejection.ts";
 
 const TOPIC = "events";
 const OFFSET_HEADER = "origin";
@@ -73,8 +74,7 @@ describe("a copy to the same offsets", () => {
     const source = await newLog(NUMBERS);
     const target = await newLog();
     const cut = copyToSameOffsets(copying(source, failing(target, 2, isWritten)));
-    expect(cut).rejects.toThrow("the power is cut");
-    await cut.catch(() => {});
+    expect((await rejection(cut)).message).toContain("the power is cut");
     const { end } = await target.bounds(TOPIC, 0);
     expect(end).toBeGreaterThan(0n);
     expect(end).toBeLessThan(3_000n);

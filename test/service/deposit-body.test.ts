@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { parseDepositBody } from "../../src/service/deposit-body.ts";
 import { MAX_BODY_BYTES, readBody } from "../../src/service/request-body.ts";
 import { ServiceError } from "../../src/service/problem.ts";
+import { rejection } from "../rejection.ts";
 
 const parse = (text: string) => parseDepositBody(Buffer.from(text));
 
@@ -167,13 +168,15 @@ describe("reading a body", () => {
     const over = new Uint8Array(MAX_BODY_BYTES + 1);
     for (const declared of [String(over.length), "10", null]) {
       const headers = declared === null ? {} : { "content-length": declared };
-      await expect(readBody(request(over, headers))).rejects.toThrow("over 16384 bytes");
+      expect((await rejection(readBody(request(over, headers)))).message).toContain(
+        "over 16384 bytes",
+      );
     }
   });
 
   test("stops reading when it is too long", async () => {
     const { stream, pulled } = chunks(Array.from({ length: 1_000 }, () => 4_096));
-    await expect(readBody(request(stream))).rejects.toThrow("over 16384 bytes");
+    expect((await rejection(readBody(request(stream)))).message).toContain("over 16384 bytes");
     expect(pulled()).toBeLessThan(20);
   });
 

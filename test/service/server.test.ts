@@ -4,6 +4,7 @@ import { DECISION_TIMEOUT_MS } from "../../src/deposits/decisions.ts";
 import { type RunningServer, ServerError, startServer } from "../../src/service/server.ts";
 import { SETTLING_TIMEOUT_MS } from "../../src/service/settled-reads.ts";
 import { type RunningApp, runApp, type RunOptions, Timers, within } from "./running-app.ts";
+import { rejection } from "../rejection.ts";
 
 const apps: RunningApp[] = [];
 const servers: RunningServer[] = [];
@@ -103,7 +104,7 @@ describe("a stop", () => {
     const posted = fetch(`${server.url}/deposit`, { ...DEPOSIT, headers });
     await timers.whenWaiting(DECISION_TIMEOUT_MS);
     const stopped = server.stop();
-    await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
+    await rejection(fetch(`${server.url}/healthz`));
     const [collector] = app.startProcessors(["collector"]);
     expect((await within(posted)).status).toBe(200);
     await within(stopped);

@@ -5,6 +5,7 @@ import { jsonCodec } from "../../src/stream/codec.ts";
 import { defineGroup, input, type Stream } from "../../src/stream/group.ts";
 import { createTester, type Tester } from "../../src/stream/tester.ts";
 import { keyIn, memoryLog } from "./tally.ts";
+import { rejection } from "../rejection.ts";
 
 const numbers: Stream<number> = {
   topic: "numbers",
@@ -45,7 +46,7 @@ test("counts are all there is, also after a failing rule, a restart and a lost s
   const first = { odd: 2, never: 0, dead_letters: 1, repeats: 1 };
   expect(await counts()).toEqual(first);
   await tester.send(numbers, { key, message: 4 }, { key, message: 7 });
-  await expect(tester.settle()).rejects.toMatchObject({ code: "rule_failed" });
+  expect(await rejection(tester.settle())).toMatchObject({ code: "rule_failed" });
   expect(await counts()).toEqual(first);
   faults.fails = false;
   await tester.restart({ losesStores: true });
@@ -74,7 +75,7 @@ test("a callback that counts what its group does not declare stops at its record
   });
   tester = await createTester({ groups: [group], openLog: memoryLog() });
   await tester.send(numbers, { key, message: 1 });
-  await expect(tester.settle()).rejects.toMatchObject({ cause: { code: "undeclared" } });
+  expect(await rejection(tester.settle())).toMatchObject({ cause: { code: "undeclared" } });
   const taken = { name: "g", inputs: [], rows: [], counts: ["repeats"] };
   const inputs = [input(numbers, () => {})];
   expect(() => defineGroup({ ...taken, inputs })).toThrow("the engine counts repeats itself");

@@ -17,6 +17,7 @@ import type { Faults } from "./faulty-log.ts";
 import { eventually, type Member, sendNumbers, startMember, viewOf } from "./members.ts";
 import { keyIn, numbers, type Sum, sums, tallyGroup, totals } from "./tally.ts";
 import { removeFoldersAfterEach, temporaryFolder } from "./temporary-folder.ts";
+import { rejection } from "../rejection.ts";
 
 removeFoldersAfterEach();
 setDefaultTimeout(30_000); // several conditions are awaited, each with a deadline of its own
@@ -352,8 +353,8 @@ describe("a processor", () => {
     const { log, stores } = member;
     const delay = () => Promise.resolve();
     const processor = startProcessor({ log, group: lost, stores, partitions: 2, delay });
-    await expect(processor.done).rejects.toMatchObject({ code: "unknown_topic" });
-    await expect(processor.stop()).rejects.toMatchObject({ code: "unknown_topic" });
+    expect(await rejection(processor.done)).toMatchObject({ code: "unknown_topic" });
+    expect(await rejection(processor.stop())).toMatchObject({ code: "unknown_topic" });
   });
 });
 

@@ -10,6 +10,7 @@ import { StandIn, type Wait } from "../../src/stream/stand-in.ts";
 import { Stores } from "../../src/stream/store.ts";
 import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
 import { View } from "../../src/stream/view.ts";
+import { rejection } from "../rejection.ts";
 
 const textCodec = {
   name: "text",
@@ -132,7 +133,7 @@ describe("standing in", () => {
     await run.emit("a", "good");
     const { partition, offset } = await run.emit("a", "bad");
     const settled = run.standIn.settle([{ topic: words.topic, partition, offset }]);
-    await expect(settled).rejects.toMatchObject({
+    expect(await rejection(settled)).toMatchObject({
       code: "rule_failed",
       message: expect.stringContaining(
         `last-word stopped at words partition ${partition} offset ${offset}: bad words`,
@@ -148,7 +149,7 @@ describe("standing in", () => {
     await run.standIn.settle([good]);
     const bad = await run.emit("a", "bad");
     const settled = run.standIn.settle([bad]);
-    await expect(settled).rejects.toMatchObject({
+    expect(await rejection(settled)).toMatchObject({
       code: "not_settled",
       message: expect.stringContaining(
         `last-word partition ${bad.partition} makes no progress at offset ${bad.offset} of words ` +
@@ -165,6 +166,6 @@ describe("standing in", () => {
     const bad = await run.emit("a", "bad");
     const settled = run.standIn.settle([bad]);
     stopping.abort();
-    await expect(settled).rejects.toMatchObject({ code: "not_settled", message: "interrupted" });
+    expect(await rejection(settled)).toMatchObject({ code: "not_settled", message: "interrupted" });
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type Grant, Grants } from "../../../src/log/embedded/grants.ts";
+import { rejection } from "../../rejection.ts";
 
 class Claim implements Grant {
   isRevoked = false;
@@ -135,7 +136,7 @@ describe("grants", () => {
     const waiting = grants.next(signal);
     const failure = new Error("gone");
     grants.fail(failure);
-    await expect(waiting).rejects.toBe(failure);
-    await expect(grants.next(signal)).rejects.toBe(failure);
+    expect(await rejection(waiting)).toBe(failure);
+    expect(await rejection(grants.next(signal))).toBe(failure);
   });
 });

@@ -18,6 +18,7 @@ import { newestProgress } from "../../../src/log/kafka/progress-topic.ts";
 import { TopicNames } from "../../../src/log/kafka/names.ts";
 import { declared, Topics } from "../../../src/log/kafka/topics.ts";
 import { freshPrefix, kafkaTest, testBrokers } from "../../kafka/broker.ts";
+import { rejection } from "../../rejection.ts";
 
 const WEEK_MS = 604_800_000;
 const REOPENINGS = 40;
@@ -158,7 +159,7 @@ kafkaTest("a member that is none any more fences nobody, however late it opens",
   // It has stood still: the group answers what it should have heard long ago.
   const late = { ...eventsOf(), signal: leaving.signal, confirm: async () => leaving.abort() };
   const opened = openClaim({ ...host, writers: member.otherWriters() }, place, late);
-  await expect(opened).rejects.toMatchObject({ code: "unavailable" });
+  expect(await rejection(opened)).toMatchObject({ code: "unavailable" });
   const inputs = [{ topic: "events", nextOffset: 1n, checksum: null }];
   await owner.commit({ outputs: [], changelog: [], inputs });
   expect(owner.revoked.aborted).toBe(false);

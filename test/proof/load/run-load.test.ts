@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import type { LoadPlan } from "../../../src/proof/load/load-plan.ts";
 import { type LoadHost, runLoad } from "../../../src/proof/load/run-load.ts";
 import { planOf } from "./plan.ts";
+import { rejection } from "../../rejection.ts";
 
 const HOST: LoadHost = { onProgress: () => {}, signal: new AbortController().signal };
 const STALL_MS = 150;
@@ -112,7 +113,9 @@ test("ends at the first answer that asks for another key, and sends its own", as
   using service = new Service();
   service.fault = (nth) => (nth >= 5 ? "unauthorized" : null);
   const denied = load(service, { durationMs: 60_000, apiKey: "dpk_a" });
-  await expect(denied).rejects.toThrow(/ answers 401: of the test; the key is that of --key-file$/);
+  expect((await rejection(denied)).message).toMatch(
+    / answers 401: of the test; the key is that of --key-file$/,
+  );
   expect(service.lastKey).toBe("Bearer dpk_a");
 });
 
@@ -122,9 +125,9 @@ test("a service that breaks each connection may be one of HTTPS", async () => {
     socket: { data: (socket) => socket.terminate() },
   });
   const broken = runLoad(planOf({ url: new URL(`http://127.0.0.1:${silent.port}`) }), HOST);
-  await expect(broken).rejects.toThrow(/ if it speaks HTTPS, write https:/);
+  expect((await rejection(broken)).message).toMatch(/ if it speaks HTTPS, write https:/);
   const spoken = runLoad(planOf({ url: new URL(`https://127.0.0.1:${silent.port}`) }), HOST);
-  await expect(spoken).rejects.toThrow(/it broke before HTTPS was agreed on/);
+  expect((await rejection(spoken)).message).toMatch(/it broke before HTTPS was agreed on/);
 });
 
 test("says so when nobody answers", async () => {
@@ -132,7 +135,9 @@ test("says so when nobody answers", async () => {
   const { url } = service;
   service[Symbol.dispose]();
   const refused = runLoad(planOf({ url }), HOST);
-  await expect(refused).rejects.toThrow(/no connection to .*; is `serve` or `up` running\?/);
+  expect((await rejection(refused)).message).toMatch(
+    /no connection to .*; is `serve` or `up` running\?/,
+  );
 });
 
 function load({ url }: Service, other: Partial<LoadPlan>) {
