@@ -3,6 +3,9 @@
  * and hold its answers, and by the table of problems.
  *
  *   operations, schemas, STATUS ──> one JSON value ──> GET /openapi.json
+ *
+ * Not by @hono/zod-openapi, which documents what its own router validates with the whole of zod: a
+ * plain GET /check is answered before any router, and zod/mini loads sooner.
  */
 
 import * as z from "zod/mini";
