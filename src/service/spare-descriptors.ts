@@ -19,8 +19,12 @@ import { type ListenerGate, listenerGate } from "./listener-gate.ts";
  * that must find one. Where there are few, connections have half of what files leave.
  */
 const SPARE_DESCRIPTORS = 192;
-/** A look costs microseconds; until the next one a file may find no descriptor. */
+/** Until the next look a file may find no descriptor. */
 const LOOK_EVERY_MS = 100;
+/** Where so many are free that they cannot be gone sooner: to wake up is what a look costs. */
+const LOOK_SELDOM_MS = 1_000;
+/** No more come in a millisecond: Bun accepts 8 for a second, and 44 for some milliseconds. */
+const ACCEPTED_PER_MS = 50;
 /** After the gate was opened: who came at that moment may have taken all of them at once. */
 const LOOK_SOON_MS = 5;
 /** So many more are free before the gate is opened, so that it is not for each that ends. */
@@ -75,7 +79,7 @@ class SpareDescriptors {
   /** Returns after how many milliseconds to look again. */
   look(): number {
     if (this.isOpen) {
-      if (isOneFree()) return LOOK_EVERY_MS;
+      if (isOneFree()) return this.surelyFreeMs();
       this.isOpen = false;
       this.release(); // to look for the gate takes some, too; none is taken in between
       this.gate ??= listenerGate(this.port);
@@ -92,6 +96,13 @@ class SpareDescriptors {
     this.held = hold(this.spare());
     this.gate?.open();
     return LOOK_SOON_MS;
+  }
+
+  /** How long what is free lasts, whoever comes. Before Linux 6.2 to count is dear: it is not. */
+  private surelyFreeMs(): number {
+    const inUse = statSync("/proc/self/fd").size || this.limit;
+    const lastsMs = (this.limit - inUse) / ACCEPTED_PER_MS;
+    return Math.min(Math.max(lastsMs, LOOK_EVERY_MS), LOOK_SELDOM_MS);
   }
 
   /** A socket whose gate stayed closed would hear of nobody any more. */
