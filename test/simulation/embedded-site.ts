@@ -136,10 +136,11 @@ export class EmbeddedSite implements LogSide {
     const wal = `${logPath(this.folder)}-wal`;
     const bytes = statSync(wal, { throwIfNoEntry: false })?.size ?? 0;
     const unsynced = Math.max(0, bytes - this.syncedBytes);
-    if (unsynced > 0) truncateSync(wal, bytes - this.options.chance.below(unsynced + 1));
+    const left = unsynced === 0 ? bytes : bytes - this.options.chance.below(unsynced + 1);
+    if (left < bytes) truncateSync(wal, left);
     this.readBack.open(this.folder);
-    // What the cut has left of it may be whole: it is durable now.
-    this.syncedBytes = Math.max(0, bytes - unsynced);
+    // What the cut has left may hold whole commits: they are durable now, to the next cut, too.
+    this.syncedBytes = left;
     this.options.guard(() => this.readBack.look());
   }
 
