@@ -227,7 +227,10 @@ async function assemble(place: Place, options: AppOptions): Promise<App> {
     flagWallet,
     submissions: createSubmissions({ deposits, counted: views.balance, onChange, nowMs, delay }),
     wallets: walletsOf({ flagWallet, views }),
-    rules: rulesOf({ log, view: views.threshold, group: groups.threshold, partitions, decimals }),
+    rules: rulesOf({
+      ...{ log, view: views.threshold, group: groups.threshold, partitions, decimals },
+      raiseFormat: () => place.raiseFormat(),
+    }),
     deadLetters: createDeadLetters({ log, topology, partitions, views, nowMs }),
     tails: new Tails(log, topology, partitions),
     statuses: new Statuses({

@@ -16,7 +16,7 @@ import type { EventLog } from "./log/event-log.ts";
 import type { KafkaAccess } from "./log/kafka/connections.ts";
 import { openKafkaLog } from "./log/kafka/kafka-log.ts";
 import { takePlace } from "./log/kafka/place.ts";
-import { Stores } from "./stream/store.ts";
+import { Stores } from "./stream/stores.ts";
 
 /** A command comes and goes; what runs for long must find its stores again. */
 export type Purpose = "process" | "serve" | "command";
@@ -56,6 +56,8 @@ export interface Place {
   /** Of the views, kept up here, where the owners' stores lie on other hosts; null elsewhere. */
   readonly copies: Stores | null;
   readonly temporaryFolder: string;
+  /** Before the first record that older programs do not know; see raised-format.ts. */
+  raiseFormat(): Promise<void>;
   /** What is wrong with the log's own file; nothing in a cluster, which looks after its own. */
   logProblems(): readonly string[];
   /** Bytes here: of the log and of the copies null where there are none; of what is left, too. */
@@ -89,6 +91,7 @@ function openFolder(options: PlaceOptions): Place {
     stores,
     copies: null,
     temporaryFolder: isInMemory ? tmpdir() : folder,
+    raiseFormat: () => log.raiseFormat(),
     logProblems: () => integrityProblems(folder),
     diskUse: () => ({
       ...{ log: logBytes(folder), tables: stores.bytes(), views: null },
@@ -118,6 +121,7 @@ async function openCluster(
       stores,
       copies,
       temporaryFolder: place.folder,
+      raiseFormat: async () => {}, // a cluster's log has had one format
       logProblems: () => [],
       diskUse: () => ({
         ...{ log: null, tables: stores.bytes(), views: copies.bytes() },

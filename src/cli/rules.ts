@@ -129,7 +129,8 @@ async function set(app: App, settle: Settler["settle"], flags: Flags): Promise<v
       tellOfAction("set version {version} of the rule: {rule} (reason: {reason})", values, actor);
     },
   };
-  const { standing, outcome, completed } = await app.rules.set(request, settle);
+  const telling = tellingOfUnsettled(settle, actor);
+  const { standing, outcome, completed } = await app.rules.set(request, telling);
   const { version } = standing;
   const text = ruleText(standing, app.decimals);
   if (flags.json) return printJson({ outcome, completed, ...versionJson(standing, app.decimals) });
@@ -139,10 +140,22 @@ async function set(app: App, settle: Settler["settle"], flags: Flags): Promise<v
 
 async function complete(app: App, settle: Settler["settle"], flags: Flags): Promise<void> {
   await settleBefore(settle, await app.ends(), "complete it again");
-  const completed = await app.rules.complete(settle);
+  const completed = await app.rules.complete(tellingOfUnsettled(settle, systemUser()));
   if (completed !== null) tellOfCompleted(completed, systemUser());
   if (flags.json) return printJson({ completed });
   print(completed === null ? "every version is complete" : `version ${completed} is complete`);
+}
+
+/** What is written stands: it may come into force when nobody waits for it any more. */
+function tellingOfUnsettled(settle: Settler["settle"], actor: string) {
+  return async (positions: Parameters<typeof settle>[0], written: string) => {
+    try {
+      await settle(positions, written);
+    } catch (error) {
+      tellOfAction("wrote {written}: it has not settled", { written }, actor);
+      throw error;
+    }
+  };
 }
 
 function tellOfCompleted(completed: number, actor: string): void {

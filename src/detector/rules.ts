@@ -53,13 +53,15 @@ export function rulesOf(options: {
   readonly log: BacktestSource["log"] & {
     append(records: readonly ReturnType<typeof controlRecord>[]): Promise<readonly bigint[]>;
   };
+  /** Before the first control record: older programs do not know such. */
+  readonly raiseFormat: () => Promise<void>;
   /** Of the detector. */
   readonly view: Pick<View, "readPartition">;
   readonly group: Group;
   readonly partitions: number;
   readonly decimals: number;
 }): Rules {
-  const { log, view } = options;
+  const { log, view, raiseFormat } = options;
   const { topic } = depositStream;
   const standing = () => standingVersions(view, options);
   const settingWith = (settle: SettleRule): RuleSetting => ({
@@ -69,6 +71,7 @@ export function rulesOf(options: {
       const records = partitions.map((partition) =>
         controlRecord({ topic, partition }, ruleControl, message),
       );
+      await raiseFormat();
       const offsets = await log.append(records);
       const positions = records.map(({ partition }, i) => {
         return { topic, partition, offset: offsets[i] as bigint };

@@ -12,6 +12,7 @@ import {
   removeFolders,
   waitingWrites,
 } from "./embedded-adapter.ts";
+import { thrown } from "../thrown.ts";
 import { describeEventLog } from "./event-log-suite.ts";
 import { newTopic, record, until } from "./fixture.ts";
 import { Member } from "./member.ts";
@@ -126,13 +127,7 @@ function open(folder: string) {
 }
 
 function refusal(options: { folder: string; create?: boolean }): LogError {
-  try {
-    openEmbeddedLog({ create: true, nowMs: Date.now, ...options });
-  } catch (error) {
-    expect(error).toBeInstanceOf(LogError);
-    return error as LogError;
-  }
-  throw new Error(`${options.folder} was opened`);
+  return thrown(LogError, () => openEmbeddedLog({ create: true, nowMs: Date.now, ...options }));
 }
 
 /** Sets a number in the file's header; returns the one before. */

@@ -39,6 +39,7 @@ function rules(append: typeof tester.log.append = (records) => tester.log.append
       bounds: (topic, partition) => log.bounds(topic, partition),
     },
     view: tester.view(group),
+    raiseFormat: async () => {},
     group,
     partitions: PARTITIONS,
     decimals: 2,

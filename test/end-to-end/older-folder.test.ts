@@ -3,10 +3,13 @@
  * program does not know.
  */
 
+import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { run, Running, temporaryFolder, until } from "./program.ts";
+import { post } from "./session.ts";
 
 interface Answer {
   readonly balance: number;
@@ -20,6 +23,8 @@ const WALLETS: readonly (readonly [string, number, boolean])[] = [
   ["dave", 10050, true], // imported
   ["erin", 0, true], // flagged by an operator
 ];
+
+const TEST_MS = 60_000;
 
 test("an older program's folder is taken over: same answers and evidence, new tables", async () => {
   using folder = temporaryFolder();
@@ -54,4 +59,22 @@ test("an older program's folder is taken over: same answers and evidence, new ta
   const verdict = await run(program, "verify", ...data);
   expect(verdict).toMatchObject({ code: 0, out: expect.stringMatching(/^deposits +8$/m) });
   expect(up.err.match(/ has format 1: [^"]*: this is done now/g)).toHaveLength(3 * 3);
-});
+
+  // What it does not know makes the log one of the newer format; the older program has a copy.
+  const kept = join("older-folder", "log.format-1.db");
+  expect(existsSync(join(folder.path, kept))).toBe(false);
+  const set = await run(program, "rules", "set", "--limit", "9000", "--reason", "case 17", ...data);
+  expect(set).toMatchObject({ code: 0, out: "version 2 is in force: more than 9000.00 in 2m\n" });
+  expect(set.err.match(/older programs refuse; as it was, with \d+ records/g)).toHaveLength(1);
+  const log = new Database(join(folder.path, kept), { readonly: true });
+  expect(log.query("PRAGMA user_version").get()).toEqual({ user_version: 1 });
+  log.close();
+  expect(await run(program, "restore", kept, "--data", "back")).toMatchObject({ code: 0 });
+  expect((await run(program, "rules", "--data", "back")).out).not.toContain("case 17");
+  expect(await run(program, "verify", ...data)).toMatchObject({ code: 0 });
+  await post(url, '{"wallet_id":"frank","amount":9000.50}');
+  await until(
+    () => isThere(["frank", 9000.5, true]),
+    () => JSON.stringify(found),
+  );
+}, TEST_MS);

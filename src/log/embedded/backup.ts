@@ -31,14 +31,22 @@ export function backUpLog({ folder, file }: { folder: string; file: string }): F
   checkWitness(folder);
   const { database } = openDatabase({ folder, create: false, defaults: {}, settings: {} });
   try {
-    return makeWhole(file, (unfinished) => {
-      copyWhole(database, { folder, file, unfinished });
-      const checked = checkedAs(logPath(folder), unfinished);
-      return { ...checked, bytes: statSync(unfinished).size };
-    });
+    return copyLog(database, { folder, file });
   } finally {
     database.close();
   }
+}
+
+/** As of one moment, while others write. Throws as `backUpLog`. */
+export function copyLog(
+  database: Database,
+  { folder, file }: { readonly folder: string; readonly file: string },
+): FinishedFile {
+  return makeWhole(file, (unfinished) => {
+    copyWhole(database, { folder, file, unfinished });
+    const checked = checkedAs(logPath(folder), unfinished);
+    return { ...checked, bytes: statSync(unfinished).size };
+  });
 }
 
 /**

@@ -27,6 +27,7 @@ import { otherUsers } from "./other-users.ts";
 import { readPartition } from "./partition-reading.ts";
 import { recordBytes } from "./record-rows.ts";
 import { logPath } from "./schema.ts";
+import { raiseFormat } from "./raised-format.ts";
 import { type Seal, sealedError } from "./seal.ts";
 import type { TopicSize } from "./topic-size.ts";
 
@@ -185,6 +186,13 @@ export class EmbeddedLog implements EventLog {
       this.file.sealInForce = null;
       return seal;
     });
+  }
+
+  /** See raised-format.ts. Throws `moved`, too. */
+  async raiseFormat(): Promise<void> {
+    const { seal } = this;
+    if (seal !== null) throw sealedError(seal, this.options.folder);
+    await raiseFormat(this.file, this.options.folder);
   }
 
   /** Pids of the other processes that have the log open, as far as they can be known here. */

@@ -58,7 +58,7 @@ export class LogFile {
   readonly changes: Changes;
   readonly membership: Membership;
   readonly writer: Writer;
-  private readonly database: Database;
+  readonly database: Database;
   private readonly wal: Wal;
   private readonly checkpointer: Checkpointer;
   private readonly cleaning: ReturnType<typeof setInterval> | null;

@@ -20,8 +20,12 @@ import { LOCK_WAIT_MS, lockHeldMessage } from "./write-lock.ts";
 
 /** "dpja" in ASCII: tells our files from other SQLite databases. */
 const APPLICATION_ID = 0x64706a61;
-/** Grows with every change that an older program cannot read. */
-const FORMAT_VERSION = 1;
+/**
+ * Grows with every change that an older program cannot read. 1: the first. 2: records without a key
+ * may stand among others. A log of an older one is read as it is; raised-format.ts says when it is
+ * made one of this.
+ */
+export const FORMAT_VERSION = 2;
 
 const SCHEMA = `
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -100,18 +104,27 @@ export function openDatabase(options: OpenDatabaseOptions): OpenedDatabase {
   }
 }
 
-/** Throws `format_mismatch` for what is no log of this program and format. */
+/** Throws `format_mismatch` for what is no log of this program, or of a newer one. */
 export function refuseForeign(database: Database, path: string, name = path): void {
-  const version = pragma(database, "user_version");
+  const version = formatOf(database);
   const isOurs = pragma(database, "application_id") === APPLICATION_ID;
-  if (isOurs && version === FORMAT_VERSION) return;
+  if (isOurs && version >= 1 && version <= FORMAT_VERSION) return;
   throw new LogError(
     "format_mismatch",
     isOurs
-      ? `${name} has format ${version}, this program reads ${FORMAT_VERSION}: use the program ` +
-          "that wrote it"
+      ? `${name} has format ${version}, this program reads up to ${FORMAT_VERSION}: use the ` +
+          "program that wrote it"
       : `${path} is a database of another program: choose another folder`,
   );
+}
+
+export function formatOf(database: Database): number {
+  return pragma(database, "user_version");
+}
+
+/** In a transaction. */
+export function writeFormat(database: Database, version: number): void {
+  database.exec(`PRAGMA user_version = ${version}`);
 }
 
 function preparePlace(folder: string): void {
@@ -198,7 +211,7 @@ function prepare(database: Database, options: OpenDatabaseOptions) {
 function create(database: Database, options: OpenDatabaseOptions): void {
   database.exec(SCHEMA);
   database.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
-  database.exec(`PRAGMA user_version = ${FORMAT_VERSION}`);
+  writeFormat(database, FORMAT_VERSION);
   const insert = database.query("INSERT INTO meta VALUES (?, ?)");
   insert.run("incarnation", crypto.randomUUID());
   for (const [name, value] of Object.entries({ ...options.defaults, ...options.settings })) {
