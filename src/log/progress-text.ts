@@ -30,6 +30,12 @@ function placeOf(progress: Progress): Omit<Stored, "counts"> {
   };
 }
 
+/** Do they stand at the same place, whatever was counted on the way? */
+export function isSamePlace(a: Progress | null, b: Progress | null): boolean {
+  if (a === null || b === null) return a === b;
+  return placeText(a) === placeText(b);
+}
+
 export function decodeProgress(text: string): Progress {
   const stored = JSON.parse(text) as Stored;
   return {

@@ -10,7 +10,7 @@
 
 import type { Claim, EventLog, LogRecord, Progress } from "../log/event-log.ts";
 import { inputProgress } from "../log/input-progress.ts";
-import { placeText } from "../log/progress-text.ts";
+import { isSamePlace } from "../log/progress-text.ts";
 import { resetIfStale } from "./in-step.ts";
 import { missingBetween, type Recovery } from "./processing-numbers.ts";
 import type { RecordRunner } from "./record-runner.ts";
@@ -53,7 +53,7 @@ export async function catchUp(options: CatchUp): Promise<void> {
   const from = store.progress();
   if (from !== null) checkNotAhead(store, from, to);
   if (to === null) return;
-  if (isSame(from, to)) {
+  if (isSamePlace(from, to)) {
     // Nothing was done meanwhile, however long that was: it has missed nothing.
     if (log.keepsChangelogs) store.stamp({ epoch, at: to, inStepMs: toMs });
     return;
@@ -189,10 +189,6 @@ function checkNotAhead(store: Store, from: Progress, to: Progress | null): void 
         `committed only up to ${committed}: delete the store, and it is built anew`,
     );
   }
-}
-
-function isSame(a: Progress | null, b: Progress): boolean {
-  return a !== null && placeText(a) === placeText(b);
 }
 
 /** The next at most SLICE_RECORDS: as many as may be run without a turn of the event loop. */

@@ -11,7 +11,7 @@
  */
 
 import type { EventLog, LogRecord, Progress } from "../log/event-log.ts";
-import { placeText } from "../log/progress-text.ts";
+import { isSamePlace } from "../log/progress-text.ts";
 import { tableName } from "./group.ts";
 import { ID_TAG, keyPrefix, rowKey, toBytes } from "./row-key.ts";
 import type { Store } from "./store.ts";
@@ -47,7 +47,7 @@ async function isOfAnother({ log, group, partition, store, to }: StorePlace): Pr
   const from = store.progress();
   if (from === null) return false;
   if (to === null) return true; // nothing was done here, so its rows come from elsewhere
-  if (placeText(from) === placeText(to)) return false;
+  if (isSamePlace(from, to)) return false;
   const first = await firstRow(log, { topic: tableName({ name: group }), partition, to });
   if (first === null || !toBytes(ROW_KEY).equals(first.key)) return false; // begun without one
   const own = store.get(ROW_KEY);

@@ -9,13 +9,14 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { EventLog, Progress } from "../log/event-log.ts";
-import { placeText } from "../log/progress-text.ts";
+import { isSamePlace } from "../log/progress-text.ts";
 import { followChangelog } from "./catch-up.ts";
 import { resetIfOfAnother } from "./changelog-id.ts";
 import { Changes } from "./changes.ts";
 import { type Group, tableName } from "./group.ts";
 import { keepStamped, resetIfStale } from "./in-step.ts";
-import type { Store, Stores } from "./store.ts";
+import type { Store } from "./store.ts";
+import type { Stores } from "./stores.ts";
 import { isUselessStore } from "./store-fault.ts";
 import { STOPPED, unlessStopped } from "./unless-stopped.ts";
 
@@ -159,7 +160,7 @@ export class Follower {
       const to = await unlessStopped(log.progress(group.name, partition), signal);
       if (to === STOPPED) return;
       const isNews = to !== heard || isOpened; // else another partition has moved
-      const hasMoved = isNews && to !== null && (stands === null || !isSame(stands, to));
+      const hasMoved = isNews && to !== null && !isSamePlace(stands, to);
       heard = to;
       if (hasMoved && resetIfStale(store, EPOCH)) stands = this.emptied(partition);
       if (isOpened) {
@@ -244,8 +245,4 @@ interface Copying {
   readonly changes: Changes;
   /** Fires before the store is closed. */
   readonly closing: AbortSignal;
-}
-
-function isSame(a: Progress, b: Progress): boolean {
-  return placeText(a) === placeText(b);
 }

@@ -9,10 +9,9 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { type Claim, type EventLog, LogError } from "../log/event-log.ts";
+import { type Claim, LogError } from "../log/event-log.ts";
 import { type Group, tableName } from "./group.ts";
 import { CommitTally, type ProcessorNumbers } from "./processing-numbers.ts";
-import type { Stores } from "./store.ts";
 import { isUselessStore } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
 import { Task, type TaskOptions, type TaskState } from "./task.ts";
@@ -22,16 +21,7 @@ const RECLAIM_DELAY_MS = 500;
 
 const logger = getLogger(["stream", "processor"]);
 
-export interface ProcessorOptions {
-  readonly log: EventLog;
-  readonly group: Group;
-  readonly stores: Stores;
-  /** Of every input and output. */
-  readonly partitions: number;
-  /** Resolves after so many milliseconds, or when the signal fires. */
-  readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** For batches that take long; see TaskOptions. */
-  readonly monotonicMs?: () => number;
+export interface ProcessorOptions extends Omit<TaskOptions, "limits" | "commits"> {
   /** Serve only what no live member serves; see JoinOptions. */
   readonly standIn?: boolean;
   /** Leave other partitions alone; see JoinOptions. */

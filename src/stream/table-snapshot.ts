@@ -11,8 +11,10 @@ import { Database, type Statement } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import type { Progress } from "../log/event-log.ts";
 import { integrityFaults } from "../log/integrity-check.ts";
-import { checkIdentity, placeProgress, type StoredRow, type Stores } from "./store.ts";
+import type { StoredRow } from "./store.ts";
 import { storeFault, storeMismatch } from "./store-fault.ts";
+import { checkIdentity, placeProgress } from "./store-place.ts";
+import type { Stores } from "./stores.ts";
 import { StreamError } from "./stream-error.ts";
 
 /** For an owner that is just making the file or clearing its WAL away. */

@@ -21,7 +21,8 @@ import { deadLetterTopic, type Group, tableName } from "./group.ts";
 import { keepStamped } from "./in-step.ts";
 import { type CommitTally, missingBetween, type Recovery } from "./processing-numbers.ts";
 import { RecordRunner } from "./record-runner.ts";
-import type { Store, Stores } from "./store.ts";
+import type { Store } from "./store.ts";
+import type { Stores } from "./stores.ts";
 import { ruleFailed } from "./stream-error.ts";
 import { TaskRows } from "./task-rows.ts";
 
@@ -82,6 +83,7 @@ export interface TaskOptions {
   readonly log: EventLog;
   readonly group: Group;
   readonly stores: Stores;
+  /** Of every input and output. */
   readonly partitions: number;
   /** Resolves after so many milliseconds, or when the signal fires. */
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;

@@ -17,7 +17,8 @@ import { ID_HEADER } from "./ids.ts";
 import type { Position } from "./position.ts";
 import { type Processor, startProcessor } from "./processor.ts";
 import { Settling, type StreamPosition, whenSettled } from "./settling.ts";
-import { type Store, Stores } from "./store.ts";
+import type { Store } from "./store.ts";
+import { Stores } from "./stores.ts";
 import { defineTopology, topicSpecs } from "./topology.ts";
 import { type KeyedRow, View } from "./view.ts";
 

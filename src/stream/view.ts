@@ -21,7 +21,8 @@ import {
 import { type IdRow, idCodec, idRowKey } from "./ids.ts";
 import { partitionOf } from "./partitioner.ts";
 import { endOfKey, endOfPrefix, keyPrefix, rowKey, splitRowKey, toLatin1 } from "./row-key.ts";
-import type { Store, Stores } from "./store.ts";
+import type { Store } from "./store.ts";
+import type { Stores } from "./stores.ts";
 import { decodeRow, isUselessStore } from "./store-fault.ts";
 import { StreamError } from "./stream-error.ts";
 

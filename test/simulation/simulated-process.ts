@@ -16,7 +16,7 @@ import { Followers } from "../../src/stream/followers.ts";
 import type { Group } from "../../src/stream/group.ts";
 import { type Processor, startProcessor } from "../../src/stream/processor.ts";
 import { Settling, type StreamPosition, whenSettled } from "../../src/stream/settling.ts";
-import type { Stores } from "../../src/stream/store.ts";
+import type { Stores } from "../../src/stream/stores.ts";
 import { StreamError } from "../../src/stream/stream-error.ts";
 import { type Topology, topicSpecs } from "../../src/stream/topology.ts";
 import { View } from "../../src/stream/view.ts";

@@ -11,7 +11,8 @@ import {
   type Stream,
 } from "../../src/stream/group.ts";
 import { startProcessor } from "../../src/stream/processor.ts";
-import { Store, Stores } from "../../src/stream/store.ts";
+import { Store } from "../../src/stream/store.ts";
+import { Stores } from "../../src/stream/stores.ts";
 import { createTester, type Tester } from "../../src/stream/tester.ts";
 import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
 import { hashes, left, mix, newest, right, tail } from "./crash-topology.ts";

@@ -15,7 +15,7 @@ import { createEmitter } from "../../src/stream/emitter.ts";
 import type { Group, Stream } from "../../src/stream/group.ts";
 import { startProcessor } from "../../src/stream/processor.ts";
 import { Settling, whenSettled } from "../../src/stream/settling.ts";
-import { Stores } from "../../src/stream/store.ts";
+import { Stores } from "../../src/stream/stores.ts";
 import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
 import { View } from "../../src/stream/view.ts";
 import {

@@ -10,7 +10,7 @@ import { logPath } from "../../src/log/embedded/schema.ts";
 import { createEmitter } from "../../src/stream/emitter.ts";
 import type { Group } from "../../src/stream/group.ts";
 import { type Processor, startProcessor } from "../../src/stream/processor.ts";
-import { Stores } from "../../src/stream/store.ts";
+import { Stores } from "../../src/stream/stores.ts";
 import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
 import { View } from "../../src/stream/view.ts";
 import { type Faults, faultyLog } from "./faulty-log.ts";

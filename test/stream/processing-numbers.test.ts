@@ -12,7 +12,7 @@ import {
   type Recovery,
 } from "../../src/stream/processing-numbers.ts";
 import { type Processor, startProcessor } from "../../src/stream/processor.ts";
-import { Stores } from "../../src/stream/store.ts";
+import { Stores } from "../../src/stream/stores.ts";
 import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
 import { until } from "../conformance/fixture.ts";
 import { memoryLog } from "./tally.ts";

@@ -11,7 +11,7 @@ import {
 import { nextTurn } from "../../src/stream/catch-up.ts";
 import { defineGroup, input } from "../../src/stream/group.ts";
 import { startProcessor } from "../../src/stream/processor.ts";
-import { Stores } from "../../src/stream/store.ts";
+import { Stores } from "../../src/stream/stores.ts";
 import { storeMismatch } from "../../src/stream/store-fault.ts";
 import type { Faults } from "./faulty-log.ts";
 import { eventually, type Member, sendNumbers, startMember, viewOf } from "./members.ts";

@@ -11,6 +11,11 @@ import { keyIn, numbers, tallyGroup } from "./tally.ts";
 
 const PARTITIONS = 2;
 const group = tallyGroup();
+/** Of partition 1, once its record is. */
+const DONE: Progress = {
+  inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }],
+  ...{ outputs: [], changelogOffset: null },
+};
 
 /** A log with one record in partition 1, and a clock that the test sets. */
 async function start() {
@@ -45,11 +50,7 @@ test("follows what it waits for, and ends when it is settled", async () => {
   const { log, progress, followed, settle } = await start();
   const settling = settle();
   expect(followed).toEqual([1]);
-  progress[1] = {
-    inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }],
-    outputs: [],
-    changelogOffset: null,
-  };
+  progress[1] = DONE;
   log.notify();
   await settling;
   await log.close();
@@ -87,10 +88,7 @@ test("tells at once that nobody runs what is waited for, and when somebody does"
   owner = "somebody";
   await passed(2_500);
   expect(waits.at(-1)?.isWithoutOwner).toBe(false);
-  progress[1] = {
-    inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }],
-    ...{ outputs: [], changelogOffset: null },
-  };
+  progress[1] = DONE;
   log.notify();
   await settling;
   await log.close();
@@ -98,8 +96,8 @@ test("tells at once that nobody runs what is waited for, and when somebody does"
 
 test("does not give up while a copy of what its group has done is being loaded", async () => {
   const { log, clock, progress, settle, waits } = await start();
-  const done = { inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }], outputs: [] };
-  log.progress = async () => ({ ...done, changelogOffset: 9_999n });
+  const done = { ...DONE, changelogOffset: 9_999n };
+  log.progress = async () => done;
   const settling = settle();
   const loading = { inputs: [], outputs: [], changelogOffset: 0n };
   for (let rows = 0n; clock.ms < 30_000; rows += 1n) {
@@ -108,7 +106,7 @@ test("does not give up while a copy of what its group has done is being loaded",
   }
   expect(waits.at(-1)?.loading).toMatchObject({ end: 9_999n });
   expect(waits.at(-1)?.loading?.at).toBeGreaterThan(0n);
-  progress[1] = { ...done, changelogOffset: 9_999n };
+  progress[1] = done;
   log.notify();
   await settling;
   await log.close();
@@ -127,10 +125,7 @@ test("a log that is away for a moment is no reason to give up", async () => {
   const settling = settle();
   await isAskedAgain.promise;
   expect(clock.ms).toBeLessThan(10_000);
-  progress[1] = {
-    inputs: [{ topic: numbers.topic, nextOffset: 1n, checksum: 1 }],
-    ...{ outputs: [], changelogOffset: null },
-  };
+  progress[1] = DONE;
   log.notify();
   await settling;
   await log.close();

@@ -7,7 +7,7 @@ import { createEmitter } from "../../src/stream/emitter.ts";
 import { defineGroup, input, type RowKind, type Stream } from "../../src/stream/group.ts";
 import { startProcessor } from "../../src/stream/processor.ts";
 import { StandIn, type Wait } from "../../src/stream/stand-in.ts";
-import { Stores } from "../../src/stream/store.ts";
+import { Stores } from "../../src/stream/stores.ts";
 import { defineTopology, topicSpecs } from "../../src/stream/topology.ts";
 import { View } from "../../src/stream/view.ts";
 import { rejection } from "../rejection.ts";

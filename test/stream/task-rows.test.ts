@@ -4,7 +4,8 @@ import type { Progress } from "../../src/log/event-log.ts";
 import { jsonCodec } from "../../src/stream/codec.ts";
 import type { RangeOptions, RowKind } from "../../src/stream/group.ts";
 import { keyPrefix, rowKey } from "../../src/stream/row-key.ts";
-import { type Store, Stores } from "../../src/stream/store.ts";
+import type { Store } from "../../src/stream/store.ts";
+import { Stores } from "../../src/stream/stores.ts";
 import { TaskRows } from "../../src/stream/task-rows.ts";
 
 const notes: RowKind<string> = { name: "note", tag: 1, codec: jsonCodec() };

@@ -13,7 +13,8 @@ import { type KafkaLog, openKafkaLog } from "../../../src/log/kafka/kafka-log.ts
 import { takePlace } from "../../../src/log/kafka/place.ts";
 import { delay } from "../../../src/cli/stopping.ts";
 import { startProcessor } from "../../../src/stream/processor.ts";
-import { Store, Stores } from "../../../src/stream/store.ts";
+import { Store } from "../../../src/stream/store.ts";
+import { Stores } from "../../../src/stream/stores.ts";
 
 export interface CrashTask {
   readonly brokers: string;
