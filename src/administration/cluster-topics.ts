@@ -60,7 +60,7 @@ export class ClusterTopics {
   readonly report: readonly ReportedTopic[];
   /** False where no log was created yet. */
   readonly isLogThere: boolean;
-  /** Of other deployments, whose prefixes begin with this one's: their topics are not listed. */
+  /** Of other deployments with topics under this prefix: these are not listed. */
   readonly otherPrefixes: readonly string[];
 
   constructor(

@@ -128,7 +128,8 @@ const DAY_MS = 24 * 60 * 60 * 1_000;
 async function sync(topics: ClusterTopics, flags: Flags, { stopping }: TopicsRun): Promise<void> {
   const plan = topics.plan({ deletesUnknown: flags.deleteUnknown === true });
   for (const prefix of topics.otherPrefixes) {
-    note(`topics of --prefix ${prefix} are another deployment's, and are left alone`);
+    const whose = prefix === "" ? "without a prefix" : `of --prefix ${prefix}`;
+    note(`topics ${whose} are another deployment's, and are left alone`);
   }
   for (const { name, drift } of plan.leave) {
     note(`${name}: ${driftText(drift)}: left as it is; move its copies with Kafka's own tools`);

@@ -212,3 +212,19 @@ kafkaTest("removes topics of the prefix that nothing declares, when it is told t
   expect(left).toHaveLength(24);
   expect(left).not.toContain(`${prefix}old-table`);
 });
+
+kafkaTest("leaves the topics of a deployment whose prefix this one begins with", async () => {
+  const shorter = freshPrefix();
+  await sync(shorter, { partitions: 1 });
+  // Both name topics of the shorter one: as a part of a word, and with its `log-meta` among them.
+  for (const part of ["flag", "l"]) {
+    const prefix = `${shorter}${part}`;
+    const options = { ...(await accessOf(prefix)), nowMs: Date.now };
+    const old = { name: `${prefix}-old`, partitions: 1, config: {} };
+    await withTopicAdmin(options, (admin) => admin.create([old]));
+    await withTopics(prefix, async (topics) => {
+      expect(topics.otherPrefixes).toEqual([shorter]);
+      expect(topics.plan({ deletesUnknown: true }).remove).toEqual([old.name]);
+    });
+  }
+});

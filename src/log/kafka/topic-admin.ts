@@ -34,7 +34,11 @@ export interface TopicComparison {
   readonly topics: readonly ComparedTopic[];
   /** Of the prefix, and not declared; by name. Empty without a prefix. */
   readonly unknown: readonly string[];
-  /** Longer prefixes that begin with this one and have a log: their topics are not ours. */
+  /**
+   * Other deployments with topics under this prefix, which are not ours: longer prefixes that begin
+   * with it and have a log, and its own beginnings, where it begins as their topics do: the
+   * deployment without a prefix has a `log-meta`, which stands under the prefix `log`, too.
+   */
   readonly otherPrefixes: readonly string[];
   /** How many copies a topic that is created now gets. */
   readonly replicas: number;
@@ -135,10 +139,21 @@ export class TopicAdmin {
     const ours = new Set(wanted.map(({ name }) => name));
     const found = (await this.topics.namesUnder(prefix)).filter((name) => !ours.has(name));
     const meta = new TopicNames("").meta;
-    const otherPrefixes = found
+    const longer = found
       .filter((name) => name.endsWith(meta))
-      .map((name) => name.slice(0, -meta.length));
-    const isOthers = (name: string) => otherPrefixes.some((other) => name.startsWith(other));
-    return { unknown: found.filter((name) => !isOthers(name)), otherPrefixes };
+      .map((name) => name.slice(0, -meta.length))
+      .filter((other) => other.startsWith(prefix));
+    const declaredUnder = (other: string) =>
+      wanted.map(({ name }) => other + name.slice(prefix.length));
+    const shorter = Array.from(prefix, (_, length) => prefix.slice(0, length)).filter((other) =>
+      declaredUnder(other).some((name) => found.includes(name)),
+    );
+    const theirs = new Set(shorter.flatMap(declaredUnder));
+    const isOthers = (name: string) =>
+      theirs.has(name) || longer.some((other) => name.startsWith(other));
+    return {
+      unknown: found.filter((name) => !isOthers(name)),
+      otherPrefixes: [...shorter, ...longer],
+    };
   }
 }
