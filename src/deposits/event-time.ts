@@ -5,11 +5,16 @@
  *
  * Deliberate differences from RFC 3339: no space in place of the T, no leap second (Unix time has
  * none), and what is finer than a millisecond is cut off, so that the order of times stays.
+ *
+ * A bare number of nine or ten digits is no time: it comes from a system that counts in seconds. As
+ * milliseconds it would lie in the first months of 1970, and deposits a thousand times closer
+ * together than they were, so that wallets would be flagged.
  */
 
 /** What to say of a text that `parseEventTime` can't read, behind the name of the field. */
 export const EVENT_TIME_FORM =
-  "must be a time like 2026-01-31T12:00:00Z (RFC 3339, with Z or an offset) or Unix milliseconds";
+  "must be a time like 2026-01-31T12:00:00Z (RFC 3339, with Z or an offset) or Unix " +
+  "milliseconds (today 13 digits; 9 or 10 would be seconds)";
 
 /** Unix milliseconds; null for a text in neither form, or a date that no calendar has. */
 export function parseEventTime(text: string): number | null {
@@ -30,7 +35,7 @@ export function parseEventTime(text: string): number | null {
 }
 
 /** Sixteen digits hold every time that can be a safe integer; the door's rules bound the rest. */
-const UNIX_MS = /^(?:0|[1-9][0-9]{0,15})$/;
+const UNIX_MS = /^(?:0|[1-9][0-9]{0,7}|[1-9][0-9]{10,15})$/;
 const RFC_3339 =
   /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,18}))?([Zz]|[+-]\d\d:\d\d)$/;
 
