@@ -10,8 +10,16 @@
  * loop.
  */
 
-import { Database } from "bun:sqlite";
-import { cpSync, existsSync, mkdtempSync, rmSync, statSync, truncateSync } from "node:fs";
+import { Database, type Statement } from "bun:sqlite";
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openEmbeddedLog } from "../../src/log/embedded/embedded-log.ts";
@@ -39,12 +47,22 @@ export interface EmbeddedSiteOptions {
 }
 
 /** What the log is made of, as far as a crash must reach into it. */
-interface Inside {
-  readonly wal: { sync: () => void; close(): void };
-  readonly writer: { enqueue: (job: { readonly bytes: number }) => Promise<unknown> };
+interface Inside
+  extends Readonly<Record<"changes" | "reader" | "seals" | "records" | "catalog", Closed>> {
+  readonly progressRows: Closed;
+  readonly membership: { readonly rows: Closed };
+  readonly wal: Closed & { sync: () => void };
+  readonly writer: {
+    readonly begin: Statement;
+    readonly commit: Statement;
+    enqueue: (job: { readonly bytes: number }) => Promise<unknown>;
+  };
   readonly database: Database;
-  readonly changes: { close(): void };
   readonly isClosed: boolean;
+}
+
+interface Closed {
+  close(): void;
 }
 
 /** A process that is to die at one of the next steps of its writer. */
@@ -90,10 +108,7 @@ export class EmbeddedSite implements LogSide {
       const { file } = log as unknown as { file: Inside };
       this.watch(file, life);
       life.handles.push(() => {
-        if (file.isClosed) return;
-        file.changes.close();
-        file.wal.close();
-        file.database.close();
+        if (!file.isClosed) release(file);
       });
       opened = Object.assign(log, { ring: () => {} });
     });
@@ -139,9 +154,11 @@ export class EmbeddedSite implements LogSide {
     const left = unsynced === 0 ? bytes : bytes - this.options.chance.below(unsynced + 1);
     if (left < bytes) truncateSync(wal, left);
     this.readBack.open(this.folder);
-    // What the cut has left may hold whole commits: they are durable now, to the next cut, too.
-    this.syncedBytes = left;
     this.options.guard(() => this.readBack.look());
+    // Whole commits that the cut has left are durable now, to the next cut, too. What is behind
+    // them SQLite has passed over, and would write over: that is not durable before it is synced.
+    this.syncedBytes = commitsEnd(wal);
+    if (this.syncedBytes < left) truncateSync(wal, this.syncedBytes);
   }
 
   partition(topic: string, partition: number): PartitionLog {
@@ -219,4 +236,33 @@ export class EmbeddedSite implements LogSide {
     this.places.push(place);
     return join(place, "data");
   }
+}
+
+/** With one statement left open SQLite would keep the connection's files, run after run. */
+function release(file: Inside): void {
+  const { changes, wal, reader, seals, records, catalog, progressRows, membership } = file;
+  const parts = [changes, wal, reader, seals, records, catalog, progressRows, membership.rows];
+  for (const part of parts) part.close();
+  file.writer.begin.finalize();
+  file.writer.commit.finalize();
+  file.database.close();
+}
+
+/** By "The Write-Ahead Log" of SQLite's file format. */
+const WAL_HEADER_BYTES = 32;
+const FRAME_HEADER_BYTES = 24;
+
+/** Where the last whole commit of a WAL ends. Frames of an earlier round have other salts. */
+function commitsEnd(wal: string): number {
+  const bytes = existsSync(wal) ? readFileSync(wal) : Buffer.alloc(0);
+  if (bytes.length < WAL_HEADER_BYTES) return 0;
+  const frameBytes = FRAME_HEADER_BYTES + bytes.readUInt32BE(8);
+  const salts = bytes.subarray(16, 24);
+  let end = WAL_HEADER_BYTES;
+  for (let at = end; at + frameBytes <= bytes.length; at += frameBytes) {
+    if (!bytes.subarray(at + 8, at + 16).equals(salts)) break;
+    const isCommit = bytes.readUInt32BE(at + 4) !== 0;
+    if (isCommit) end = at + frameBytes;
+  }
+  return end;
 }

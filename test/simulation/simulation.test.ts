@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { type OracleDeposit, oracleVerdicts } from "../detector/oracle.ts";
 import { Chance } from "./chance.ts";
 import { CALM } from "./conditions.ts";
@@ -69,6 +70,18 @@ test(
   },
   DEADLINE_MS,
 );
+
+test("a run leaves no file open, whatever was killed in it", () => {
+  const openFiles = () => readdirSync("/dev/fd").length;
+  const plan = shortPlan("embedded");
+  const faults = [40, 80, 120].map((atStep) => {
+    return { kind: "kill", atStep, process: atStep, forMs: 1_000 } as const;
+  });
+  expect(failureOf(plan)).toBeNull(); // opens what it watches all files with
+  const before = openFiles();
+  expect(failureOf({ ...plan, faults })).toBeNull();
+  expect(openFiles()).toBe(before);
+});
 
 test("the wallets' oracle says what the detector's oracle says", () => {
   const chance = new Chance(1);

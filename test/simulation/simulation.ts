@@ -120,11 +120,13 @@ class Run {
     const endSteps = scheduler.steps + STEPS_TO_SETTLE;
     while (!this.isSettled()) {
       const isLate = scheduler.nowUs > endUs || scheduler.steps > endSteps;
-      const goesOn = this.steps(LOOK_EVERY_STEPS);
+      this.steps(LOOK_EVERY_STEPS);
       if (scheduler.steps >= this.maxSteps) return;
-      if (isLate || (!goesOn && !this.isSettled())) throw this.unsettled();
-      // Faults that were under way end by themselves, and processes start again.
+      // Faults that were under way end by themselves, and processes start again: one that was to
+      // die may do so now alone, and nothing happens any more until it is started.
       heal(world);
+      const isQuiet = scheduler.nextUs === null;
+      if ((isLate || isQuiet) && !this.isSettled()) throw this.unsettled();
     }
     checkEnd(world, clients.told);
     if (world.embedded !== null) this.checkCalm(world.embedded);
