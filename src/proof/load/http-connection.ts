@@ -31,6 +31,11 @@ export class UntrustedError extends Error {
   override readonly name = "UntrustedError";
 }
 
+/** Who answers does not speak TLS, or none that both know. */
+export class NoHttpsError extends Error {
+  override readonly name = "NoHttpsError";
+}
+
 export class HttpConnection {
   private received = "";
   private onAnswer: OnAnswer | null = null;
@@ -39,7 +44,7 @@ export class HttpConnection {
 
   /**
    * `ca`: PEM of the authority that a certificate must be of; null: one that the system trusts.
-   * Rejects when nobody listens, or with `UntrustedError`: nothing was sent then.
+   * Rejects when nobody listens, or with `UntrustedError` or `NoHttpsError`: nothing was sent then.
    */
   static async open(
     { protocol, hostname, port }: URL,
@@ -57,7 +62,7 @@ export class HttpConnection {
         binaryType: "buffer",
         data: (_socket, bytes) => connection?.take(bytes),
         handshake: (_socket, _isDone, error) =>
-          error === null ? shaken.resolve() : shaken.reject(new UntrustedError(error.message)),
+          error === null ? shaken.resolve() : shaken.reject(handshakeError(error)),
         close: () => {
           shaken.reject(new Error("it broke before HTTPS was agreed on"));
           connection?.broke();
@@ -133,6 +138,14 @@ export class HttpConnection {
     this.onAnswer = null;
     onAnswer?.(answer);
   }
+}
+
+/** The runtime tells of all that a handshake can fail with in one way, told apart by its code. */
+function handshakeError(error: Error): Error {
+  if ((error as { readonly code?: string }).code !== "EPROTO") {
+    return new UntrustedError(error.message);
+  }
+  return new NoHttpsError(`HTTPS was not agreed on: ${error.message}`);
 }
 
 const CONTENT_LENGTH = /\r\ncontent-length: *(?=[0-9])/i;

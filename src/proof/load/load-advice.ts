@@ -13,6 +13,7 @@ export function unreachableWords({ code, words }: Failure, { url, ca }: LoadPlan
     const another = ca === null ? "" : "; another one than now";
     return `${words}; name the certificate of its authority (PEM) with --ca${another}`;
   }
+  if (code === "no_https") return `${words}; if it speaks HTTP, write http://${url.host}`;
   if (code === "connection_lost" && url.protocol === "http:") {
     return `${words}; if it speaks HTTPS, write https://${url.host}`;
   }

@@ -97,9 +97,10 @@ class Run {
     if (this.startMs === 0 || nowMs >= this.endMs) return;
     const measuredMs = nowMs - this.measureFromMs;
     const { requests, failures } = this.tally;
+    const { plan } = this;
     this.host.onProgress({
       elapsedMs: nowMs - this.startMs,
-      totalMs: this.endMs - this.startMs,
+      totalMs: plan.warmUpMs + plan.durationMs, // the difference of two times is a hair off
       isWarmUp: measuredMs < 0,
       requests,
       requestsPerSecond: measuredMs <= 0 ? 0 : (requests / measuredMs) * 1_000,

@@ -4,7 +4,7 @@
  *   ask(request) ──connection──> answered | failed: connect_failed, untrusted, ...
  */
 
-import { type Answer, HttpConnection, UntrustedError } from "./http-connection.ts";
+import { type Answer, HttpConnection, NoHttpsError, UntrustedError } from "./http-connection.ts";
 import type { LoadPlan } from "./load-plan.ts";
 
 /** Before a service that took no connection is tried again. */
@@ -67,7 +67,8 @@ export class Worker {
         return { code: "untrusted", words, isRefused: true };
       }
       const words = `no connection to ${host}: ${message}`;
-      return { code: "connect_failed", words, isRefused: true };
+      const code = error instanceof NoHttpsError ? "no_https" : "connect_failed";
+      return { code, words, isRefused: true };
     }
   }
 }

@@ -67,6 +67,16 @@ test("without a key it may be counted or not, and either is right", async () => 
   expect(verified).toMatchObject({ unknown: failures, sentAgain: 0, wrong: [] });
 });
 
+test("says how long it takes as it was asked for, and not a hair more", async () => {
+  using service = new Service();
+  const told: number[] = [];
+  const onProgress = ({ totalMs }: { readonly totalMs: number }) => void told.push(totalMs);
+  const plan = planOf({ url: service.url, warmUpMs: 300.1, durationMs: 300.1 });
+  const runs = Array.from({ length: 8 }, () => runLoad(plan, { ...HOST, onProgress }));
+  await Promise.all(runs);
+  expect([...new Set(told)]).toEqual([600.2]);
+});
+
 test("a refusal is no deposit", async () => {
   using service = new Service();
   service.fault = (nth) => (nth % 3 === 0 ? "busy" : null);
@@ -128,6 +138,13 @@ test("a service that breaks each connection may be one of HTTPS", async () => {
   expect((await rejection(broken)).message).toMatch(/ if it speaks HTTPS, write https:/);
   const spoken = runLoad(planOf({ url: new URL(`https://127.0.0.1:${silent.port}`) }), HOST);
   expect((await rejection(spoken)).message).toMatch(/it broke before HTTPS was agreed on/);
+});
+
+test("a service that speaks no HTTPS may be one of HTTP", async () => {
+  using service = new Service();
+  const { host } = service.url;
+  const spoken = runLoad(planOf({ url: new URL(`https://${host}`) }), HOST);
+  expect((await rejection(spoken)).message).toEndWith(`; if it speaks HTTP, write http://${host}`);
 });
 
 test("says so when nobody answers", async () => {

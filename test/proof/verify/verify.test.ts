@@ -1,4 +1,4 @@
-import { Database } from "bun:sqlite";
+import { Database, SQLiteError } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { flagWalletStream } from "../../../src/flagger/flag-wallet.ts";
@@ -9,6 +9,7 @@ import { WINDOW_FORMAT } from "../../../src/proof/verify/row-formats.ts";
 import { splitRowKey } from "../../../src/stream/row-key.ts";
 import type { StoredRow } from "../../../src/stream/store.ts";
 import type { Tester } from "../../../src/stream/tester.ts";
+import { thrown } from "../../thrown.ts";
 import { type Hand, histories, PARTITIONS, played, tableOf, verified } from "./histories.ts";
 
 const NUM_RUNS = 25;
@@ -50,22 +51,7 @@ describe("a verification", () => {
   test(
     "finds each row that was changed, lost or added, and says of which wallet",
     async () => {
-      await fc.assert(
-        fc.asyncProperty(histories, fc.infiniteStream(fc.nat()), async (steps, numbers) => {
-          const tester = await played(steps);
-          const next = () => numbers.next().value as number;
-          try {
-            const rows = allRows(tester);
-            for (let i = 0; i < MUTATIONS_A_RUN && rows.length > 0; i += 1) {
-              await expectFound(tester, rows[next() % rows.length] as Place, next);
-
-            }
-          } finally {
-            await tester.close();
-          }
-        }),
-        { numRuns: MUTATED_RUNS, endOnFailure: true },
-      );
+      await mutating(allRows, expectFound);
     },
     TEST_MS,
   );
@@ -73,28 +59,16 @@ describe("a verification", () => {
   test(
     "finds each flag event that was changed, lost or doubled, and says of which wallet",
     async () => {
-      await fc.assert(
-        fc.asyncProperty(histories, fc.infiniteStream(fc.nat()), async (steps, numbers) => {
-          const tester = await played(steps);
-          const next = () => numbers.next().value as number;
-          try {
-            const events = (await tester.messages(flagWalletStream)).filter(
-              ({ message }) => message.kind.case === "event",
-            );
-            for (let i = 0; i < MUTATIONS_A_RUN && events.length > 0; i += 1) {
-              const event = events[next() % events.length] as (typeof events)[number];
-              const hand = eventHand(event, next);
-              const { differences } = await verified(tester, hand);
-              const isFound = ({ kind, wallet }: Difference) =>
-                kind === "flag_event" && wallet === event.key;
-              expect(differences.filter(isFound)).not.toEqual([]);
-            }
-          } finally {
-            await tester.close();
-          }
-        }),
-        { numRuns: MUTATED_RUNS, endOnFailure: true },
-      );
+      const eventsOf = async (tester: Tester) =>
+        (await tester.messages(flagWalletStream)).filter(
+          ({ message }) => message.kind.case === "event",
+        );
+      await mutating(eventsOf, async (tester, event, next) => {
+        const { differences } = await verified(tester, eventHand(event, next));
+        const isFound = ({ kind, wallet }: Difference) =>
+          kind === "flag_event" && wallet === event.key;
+        expect(differences.filter(isFound)).not.toEqual([]);
+      });
     },
     TEST_MS,
   );
@@ -117,15 +91,32 @@ test("a temporary file that cannot be used is named as what it is", async () => 
   }
 });
 
+/** Of any history, some of what is there: each is to be missed once it is not as it was. */
+async function mutating<T>(
+  all: (tester: Tester) => readonly T[] | Promise<readonly T[]>,
+  expectMissed: (tester: Tester, one: T, next: () => number) => Promise<void>,
+): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(histories, fc.infiniteStream(fc.nat()), async (steps, numbers) => {
+      const tester = await played(steps);
+      const next = () => numbers.next().value as number;
+      try {
+        const there = await all(tester);
+        for (let i = 0; i < MUTATIONS_A_RUN && there.length > 0; i += 1) {
+          await expectMissed(tester, there[next() % there.length] as T, next);
+        }
+      } finally {
+        await tester.close();
+      }
+    }),
+    { numRuns: MUTATED_RUNS, endOnFailure: true },
+  );
+}
+
 /** Any will do: what is not of the log or a table is of the temporary file. */
 function sqliteError(): unknown {
   using database = new Database(":memory:");
-  try {
-    database.exec("SELECT * FROM nothing");
-  } catch (error) {
-    return error;
-  }
-  throw new Error("there is such a table");
+  return thrown(SQLiteError, () => database.exec("SELECT * FROM nothing"));
 }
 
 function allRows(tester: Tester): Place[] {
