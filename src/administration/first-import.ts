@@ -4,29 +4,42 @@
  *   folder without a log, file ──every line──> checked file | ImportError, and nothing is made
  */
 
-import { existsSync } from "node:fs";
-import { dirname } from "node:path";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { dirname, resolve, sep } from "node:path";
 import { DEFAULT_DECIMALS } from "../app.ts";
 import { type CheckedImport, checkImport, type FileRequest } from "../deposits/import.ts";
 import { logPath } from "../log/embedded/schema.ts";
 
 /**
- * Null where a log is: that one's decimals count. Throws ImportError; then all is as it was.
+ * Null where a log is, whose decimals count, and where none can be made: to open it says why not;
+ * and where bad lines are to stand in the folder, which then must be there before them. Throws
+ * ImportError; then all is as it was.
  */
 export async function checkFirstImport(
   request: FileRequest,
   options: { readonly folder: string; readonly decimals: number | null; nowMs: () => number },
 ): Promise<CheckedImport | null> {
   const { folder, decimals, nowMs } = options;
-  if (existsSync(logPath(folder))) return null;
-  return checkImport(request, {
-    decimals: decimals ?? DEFAULT_DECIMALS,
-    temporaryFolder: nearest(folder),
-    nowMs,
-  });
+  const temporaryFolder = nearest(folder);
+  if (existsSync(logPath(folder)) || !takesFiles(temporaryFolder)) return null;
+  if (request.skipBad !== null && isInside(folder, request.skipBad)) return null;
+  return checkImport(request, { decimals: decimals ?? DEFAULT_DECIMALS, temporaryFolder, nowMs });
 }
 
 /** The folder, or the one that it will stand in: on the same disk. */
 function nearest(folder: string): string {
   return existsSync(folder) ? folder : nearest(dirname(folder));
+}
+
+function isInside(folder: string, path: string): boolean {
+  return resolve(path).startsWith(`${resolve(folder)}${sep}`);
+}
+
+function takesFiles(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK | constants.X_OK);
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
