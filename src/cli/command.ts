@@ -129,6 +129,20 @@ export function newPlainCommand(
   return command;
 }
 
+/** One that others stand below, and that does nothing by itself. */
+export function newCommandGroup(
+  options: Pick<CommandOptions<never>, "name" | "description" | "examples">,
+  commands: readonly Command[],
+): Command {
+  const names = commands.map((command) => command.name());
+  const listed = `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+  const group = newPlainCommand(options)
+    .helpCommand("help [command]", "how to use a command")
+    .showHelpAfterError(`say what to do first: ${options.name} ${listed}`);
+  for (const command of commands) group.addCommand(command);
+  return group;
+}
+
 /** With the program's name as it was started: in front, or where a pipe has it. */
 function exampleLines(examples: readonly string[]): string {
   const program = startedAs();

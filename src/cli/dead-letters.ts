@@ -7,9 +7,9 @@
  */
 
 import { resolve } from "node:path";
-import { Command } from "commander";
+import type { Command } from "commander";
 import type { App } from "../app.ts";
-import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
+import { DATA_SETTINGS, newCommand, newCommandGroup, runWith } from "./command.ts";
 import { withData, withStandIn } from "./data.ts";
 import { letterJson, shownJson } from "./dead-letter-json.ts";
 import { LetterPages } from "./dead-letter-pages.ts";
@@ -20,7 +20,6 @@ import { namedGroup, namedGroups, namedLetters, requireRecords } from "./dead-le
 import { print, printJson } from "./output.ts";
 import { dataOption } from "./serving.ts";
 import { DEFAULT_DATA } from "./settings.ts";
-import { startedAs } from "./started-as.ts";
 import { systemUser } from "./system-user.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 
@@ -69,15 +68,13 @@ interface Flags {
 }
 
 export function deadLettersCommand(): Command {
-  return new Command("dead-letters")
-    .description("List, show, replay and drop what the processors refused.")
-    .helpCommand("help [command]", "how to use a command")
-    .showHelpAfterError("say what to do first: dead-letters list, show, replay or drop")
-    .addHelpText("after", () => `\nExample:\n  ${startedAs()} dead-letters list`)
-    .addCommand(listCommand())
-    .addCommand(showCommand())
-    .addCommand(replayCommand())
-    .addCommand(dropCommand());
+  const options = {
+    name: "dead-letters",
+    description: "List, show, replay and drop what the processors refused.",
+    examples: ["dead-letters list"],
+  };
+  const commands = [listCommand(), showCommand(), replayCommand(), dropCommand()];
+  return newCommandGroup(options, commands);
 }
 
 function listCommand(): Command {

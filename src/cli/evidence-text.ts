@@ -75,10 +75,16 @@ export function episodeLines(episode: Episode, actions: Actions, options: TextOp
         ];
   const further = opening === null ? eventCount : eventCount - 1;
   if (further > 0) {
-    lines.push(`  further events (${events.length} of ${further} shown)`);
+    const hint = events.length < newestEvents.length ? eventsHint(newestEvents, further) : "";
+    lines.push(`  further events (${events.length} of ${further} shown${hint})`);
     lines.push(...eventTable(events, actions, options).map((line) => `    ${line}`));
   }
   return lines;
+}
+
+/** `flag --remove` prints an episode, too, and has no --all. */
+function eventsHint(kept: readonly Event[], further: number): string {
+  return `; \`flags\` with --all shows ${kept.length < further ? `${kept.length}` : "all"}`;
 }
 
 function ruleOf(

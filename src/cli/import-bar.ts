@@ -4,9 +4,10 @@
  *   progress of each step ──> stderr
  */
 
-import { Presets, SingleBar } from "cli-progress";
+import type { SingleBar } from "cli-progress";
 import type { App } from "../app.ts";
 import { note } from "./output.ts";
+import { newTerminalBar } from "./terminal-bar.ts";
 
 type Progress = Parameters<Parameters<App["importDeposits"]>[0]["onProgress"]>[0];
 
@@ -57,15 +58,7 @@ function terminalBar(): ImportBar {
       if (step !== progress.step) clear();
       step = progress.step;
       if (bar === null) {
-        bar = new SingleBar(
-          {
-            format: "{step} {bar} {percentage}% {amount} {rate}, {togo}",
-            stream: process.stderr,
-            clearOnComplete: true,
-            stopOnComplete: false,
-          },
-          Presets.shades_classic,
-        );
+        bar = newTerminalBar("{step} {bar} {percentage}% {amount} {rate}, {togo}");
         bar.start(progress.total ?? progress.done, progress.done, words(progress, elapsedMs));
       } else {
         if (progress.total === null) bar.setTotal(progress.done);

@@ -4,13 +4,12 @@
  *   create ──> secret, shown once; its hash ──> file        revoke ──> the line stays, marked
  */
 
-import { Command } from "commander";
+import type { Command } from "commander";
 import { type ApiKey, keyLine, newApiKey, scopeNamed } from "../access/api-key.ts";
 import { addKey, readKeys, revokeKey } from "../access/key-file.ts";
-import { newCommand, runWith } from "./command.ts";
+import { newCommand, newCommandGroup, runWith } from "./command.ts";
 import { tellOfAction } from "./operator-log.ts";
 import { note, print, printJson } from "./output.ts";
-import { startedAs } from "./started-as.ts";
 import { table } from "./table.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -54,14 +53,12 @@ interface Flags {
 }
 
 export function keysCommand(): Command {
-  return new Command("keys")
-    .description("Create, list and revoke the keys of the API.")
-    .helpCommand("help [command]", "how to use a command")
-    .showHelpAfterError("say what to do first: keys create, list or revoke")
-    .addHelpText("after", () => `\nExample:\n  ${startedAs()} ${CREATE.examples[0]}`)
-    .addCommand(createCommand())
-    .addCommand(listCommand())
-    .addCommand(revokeCommand());
+  const options = {
+    name: "keys",
+    description: "Create, list and revoke the keys of the API.",
+    examples: [CREATE.examples[0]],
+  };
+  return newCommandGroup(options, [createCommand(), listCommand(), revokeCommand()]);
 }
 
 function createCommand(): Command {
@@ -118,10 +115,14 @@ function revokeCommand(): Command {
     .action((name: string, flags: Flags) =>
       runWith(REVOKE, flags, async ({ settings }) => {
         const path = fileOf(settings);
-        const key = revokeKey(path, name, Date.now());
-        tellOfAction("revoked the key {key} in {path}", { key: name, path });
+        const nowMs = Date.now();
+        const key = revokeKey(path, name, nowMs);
+        const isRevokedNow = key.revokedMs === nowMs;
+        if (isRevokedNow) tellOfAction("revoked the key {key} in {path}", { key: name, path });
         if (flags.json) return printJson(keyJson(key));
-        print(`the key ${name} is revoked`);
+        if (isRevokedNow) return print(`the key ${name} is revoked`);
+        const sinceWhen = timeText(key.revokedMs) ?? "at a time that is not known";
+        print(`the key ${name} was revoked before (${sinceWhen}): nothing changed`);
       }),
     );
 }

@@ -4,9 +4,10 @@
  *   progress ──> stderr
  */
 
-import { Presets, SingleBar } from "cli-progress";
+import type { SingleBar } from "cli-progress";
 import type { LoadProgress } from "../proof/load/run-load.ts";
 import { note } from "./output.ts";
+import { newTerminalBar } from "./terminal-bar.ts";
 
 const LINES_EVERY_MS = 10_000;
 
@@ -26,15 +27,7 @@ function terminalBar(): LoadBar {
     show: (progress) => {
       const doneMs = Math.min(progress.elapsedMs, progress.totalMs);
       if (bar === null) {
-        bar = new SingleBar(
-          {
-            format: "{bar} {words}",
-            stream: process.stderr,
-            clearOnComplete: true,
-            stopOnComplete: false,
-          },
-          Presets.shades_classic,
-        );
+        bar = newTerminalBar("{bar} {words}");
         bar.start(progress.totalMs, doneMs, { words: words(progress) });
       } else bar.update(doneMs, { words: words(progress) });
     },
