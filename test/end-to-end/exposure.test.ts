@@ -34,7 +34,11 @@ test("pages, customers and log lines get what they should, and no more", async (
   }
   expect(await (await fetch(`${url}/check/alice`)).json()).not.toHaveProperty("above_threshold");
   expect(await (await fetch(`${url}/openapi.json`)).text()).not.toContain("above_threshold");
-  expect(await (await fetch(`${url}/flags/alice`)).json()).toMatchObject({ flagged: true });
+  const told = await fetch(`${url}/flags/alice?after=${position}`); // customers did not wait for it
+  expect(await told.json()).toMatchObject({ flagged: true });
+  const body = '{"wallet_id": "carol", "amount": 1}';
+  const followed = await fetch(`${url}/api/deposit`, { method: "POST", body });
+  expect(await followed.text()).toBe('{"code":200,"data":null,"message":"success"}');
 
   // One origin is let in, with what its page may send; any other gets nothing.
   const preflight = { method: "OPTIONS", headers: { origin: SHOP } };

@@ -1,10 +1,12 @@
 /**
- * Loaded before the program: its collector then throws at one wallet's deposits.
+ * Loaded before the program: its collector then throws at one wallet's deposits, its detector
+ * at a new version of the rule.
  *
  *   bun --preload failing-rule.ts src/main.ts ...
  */
 
 import { balanceGroup } from "../../src/collector/collector.ts";
+import { ruleControl } from "../../src/detector/rule-versions.ts";
 import type { Input } from "../../src/stream/group.ts";
 
 const [input] = balanceGroup.inputs as [Input<unknown>];
@@ -15,4 +17,10 @@ Object.assign(input, {
     if (context.record.key === "bad-wallet") throw new Error("this wallet is not understood");
     callback(context, message);
   }) satisfies Input<unknown>["callback"],
+});
+
+Object.assign(ruleControl, {
+  apply: () => {
+    throw new Error("this version is not understood");
+  },
 });

@@ -102,6 +102,9 @@ test("keys refuses taken, unknown and malformed names, and a file open to others
   const keys = (...args: string[]) => run(at, "keys", ...args);
   await createKey(at, "shop", "client");
   expect(await keys("revoke", "shop")).toMatchObject({ code: 0 });
+  const again = await keys("revoke", "shop");
+  expect(again).toMatchObject({ code: 0, err: "" }); // no second line in the log
+  expect(again.out).toMatch(/^the key shop was revoked before \(\S+Z\): nothing changed\n$/);
   expect(await keys("create", "shop", "--scope", "client")).toMatchObject({
     ...{ code: 1, err: expect.stringContaining("was revoked: a name is given once") },
   });

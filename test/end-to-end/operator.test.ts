@@ -95,7 +95,7 @@ describe("flags", () => {
       (await run(options, "flags", "kim", "--data", "long")).out,
       (await run(options, "flags", "kim", "--data", "long", "--all")).out,
     ];
-    expect(some).toContain("further events (10 of 12 shown)\n");
+    expect(some).toContain("further events (10 of 12 shown; `flags` with --all shows all)\n");
     expect(all).toContain("further events (12 of 12 shown)\n");
     const totals = [...all.matchAll(/Z +(\d+)\.00 +no +- /g)].map(([, total]) => Number(total));
     expect(totals).toEqual(Array.from({ length: 12 }, (_, i) => 20_000 * (i + 2)));

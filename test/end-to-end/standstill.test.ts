@@ -66,3 +66,20 @@ test("a live owner that makes no progress for 5 s ends `deposit` and `check`", a
   const mended = await run(data.options, "check", "bad-wallet", "--json");
   expect(JSON.parse(mended.out)).toMatchObject({ balance: "6.00" });
 }, TEST_MS);
+
+test("a version of the rule that is written and does not settle is logged", async () => {
+  using folder = temporaryFolder();
+  const options = { folder: folder.path };
+  writeFileSync(join(folder.path, "a.csv"), "wallet_id,amount,accepted_at\nalice,5,1000\n");
+  expect(await run(options, "import", "a.csv", "--partitions", "1")).toMatchObject({ code: 0 });
+  const failing = { ...options, program: FAILING };
+  const because = ["--reason", "case 17", "--by", "ann"];
+  const set = await run(failing, "rules", "set", "--limit", "8000", ...because);
+  expect(set).toMatchObject({ code: 1, out: "" });
+  const written = "version 2 (`rules set --complete` completes it)";
+  expect(set.err).toContain(`"message":"ann wrote ${written}: it has not settled"`);
+  expect(set.err).toContain(`; ${written} ${STANDS}\n`);
+  // A detector that is mended takes it.
+  const { out } = await run(options, "rules", "--json");
+  expect(JSON.parse(out)).toMatchObject({ versions: [{}, { version: 2, set_by: "ann" }] });
+}, TEST_MS);

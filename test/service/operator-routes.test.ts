@@ -7,26 +7,11 @@ import { SETTLING_TIMEOUT_MS } from "../../src/service/settled-reads.ts";
 import { LogError } from "../../src/log/event-log.ts";
 import { linesOfTheLog } from "./log-lines.ts";
 import { ask, depositBody } from "./requests.ts";
-import {
-  type RunningApp,
-  runApp,
-  type RunOptions,
-  temporaryFolder,
-  within,
-} from "./running-app.ts";
+import { closeApps, newFolder, runApp, runService, within } from "./running-app.ts";
 
-const apps: RunningApp[] = [];
 const ACCESS = { allowHosts: [] };
 
-async function serve(options: RunOptions = {}) {
-  const running = await runApp(options);
-  apps.push(running);
-  return { ...running, service: running.app.createService(ACCESS) };
-}
-
-afterEach(async () => {
-  for (const each of apps.splice(0)) await each.close();
-});
+afterEach(closeApps);
 
 interface FlagPage {
   readonly flags: readonly { wallet_id: string; changed_at: string; flagged: boolean }[];
@@ -66,7 +51,7 @@ async function readAll(service: Service, query: string, from = "") {
 
 describe("GET /flags", () => {
   test("lists each flagged wallet once, in pages of any size, also when more come", async () => {
-    const { service, settle } = await serve();
+    const { service, settle } = await runService();
     const ids = Array.from({ length: 23 }, (_, i) => `ü/${"w".repeat(i % 5)}${i}`);
     for (const id of ids) await ask(service, "POST /deposit", depositBody(id, "10000.01"));
     await ask(service, "POST /deposit", depositBody("small", "1"));
@@ -84,7 +69,7 @@ describe("GET /flags", () => {
   });
 
   test("filters by state and by the time of the last change", async () => {
-    const { service, settle, timers } = await serve();
+    const { service, settle, timers } = await runService();
     const deposit = (id: string) => ask(service, "POST /deposit", depositBody(id, "10000.01"));
     const startMs = timers.nowMs;
     await deposit("early");
@@ -125,7 +110,7 @@ describe("GET /flags", () => {
   });
 
   test("looks at so many wallets for a page, and goes on where it stopped", async () => {
-    const { app, service, settle } = await serve();
+    const { app, service, settle } = await runService();
     const count = MAX_LOOKED_WALLETS + 5;
     const by = { kind: "add", actor: "ana", reason: "" } as const;
     const added = Array.from({ length: count }, (_, i) => ({
@@ -157,7 +142,7 @@ describe("GET /flags", () => {
     ["cursor=_w", "invalid_cursor", "next_cursor"],
   ];
   test.each(bad)("refuses ?%s", async (query, code, message) => {
-    const { service } = await serve({ processors: [] });
+    const { service } = await runService({ processors: [] });
     const answer = await ask(service, `GET /flags?${query}`);
     expect([answer.status, (answer.json as { code: string }).code]).toEqual([422, code]);
     expect((answer.json as { error: string }).error).toContain(message);
@@ -166,7 +151,7 @@ describe("GET /flags", () => {
 
 describe("GET /flags/{wallet_id}", () => {
   test("waits for a deposit's position, and has what `flags --json` has", async () => {
-    const { app, service } = await serve();
+    const { app, service } = await runService();
     const { position } = (await ask(service, "POST /deposit", depositBody("a/b", "10000.01")))
       .json as { position: string };
     const answer = await within(ask(service, `GET /flags/a%2Fb?after=${position}`));
@@ -191,7 +176,7 @@ describe("GET /flags/{wallet_id}", () => {
   });
 
   test("of more episodes than a page has shows the newest, and the way to the others", async () => {
-    const { service, timers, settle } = await serve();
+    const { service, timers, settle } = await runService();
     for (let i = 0; i < 103; i++) {
       await ask(service, "POST /deposit", depositBody("often", "10000.01"));
       timers.pass(120_000);
@@ -210,7 +195,7 @@ describe("GET /flags/{wallet_id}", () => {
   });
 
   test("says of a wallet without a flag that it has none, and of an unknown one that", async () => {
-    const { service, settle } = await serve();
+    const { service, settle } = await runService();
     await ask(service, "POST /deposit", depositBody("bob", "1"));
     await settle();
     const known = await ask(service, "GET /flags/bob");
@@ -228,7 +213,7 @@ describe("GET /flags/{wallet_id}", () => {
 
 describe("POST /flags/{wallet_id}", () => {
   test("adds and removes, and answers when it can be read", async () => {
-    const { service } = await serve();
+    const { service } = await runService();
     expect((await act(service, "erin", ADD)).json).toEqual({
       wallet_id: "erin",
       flagged: true,
@@ -246,28 +231,22 @@ describe("POST /flags/{wallet_id}", () => {
   });
 
   test("is seen by the next check, also where its answer was kept a moment ago", async () => {
-    const folder = temporaryFolder();
-    try {
-      const { app } = await serve({ folder: folder.path });
-      // It hears of no change: only the action itself may bring the news.
-      const { bounds, progress, owners } = app.log;
-      const log = { bounds, progress, owners, problem: null, onChange: () => () => {} };
-      const deaf = createService({ ...app, processorNames: {}, log }, ACCESS);
-      const isAbove = async () => (await ask(deaf, "GET /check/erin")).json;
-      for (let i = 0; i < 5; i++) {
-        expect(await isAbove()).toMatchObject({ above_threshold: false });
-        await act(deaf, "erin", ADD);
-        expect(await isAbove()).toMatchObject({ above_threshold: true });
-        await act(deaf, "erin", remove(0));
-      }
-      await apps.pop()?.close();
-    } finally {
-      folder.remove();
+    const { app } = await runApp({ folder: newFolder() });
+    // It hears of no change: only the action itself may bring the news.
+    const { bounds, progress, owners } = app.log;
+    const log = { bounds, progress, owners, problem: null, onChange: () => () => {} };
+    const deaf = createService({ ...app, processorNames: {}, log }, ACCESS);
+    const isAbove = async () => (await ask(deaf, "GET /check/erin")).json;
+    for (let i = 0; i < 5; i++) {
+      expect(await isAbove()).toMatchObject({ above_threshold: false });
+      await act(deaf, "erin", ADD);
+      expect(await isAbove()).toMatchObject({ above_threshold: true });
+      await act(deaf, "erin", remove(0));
     }
   });
 
   test("a removal settles what was before, and holds for what was seen", async () => {
-    const { service } = await serve();
+    const { service } = await runService();
     await ask(service, "POST /deposit", depositBody("carol", "10000.01"));
     expect((await act(service, "carol", remove(2))).json).toEqual({
       error:
@@ -323,7 +302,7 @@ describe("POST /flags/{wallet_id}", () => {
     ],
   ];
   test.each(bad)("refuses %s and writes nothing", async (body, code, message) => {
-    const { app, service } = await serve({ processors: [] });
+    const { app, service } = await runService({ processors: [] });
     const answer = await ask(service, "POST /flags/alice", { body });
     expect([answer.status, (answer.json as { code: string }).code]).toEqual([422, code]);
     expect((answer.json as { error: string }).error).toContain(message);
@@ -331,7 +310,7 @@ describe("POST /flags/{wallet_id}", () => {
   });
 
   test("says what is written when the processors are away: nothing, or an action", async () => {
-    const { app, service, timers } = await serve({ processors: [] });
+    const { app, service, timers } = await runService({ processors: [] });
     using told = linesOfTheLog();
     await ask(service, "POST /deposit", depositBody("alice", "10000.01"));
     const waitInVain = async (body: object) => {
@@ -362,7 +341,7 @@ describe("POST /flags/{wallet_id}", () => {
   });
 
   test("says that nothing was written when the log does not take it", async () => {
-    const { app } = await serve();
+    const { app } = await runService();
     const emit = () => Promise.reject(new LogError("unavailable", "the disk is full"));
     const flagWallet = { ...app.flagWallet, emit };
     const service = createService({ ...app, processorNames: {}, flagWallet }, ACCESS);
@@ -377,7 +356,7 @@ describe("POST /flags/{wallet_id}", () => {
 });
 
 test("while tables are loaded, no flag is told and none is changed", async () => {
-  const { app } = await serve();
+  const { app } = await runService();
   const viewProblem = () => "flagger partition 1 is loaded";
   const service = createService({ ...app, processorNames: {}, viewProblem }, ACCESS);
   for (const line of ["GET /flags", "GET /flags/alice", "GET /wallets/alice"]) {

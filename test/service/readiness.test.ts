@@ -6,19 +6,9 @@ import { createHealthService, createService } from "../../src/service/service.ts
 import type { GroupNotFollowed } from "../../src/stream/followers.ts";
 import { linesOfTheLog } from "./log-lines.ts";
 import { ask, depositBody } from "./requests.ts";
-import { type RunningApp, runApp, within } from "./running-app.ts";
+import { closeApps, type RunningApp, runApp, within } from "./running-app.ts";
 
-const apps: RunningApp[] = [];
-
-async function run(...args: Parameters<typeof runApp>): Promise<RunningApp> {
-  const running = await runApp(...args);
-  apps.push(running);
-  return running;
-}
-
-afterEach(async () => {
-  for (const each of apps.splice(0)) await each.close();
-});
+afterEach(closeApps);
 
 const access = { allowHosts: [] };
 const nobody = { partitions_without_owner: [0, 1, 2, 3], partitions_standing_still: [] };
@@ -33,7 +23,7 @@ async function ready(service: Service) {
 
 describe("readiness", () => {
   test("does not need processors; it tells their lag and which groups have no owner", async () => {
-    const { app } = await run({ processors: [] });
+    const { app } = await runApp({ processors: [] });
     const service = app.createService(access);
     for (let i = 0; i < 3; i++) await ask(service, "POST /deposit", depositBody(`w${i}`, "1"));
     const answer = await ask(service, "GET /readyz");
@@ -53,7 +43,7 @@ describe("readiness", () => {
   });
 
   test("sees processors come and go", async () => {
-    const running = await run({ processors: ["collector"] });
+    const running = await runApp({ processors: ["collector"] });
     const service = running.app.createService(access);
     await ask(service, "POST /deposit", depositBody("alice", "1"));
     const detector = running.app.startProcessors(["detector", "flagger"]);
@@ -70,7 +60,7 @@ describe("readiness", () => {
   });
 
   test("does not need progress; it names group and partition that stand still", async () => {
-    const { app } = await run({ processors: [] });
+    const { app } = await runApp({ processors: [] });
     const owners = async () => [{ partition: 2, owner: "pid 1" }];
     const log = Object.create(app.log, { owners: { value: owners } }) as typeof app.log;
     let nowMs = 0;
@@ -96,7 +86,7 @@ describe("readiness", () => {
   });
 
   test("looks every 4 s while it is served, whether anybody asks or not", async () => {
-    const { app, timers } = await run({ processors: [] });
+    const { app, timers } = await runApp({ processors: [] });
     let looks = 0;
     const owners = async () => {
       looks += 1;
@@ -116,7 +106,7 @@ describe("readiness", () => {
   });
 
   test("is lost while the log cannot be written, and says why", async () => {
-    const { app } = await run({ processors: [] });
+    const { app } = await runApp({ processors: [] });
     const problem = "pid 123 has held the log's write lock for over 2 s: resume or end it";
     const log = Object.create(app.log, { problem: { value: problem } }) as typeof app.log;
     const service = createHealthService({ ...app, log, processorNames: {} }, access);
@@ -133,7 +123,7 @@ describe("readiness", () => {
   });
 
   test("is lost while the log cannot be asked, and tells what was known before", async () => {
-    const { app } = await run({ processors: [] });
+    const { app } = await runApp({ processors: [] });
     let isAway = false;
     const owners = (group: string) => {
       if (isAway) throw new LogError("unavailable", "cannot ask who runs balance");
@@ -152,7 +142,7 @@ describe("readiness", () => {
   });
 
   test("names views that are not followed, and is lost while that lasts", async () => {
-    const { app } = await run({ processors: [] });
+    const { app } = await runApp({ processors: [] });
     let views: GroupNotFollowed[] = [];
     const parts = { ...app, processorNames: {}, viewsNotFollowed: () => views };
     const service = createHealthService(parts, access);
@@ -183,7 +173,7 @@ describe("readiness", () => {
 
   test("is told when it turns, not with every probe", async () => {
     using told = linesOfTheLog();
-    const { app } = await run({ processors: [] });
+    const { app } = await runApp({ processors: [] });
     let viewProblem: string | null = "it is loaded";
     let problem: string | null = null;
     const log = Object.create(app.log, { problem: { get: () => problem } }) as typeof app.log;
@@ -206,7 +196,7 @@ describe("readiness", () => {
 
   test("is told while it is served when nobody asks", async () => {
     using told = linesOfTheLog();
-    const { app, timers } = await run({ processors: [] });
+    const { app, timers } = await runApp({ processors: [] });
     let problem: string | null = null;
     const log = Object.create(app.log, { problem: { get: () => problem } }) as typeof app.log;
     const service = createHealthService({ ...app, log, processorNames: {} }, access);
@@ -225,7 +215,7 @@ describe("readiness", () => {
 
 describe("a service whose copies of the tables are loaded first", () => {
   test("tells nothing of a wallet before that, and takes deposits all the same", async () => {
-    const { app } = await run();
+    const { app } = await runApp();
     let viewProblem: string | null = "the view of balance is still being brought up to date";
     const parts = { ...app, processorNames: {}, viewProblem: () => viewProblem };
     const service = createService(parts, access);
@@ -249,7 +239,7 @@ describe("a service whose copies of the tables are loaded first", () => {
 
 describe("the health service", () => {
   test("has the two routes and nothing else", async () => {
-    const { app } = await run({ processors: [] });
+    const { app } = await runApp({ processors: [] });
     const service = app.createHealthService(access);
     expect((await ask(service, "GET /healthz")).status).toBe(200);
     expect((await ask(service, "GET /readyz")).status).toBe(200);

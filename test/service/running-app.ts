@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type App, openApp, type ProcessorName } from "../../src/app.ts";
+import type { Service } from "../../src/service/listening.ts";
 
 export const ALL: readonly ProcessorName[] = ["collector", "detector", "flagger"];
 
@@ -58,6 +59,7 @@ export interface RunningApp {
   appended(): Promise<number>;
   /** Resolves once everything in the streams is settled. */
   settle(): Promise<void>;
+  /** Idempotent. */
   close(): Promise<void>;
 }
 
@@ -66,6 +68,22 @@ export interface RunOptions {
   readonly processors?: readonly ProcessorName[];
   readonly timers?: Timers;
   readonly partitions?: number;
+}
+
+const apps = new Set<RunningApp>();
+const folders: string[] = [];
+
+/** Closes what is open still, and takes the folders away: for `afterEach`. */
+export async function closeApps(): Promise<void> {
+  for (const each of apps) await each.close();
+  for (const each of folders.splice(0)) rmSync(each, { recursive: true, force: true });
+}
+
+export async function runService(
+  options: RunOptions = {},
+): Promise<RunningApp & { readonly service: Service }> {
+  const running = await runApp(options);
+  return { ...running, service: running.app.createService({ allowHosts: [] }) };
 }
 
 export async function runApp(options: RunOptions = {}): Promise<RunningApp> {
@@ -78,7 +96,7 @@ export async function runApp(options: RunOptions = {}): Promise<RunningApp> {
     delay: timers.delay,
   });
   const running = app.startProcessors(processors);
-  return {
+  const started: RunningApp = {
     app,
     timers,
     appended: async () => {
@@ -93,20 +111,20 @@ export async function runApp(options: RunOptions = {}): Promise<RunningApp> {
       if (pending !== null) throw new Error(`not settled: ${pending.group}`);
     },
     close: async () => {
+      if (!apps.delete(started)) return;
       for (const processor of running) await processor.stop();
       await app.close();
     },
   };
+  apps.add(started);
+  return started;
 }
 
-export interface Folder {
-  readonly path: string;
-  remove(): void;
-}
-
-export function temporaryFolder(): Folder {
+/** For a data folder, which is not there yet. */
+export function newFolder(): string {
   const root = mkdtempSync(join(tmpdir(), "depositaja-service-"));
-  return { path: join(root, "data"), remove: () => rmSync(root, { recursive: true, force: true }) };
+  folders.push(root);
+  return join(root, "data");
 }
 
 export async function within<T>(promise: Promise<T>): Promise<T> {

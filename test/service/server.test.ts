@@ -3,16 +3,14 @@ import { connect, type Socket } from "node:net";
 import { DECISION_TIMEOUT_MS } from "../../src/deposits/decisions.ts";
 import { type RunningServer, ServerError, startServer } from "../../src/service/server.ts";
 import { SETTLING_TIMEOUT_MS } from "../../src/service/settled-reads.ts";
-import { type RunningApp, runApp, type RunOptions, Timers, within } from "./running-app.ts";
+import { closeApps, runApp, type RunOptions, Timers, within } from "./running-app.ts";
 import { rejection } from "../rejection.ts";
 
-const apps: RunningApp[] = [];
 const servers: RunningServer[] = [];
 const HOST = "127.0.0.1";
 
 async function serve(options: RunOptions = {}) {
   const running = await runApp(options);
-  apps.push(running);
   const server = running.app.createService({ allowHosts: [] }).listen({ host: HOST, port: 0 });
   servers.push(server);
   return { ...running, server };
@@ -20,7 +18,7 @@ async function serve(options: RunOptions = {}) {
 
 afterEach(async () => {
   for (const each of servers.splice(0)) await within(each.stop());
-  for (const each of apps.splice(0)) await each.close();
+  await closeApps();
 });
 
 const DRIP_EVERY_MS = 200;

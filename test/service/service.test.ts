@@ -4,19 +4,9 @@ import { LogError, type LogErrorCode } from "../../src/log/event-log.ts";
 import type { Service } from "../../src/service/listening.ts";
 import { createService } from "../../src/service/service.ts";
 import { ask, type Ask, depositBody } from "./requests.ts";
-import { type RunningApp, runApp, type RunOptions, within } from "./running-app.ts";
+import { closeApps, type RunningApp, runService, within } from "./running-app.ts";
 
-const apps: RunningApp[] = [];
-
-async function serve(options: RunOptions = {}): Promise<RunningApp & { service: Service }> {
-  const running = await runApp(options);
-  apps.push(running);
-  return { ...running, service: running.app.createService({ allowHosts: [] }) };
-}
-
-afterEach(async () => {
-  for (const each of apps.splice(0)) await each.close();
-});
+afterEach(closeApps);
 
 /** One after the other; everything is settled before a GET is asked. */
 const SESSION: readonly (readonly [line: string, ask?: Ask])[] = [
@@ -126,7 +116,7 @@ const TOLD_HEADERS = ["allow", "content-type", "retry-after"];
 
 describe("the routes", () => {
   test("answer as the golden session has it", async () => {
-    const { service, settle } = await serve({ partitions: 4 });
+    const { service, settle } = await runService({ partitions: 4 });
     const lines: string[] = [];
     for (const [line, options = {}] of SESSION) {
       if (line.startsWith("GET")) await settle();
@@ -152,7 +142,7 @@ describe("the routes", () => {
   });
 
   test("that refuse leave nothing", async () => {
-    const { service, appended } = await serve({ processors: [] });
+    const { service, appended } = await runService({ processors: [] });
     const firstRefused = SESSION.findIndex(([line]) => line === "HEAD /check/alice");
     for (const [line, options] of SESSION.slice(firstRefused)) {
       const { status } = await ask(service, line, options);
@@ -162,7 +152,7 @@ describe("the routes", () => {
   });
 
   test("take any content type, and none", async () => {
-    const { service } = await serve({ processors: [] });
+    const { service } = await runService({ processors: [] });
     const types = ["application/x-www-form-urlencoded", "text/plain", "application/json", "x"];
     for (const type of types) {
       const headers = { "content-type": type };
@@ -183,7 +173,7 @@ describe("HEAD", () => {
     ["/nothing", 404],
     ["/api/nothing", 404],
   ])("of %s has the headers of GET, its length included, and no body", async (path, status) => {
-    const { app } = await serve();
+    const { app } = await runService();
     const server = app.createService({ allowHosts: [] }).listen({ host: "127.0.0.1", port: 0 });
     try {
       const [get, head] = await Promise.all(
@@ -204,7 +194,7 @@ describe("HEAD", () => {
   });
 
   test("is refused for a foreign host as GET is", async () => {
-    const { service } = await serve({ processors: [] });
+    const { service } = await runService({ processors: [] });
     const headers = { host: "evil.example" };
     const get = await ask(service, "GET /check/alice", { headers });
     const head = await ask(service, "HEAD /check/alice", { headers });
@@ -224,7 +214,7 @@ describe("a log that does not take a deposit", () => {
   test.each(cases)("for %s answers %i %s and the log's word", async (...each) => {
     const [logCode, status, code, more] = each;
     const error = `pid 123 has held the lock${more}`;
-    const { app } = await serve({ processors: [] });
+    const { app } = await runService({ processors: [] });
     const submit = () => Promise.reject(new LogError(logCode, "pid 123 has held the lock"));
     const service = failing(app, submit);
     const answer = await ask(service, "POST /deposit", depositBody("alice", "1"));
@@ -236,7 +226,7 @@ describe("a log that does not take a deposit", () => {
   });
 
   test("for what nobody foresaw answers 500 and tells nothing of it", async () => {
-    const { app } = await serve({ processors: [] });
+    const { app } = await runService({ processors: [] });
     for (const error of [new Error("secret"), new LogError("record_too_large", "secret")]) {
       const service = failing(app, () => Promise.reject(error));
       const answer = await ask(service, "POST /deposit", depositBody("alice", "1"));
@@ -256,7 +246,7 @@ describe("a log that does not take a deposit", () => {
 
 describe("hosts", () => {
   test("that the operator allows are let in", async () => {
-    const { app } = await serve({ processors: [] });
+    const { app } = await runService({ processors: [] });
     const service = app.createService({ allowHosts: ["deposits.example"] });
     const headers = { host: "deposits.example:443" };
     expect((await ask(service, "GET /check/alice", { headers })).status).toBe(200);

@@ -3,19 +3,9 @@ import type { Service } from "../../src/service/listening.ts";
 import { createService } from "../../src/service/service.ts";
 import { MAX_WAITING_READS, SETTLING_TIMEOUT_MS } from "../../src/service/settled-reads.ts";
 import { ask, depositBody } from "./requests.ts";
-import { type RunningApp, runApp, type RunOptions, within } from "./running-app.ts";
+import { closeApps, type RunningApp, runService, within } from "./running-app.ts";
 
-const apps: RunningApp[] = [];
-
-async function serve(options: RunOptions = {}): Promise<RunningApp & { service: Service }> {
-  const running = await runApp(options);
-  apps.push(running);
-  return { ...running, service: running.app.createService({ allowHosts: [] }) };
-}
-
-afterEach(async () => {
-  for (const each of apps.splice(0)) await each.close();
-});
+afterEach(closeApps);
 
 async function deposit(service: Service, walletId: string, amount: string): Promise<string> {
   const { json } = await ask(service, "POST /deposit", depositBody(walletId, amount));
@@ -24,7 +14,7 @@ async function deposit(service: Service, walletId: string, amount: string): Prom
 
 describe("a check after a position", () => {
   test("shows the deposit's balance and verdict", async () => {
-    const { service } = await serve();
+    const { service } = await runService();
     for (let i = 1; i <= 20; i++) {
       const position = await deposit(service, "alice", "1000");
       const answer = await within(ask(service, `GET /check/alice?after=${position}`));
@@ -37,7 +27,7 @@ describe("a check after a position", () => {
   });
 
   test("waits for detector and flagger, not just the balance", async () => {
-    const { app, service, timers } = await serve({ processors: [] });
+    const { app, service, timers } = await runService({ processors: [] });
     const position = await deposit(service, "alice", "10000.01");
     let isAnswered = false;
     const answer = ask(service, `GET /alice/feed?after=${position}`).finally(() => {
@@ -63,7 +53,7 @@ describe("a check after a position", () => {
   });
 
   test("where flags are hidden waits for the balance alone, also over the limit", async () => {
-    const { app, service, timers } = await serve({ processors: ["collector", "detector"] });
+    const { app, service, timers } = await runService({ processors: ["collector", "detector"] });
     const hiding = app.createService({ allowHosts: [], hidesFlags: true });
     for (const [amount, balance] of [["1", "1"], ["10000.01", "10001.01"]] as const) {
       const position = await deposit(hiding, "alice", amount);
@@ -85,7 +75,7 @@ describe("a check after a position", () => {
   });
 
   test("gives up after 5 s and names the group that is waited for", async () => {
-    const { app, service, timers } = await serve({ processors: ["collector", "flagger"] });
+    const { app, service, timers } = await runService({ processors: ["collector", "flagger"] });
     const position = await deposit(service, "alice", "1");
     const partition = app.deposits.partitionOf("alice");
     await within(changes(app, () => app.progressOf("balance", partition) !== null));
@@ -98,7 +88,7 @@ describe("a check after a position", () => {
   });
 
   test("beyond the end is not settled either", async () => {
-    const { app, service, timers } = await serve();
+    const { app, service, timers } = await runService();
     const partition = app.deposits.partitionOf("alice");
     for (const offset of ["0", "9007199254740993"]) {
       const answer = ask(service, `GET /check/alice?after=${partition}-${offset}`);
@@ -109,7 +99,7 @@ describe("a check after a position", () => {
   });
 
   test("is refused when too many wait, until one of them has gone", async () => {
-    const { app, timers } = await serve({ processors: [] });
+    const { app, timers } = await runService({ processors: [] });
     const service = app.createService({ allowHosts: [] });
     const position = await deposit(service, "alice", "1");
     const line = `GET /check/alice?after=${position}`;
@@ -127,7 +117,7 @@ describe("a check after a position", () => {
   });
 
   test("ends with its client", async () => {
-    const { service, timers } = await serve({ processors: [] });
+    const { service, timers } = await runService({ processors: [] });
     const position = await deposit(service, "alice", "1");
     const client = new AbortController();
     const request = new Request(`http://localhost/check/alice?after=${position}`, {
@@ -142,7 +132,7 @@ describe("a check after a position", () => {
   });
 
   test("of a wallet whose answer was kept a moment ago is as new as any", async () => {
-    const { app, service } = await serve();
+    const { app, service } = await runService();
     // A log that never tells of changes: only the position may bring the news.
     const deaf = createService(
       { ...app, processorNames: {}, log: quiet(app.log) },

@@ -1,25 +1,19 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import type { Service } from "../../src/service/listening.ts";
 import { createService } from "../../src/service/service.ts";
 import { WalletAnswers } from "../../src/service/wallet-answers.ts";
 import { ask, depositBody } from "./requests.ts";
-import { type Folder, type RunningApp, runApp, temporaryFolder, within } from "./running-app.ts";
+import {
+  closeApps,
+  newFolder,
+  type RunningApp,
+  runApp,
+  runService,
+  within,
+} from "./running-app.ts";
 
-const apps: RunningApp[] = [];
-const folders: Folder[] = [];
+afterEach(closeApps);
 
-async function onDisk(): Promise<RunningApp & { service: Service }> {
-  const folder = temporaryFolder();
-  folders.push(folder);
-  const running = await runApp({ folder: folder.path });
-  apps.push(running);
-  return { ...running, service: running.app.createService({ allowHosts: [] }) };
-}
-
-afterEach(async () => {
-  for (const each of apps.splice(0)) await each.close();
-  for (const each of folders.splice(0)) each.remove();
-});
+const onDisk = () => runService({ folder: newFolder() });
 
 /** Counts what is read of rows. */
 function counted(app: RunningApp["app"]) {
@@ -93,11 +87,9 @@ describe("an answer", () => {
   });
 
   test("of another process's deposit comes within a moment, without a position", async () => {
-    const { service, settle } = await onDisk();
-    const folder = folders[0]?.path as string;
-    const other = await runApp({ folder, processors: [] });
-    apps.push(other);
-    const reader = other.app.createService({ allowHosts: [] });
+    const folder = newFolder();
+    const { service, settle } = await runService({ folder });
+    const { service: reader } = await runService({ folder, processors: [] });
     for (let i = 1; i <= 5; i++) {
       await ask(reader, "GET /check/alice");
       await ask(service, "POST /deposit", depositBody("alice", "1"));
@@ -115,7 +107,6 @@ describe("an answer", () => {
 
   test("is never kept in memory, where a change can't be told", async () => {
     const running = await runApp();
-    apps.push(running);
     await running.app.submissions.submit({ walletId: "alice", amountMinor: 1n, key: null });
     await running.settle();
     const { views, reads } = counted(running.app);

@@ -1,21 +1,11 @@
 import { afterEach, expect, test } from "bun:test";
 import { ask, depositBody } from "./requests.ts";
-import { type RunningApp, runApp, within } from "./running-app.ts";
+import { closeApps, runService, within } from "./running-app.ts";
 
-const apps: RunningApp[] = [];
-
-async function serve() {
-  const running = await runApp();
-  apps.push(running);
-  return { ...running, service: running.app.createService({ allowHosts: [] }) };
-}
-
-afterEach(async () => {
-  for (const each of apps.splice(0)) await each.close();
-});
+afterEach(closeApps);
 
 test("GET /wallets/{wallet_id} has exact strings, the count and the last deposits", async () => {
-  const { service } = await serve();
+  const { service } = await runService();
   const headers = { "idempotency-key": "k1" };
   await ask(service, "POST /deposit", { ...depositBody("ü/é", "90071992547409.93"), headers });
   let position = "";
@@ -50,7 +40,7 @@ test("GET /wallets/{wallet_id} has exact strings, the count and the last deposit
 });
 
 test("of a wallet without a deposit nothing is told, whatever operators did about it", async () => {
-  const { service } = await serve();
+  const { service } = await runService();
   const unknown = {
     status: 404,
     json: {
@@ -65,7 +55,7 @@ test("of a wallet without a deposit nothing is told, whatever operators did abou
 });
 
 test("a wallet of any name is found, one of a broken name is refused", async () => {
-  const { service } = await serve();
+  const { service } = await runService();
   for (const id of ["feed", "flags", "a/b", "%", "☃"]) {
     const answer = await ask(service, "POST /deposit", depositBody(id, "1"));
     const { position } = answer.json as { position: string };

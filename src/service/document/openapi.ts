@@ -18,6 +18,7 @@ import {
   OPERATIONS,
   PROBLEMS_OF_ALL,
   PROBLEMS_OF_KEYS,
+  QUERY_WITHOUT_FLAG,
 } from "./operations.ts";
 
 /** Of what routes take and answer: it grows when a client has to change. */
@@ -72,10 +73,11 @@ const KEY = "key";
 function operationObject(operation: Operation, { hasKeys, hidesFlags }: DocumentOptions): object {
   const { id, tag, summary, description, body } = operation;
   const answer = (hidesFlags ? WITHOUT_FLAG.get(operation.answer) : null) ?? operation.answer;
+  const query = (hidesFlags ? QUERY_WITHOUT_FLAG.get(operation.query) : null) ?? operation.query;
   const asks = hasKeys && reachOf(operation.path) !== "open";
   const parameters = [
     ...parametersOf(operation.path_parameters, "path"),
-    ...parametersOf(operation.query, "query"),
+    ...parametersOf(query, "query"),
     ...parametersOf(operation.headers, "header"),
   ];
   return {

@@ -76,11 +76,16 @@ const wallet = z.strictObject({
   ),
 });
 const AFTER =
-  "A position that a deposit was answered with: the answer waits, for 5 s at most, until " +
-  "everything that this deposit causes can be read.";
-const settled = z.strictObject({
-  after: described(z.optional(z.string()), AFTER, { pattern: POSITION, examples: ["3-17"] }),
-});
+  "A position that a deposit was answered with: the answer waits, for 5 s at most, until ";
+const AFTER_SETTLED = `${AFTER}everything that this deposit causes can be read.`;
+const POSITION_KEYWORDS = { pattern: POSITION, examples: ["3-17"] };
+const afterQuery = (description: string) =>
+  z.strictObject({ after: described(z.optional(z.string()), description, POSITION_KEYWORDS) });
+const settled = afterQuery(AFTER_SETTLED);
+/** What a query means where customers are not told of flags. */
+export const QUERY_WITHOUT_FLAG: ReadonlyMap<Operation["query"], Operation["query"]> = new Map([
+  [settled, afterQuery(`${AFTER}this deposit is counted.`)],
+]);
 const idempotency = z.strictObject({
   "Idempotency-Key": described(
     z.optional(z.string()),
@@ -274,6 +279,6 @@ function describeQueries(): void {
   described(limit, "At most so many in a page; 100 when left out.");
   described(cursor, "`next_cursor` of the page before.");
   const { after, before_episode: before } = flagQuery.shape;
-  described(after, AFTER, { pattern: POSITION, examples: ["3-17"] });
+  described(after, AFTER_SETTLED, POSITION_KEYWORDS);
   described(before, "The newest episodes whose number is below this one.");
 }

@@ -12,7 +12,12 @@ interface ProblemSchema {
 }
 interface DocumentedOperation {
   readonly responses: Record<string, { content: Record<string, { schema: ProblemSchema }> }>;
-  readonly parameters?: readonly { name: string; in: string; required: boolean }[];
+  readonly parameters?: readonly {
+    readonly name: string;
+    readonly in: string;
+    readonly required: boolean;
+    readonly description?: string;
+  }[];
 }
 const documented = openApiDocument({ hasKeys: false, hidesFlags: false }) as {
   paths: Record<string, Record<string, DocumentedOperation>>;
@@ -52,6 +57,20 @@ describe("the document", () => {
     expect(text).not.toMatch(/"\$(id|defs|schema)"/);
     const ids = OPERATIONS.map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test("says how long a read waits, also where customers are not told of flags", () => {
+    const waitsIn = (hidesFlags: boolean, path: string) => {
+      const { paths } = openApiDocument({ hasKeys: false, hidesFlags }) as typeof documented;
+      const all = paths[path]?.["get"]?.parameters ?? [];
+      return /until (.*)\.$/.exec(all.find(({ name }) => name === "after")?.description ?? "")?.[1];
+    };
+    const settled = "everything that this deposit causes can be read";
+    for (const path of ["/check/{wallet_id}", "/{wallet_id}/feed", "/wallets/{wallet_id}"]) {
+      expect([path, waitsIn(false, path)]).toEqual([path, settled]);
+      expect([path, waitsIn(true, path)]).toEqual([path, "this deposit is counted"]);
+    }
+    expect(waitsIn(true, "/flags/{wallet_id}")).toBe(settled);
   });
 
   test("has only routes that are there, with all the names in their paths", async () => {
