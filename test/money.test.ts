@@ -9,6 +9,9 @@ import {
   MoneyError,
   parseAmount,
 } from "../src/money.ts";
+import { thrown } from "./thrown.ts";
+
+const failure = (run: () => unknown) => thrown(MoneyError, run);
 
 describe("parseAmount", () => {
   test.each([
@@ -183,13 +186,3 @@ test("a scale is a whole number of decimals, 0 to 18", () => {
   expect([0, 2, 18].map(isScale)).toEqual([true, true, true]);
   expect([-1, 19, 1.5, Number.NaN].map(isScale)).toEqual([false, false, false, false]);
 });
-
-function failure(run: () => unknown): MoneyError {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof MoneyError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
-}

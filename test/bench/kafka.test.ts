@@ -1,9 +1,6 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { kafkaTest, testBrokers } from "../kafka/broker.ts";
-import { runBench } from "./program.ts";
+import { expectTable, runBench } from "./program.ts";
 
 /** Half a minute on a quiet machine. */
 const TIMEOUT_MS = 180_000;
@@ -30,21 +27,7 @@ const ROWS = [
 kafkaTest(
   "the benchmarks on a cluster run through in little and give every row of the table",
   async () => {
-    const folder = mkdtempSync(join(tmpdir(), "depositaja-bench-test-"));
-    try {
-      const out = join(folder, "results.json");
-      const brokers = await testBrokers();
-      const args = ["--brokers", brokers, "--quick", "--out", out];
-      const { exitCode, stdout, stderr } = await runBench("main.ts", ...args);
-      expect(exitCode, stderr).toBe(0);
-      const lines = stdout.split("\n").filter((line) => line.startsWith("| "));
-      for (const row of ROWS) expect(lines.some((line) => row.test(line)), String(row)).toBe(true);
-      const { figures } = (await Bun.file(out).json()) as { figures: { samples: number[] }[] };
-      expect(figures.length).toBe(ROWS.length);
-      for (const { samples } of figures) expect(samples.every((each) => each >= 0)).toBe(true);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    expect(await expectTable(ROWS, "--brokers", await testBrokers())).toBe(ROWS.length);
   },
   TIMEOUT_MS,
 );

@@ -1,8 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { runBench } from "./program.ts";
+import { expectTable, runBench } from "./program.ts";
 
 /** Some twenty seconds on a quiet machine. */
 const TIMEOUT_MS = 180_000;
@@ -39,19 +36,7 @@ const ROWS = [
 test(
   "the benchmarks run through in little and give every row of the table",
   async () => {
-    const folder = mkdtempSync(join(tmpdir(), "depositaja-bench-test-"));
-    try {
-      const out = join(folder, "results.json");
-      const { exitCode, stdout, stderr } = await runBench("main.ts", "--quick", "--out", out);
-      expect(exitCode, stderr).toBe(0);
-      const lines = stdout.split("\n").filter((line) => line.startsWith("| "));
-      for (const row of ROWS) expect(lines.some((line) => row.test(line)), String(row)).toBe(true);
-      const { figures } = (await Bun.file(out).json()) as { figures: { samples: number[] }[] };
-      expect(figures.length).toBe(lines.length - 1); // the heading
-      for (const { samples } of figures) expect(samples.every((each) => each >= 0)).toBe(true);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    await expectTable(ROWS);
   },
   TIMEOUT_MS,
 );

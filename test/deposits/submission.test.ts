@@ -10,41 +10,19 @@ import {
 } from "../../src/deposits/submission.ts";
 import { LogError } from "../../src/log/event-log.ts";
 import {
-  type Folder,
+  closeApps,
+  newFolder,
   type RunningApp,
   runApp,
-  type RunOptions,
   Timers,
-  temporaryFolder,
   within,
 } from "../service/running-app.ts";
 import { rejection } from "../rejection.ts";
 
-const apps: RunningApp[] = [];
-const folders: Folder[] = [];
-
-async function run(options: RunOptions = {}): Promise<RunningApp> {
-  const running = await runApp(options);
-  apps.push(running);
-  return running;
-}
-
-function newFolder(): string {
-  const folder = temporaryFolder();
-  folders.push(folder);
-  return folder.path;
-}
-
-afterEach(async () => {
-  for (const each of apps.splice(0)) await each.close();
-  for (const each of folders.splice(0)) each.remove();
-});
+afterEach(closeApps);
 
 async function errorOf(promise: Promise<unknown>): Promise<DepositError> {
-  const error = await within(promise).then(
-    () => null,
-    (reason: unknown) => reason,
-  );
+  const error = await rejection(within(promise));
   expect(error).toBeInstanceOf(DepositError);
   return error as DepositError;
 }
@@ -73,7 +51,7 @@ function balanceOf({ app }: Pick<RunningApp, "app">, walletId: string) {
 
 describe("a deposit without a key", () => {
   test("is answered when it is durable, whoever processes it", async () => {
-    const running = await run({ processors: [] });
+    const running = await runApp({ processors: [] });
     const { submissions, deposits } = running.app;
     const partition = deposits.partitionOf("alice");
     const answers = [
@@ -88,7 +66,7 @@ describe("a deposit without a key", () => {
   });
 
   test("carries the time at which it was accepted, or the one that was given", async () => {
-    const running = await run();
+    const running = await runApp();
     const { submissions } = running.app;
     const { nowMs } = running.timers;
     await submissions.submit(deposit("alice", 1n));
@@ -101,7 +79,7 @@ describe("a deposit without a key", () => {
 
 describe("a key", () => {
   test("gives the first answer again and appends nothing", async () => {
-    const running = await run();
+    const running = await runApp();
     const { submissions } = running.app;
     const first = await within(submissions.submit(deposit("alice", 100n, "k")));
     const again = await within(submissions.submit(deposit("alice", 100n, "k")));
@@ -112,7 +90,7 @@ describe("a key", () => {
   });
 
   test("lets a repeat wait with the one under way", async () => {
-    const running = await run({ processors: [] });
+    const running = await runApp({ processors: [] });
     const { app, timers } = running;
     const both = [
       app.submissions.submit(deposit("alice", 100n, "k")),
@@ -127,7 +105,7 @@ describe("a key", () => {
   });
 
   test("with another amount while the first is under way conflicts with it", async () => {
-    const running = await run({ processors: [] });
+    const running = await runApp({ processors: [] });
     const { app, timers } = running;
     const first = app.submissions.submit(deposit("alice", 100n, "k"));
     await timers.whenWaiting(DECISION_TIMEOUT_MS, 1);
@@ -142,7 +120,7 @@ describe("a key", () => {
   });
 
   test("known with another amount conflicts; its record stays and is never counted", async () => {
-    const running = await run();
+    const running = await runApp();
     const { submissions, deposits, log } = running.app;
     await within(submissions.submit(deposit("alice", 100n, "k")));
     const { code, message } = await errorOf(submissions.submit(deposit("alice", 200n, "k")));
@@ -157,7 +135,7 @@ describe("a key", () => {
   });
 
   test("belongs to its wallet", async () => {
-    const running = await run();
+    const running = await runApp();
     const { submissions } = running.app;
     await within(submissions.submit(deposit("alice", 100n, "k")));
     await within(submissions.submit(deposit("bob", 200n, "k")));
@@ -166,7 +144,7 @@ describe("a key", () => {
   });
 
   test("of two wallets at once does not make them wait for each other", async () => {
-    const { app, timers } = await run({ processors: [] });
+    const { app, timers } = await runApp({ processors: [] });
     const both = ["alice", "bob"].map((each) => app.submissions.submit(deposit(each, 5n, "k")));
     await timers.whenWaiting(DECISION_TIMEOUT_MS, 2);
     const [collector] = app.startProcessors(["collector"]);
@@ -177,7 +155,7 @@ describe("a key", () => {
   });
 
   test("that was decided before its record was known to be durable is answered", async () => {
-    const running = await run();
+    const running = await runApp();
     const submissions = withEmitter(running, async (emission) => {
       const position = await running.app.deposits.emit(emission);
       await running.settle();
@@ -188,7 +166,7 @@ describe("a key", () => {
   });
 
   test("is undecided while the collector is away, and is decided once when it comes", async () => {
-    const running = await run({ processors: [] });
+    const running = await runApp({ processors: [] });
     const { app, timers } = running;
     const first = errorOf(app.submissions.submit(deposit("alice", 100n, "k")));
     await timers.whenWaiting(DECISION_TIMEOUT_MS);
@@ -205,7 +183,7 @@ describe("a key", () => {
   });
 
   test("stays undecided for no longer than the wait", async () => {
-    const { app, timers } = await run({ processors: [] });
+    const { app, timers } = await runApp({ processors: [] });
     const first = errorOf(app.submissions.submit(deposit("alice", 100n, "k")));
     await timers.whenWaiting(DECISION_TIMEOUT_MS);
     timers.pass(DECISION_TIMEOUT_MS - 1);
@@ -219,7 +197,7 @@ describe("a key", () => {
     const before = await runApp({ folder });
     const first = await within(before.app.submissions.submit(deposit("alice", 100n, "k")));
     await before.close();
-    const after = await run({ folder, processors: [] });
+    const after = await runApp({ folder, processors: [] });
     const again = await within(after.app.submissions.submit(deposit("alice", 100n, "k")));
     expect(again).toEqual({ position: first.position, isRepeat: true });
     expect(await after.appended()).toBe(1);
@@ -229,8 +207,8 @@ describe("a key", () => {
 
   test("counts once through two servers at once", async () => {
     const folder = newFolder();
-    const one = await run({ folder });
-    const two = await run({ folder, processors: [] });
+    const one = await runApp({ folder });
+    const two = await runApp({ folder, processors: [] });
     const [first, second] = await within(
       Promise.all([one, two].map(({ app }) => app.submissions.submit(deposit("alice", 5n, "k")))),
     );
@@ -240,7 +218,7 @@ describe("a key", () => {
   });
 
   test("that waits is answered at once when the server stops", async () => {
-    const { app, timers } = await run({ processors: [] });
+    const { app, timers } = await runApp({ processors: [] });
     const first = errorOf(app.submissions.submit(deposit("alice", 100n, "k")));
     await timers.whenWaiting(DECISION_TIMEOUT_MS);
     app.submissions.abandon();
@@ -264,14 +242,14 @@ describe("what is refused", () => {
     ["a time that is no integer", { acceptedAtMs: 0.5 }, "invalid_time"],
   ] as const;
   test.each(refused)("%s leaves nothing", async (_what, part, code) => {
-    const running = await run({ processors: [] });
+    const running = await runApp({ processors: [] });
     const request = { ...deposit("alice", 100n), ...part };
     expect((await errorOf(running.app.submissions.submit(request))).code).toBe(code);
     expect(await running.appended()).toBe(0);
   });
 
   test("a time more than 5 minutes ahead of the clock, and no earlier one", async () => {
-    const running = await run({ processors: [] });
+    const running = await runApp({ processors: [] });
     const { submissions } = running.app;
     const latest = running.timers.nowMs + MAX_AHEAD_MS;
     await submissions.submit({ ...deposit(longest, 1n), acceptedAtMs: latest });
@@ -283,7 +261,7 @@ describe("what is refused", () => {
 
 describe("what is remembered", () => {
   test("is bounded: one more than the limit is refused", async () => {
-    const submissions = withEmitter(await run({ processors: [] }), () => new Promise(() => {}));
+    const submissions = withEmitter(await runApp({ processors: [] }), () => new Promise(() => {}));
     for (let i = 0; i < MAX_UNDECIDED_DEPOSITS; i++) {
       void submissions.submit(deposit("alice", 1n, `k${i}`));
     }
@@ -292,7 +270,7 @@ describe("what is remembered", () => {
 
   test("goes with a failed append: a later try is made anew", async () => {
     let tries = 0;
-    const submissions = withEmitter(await run({ processors: [] }), () => {
+    const submissions = withEmitter(await runApp({ processors: [] }), () => {
       tries += 1;
       return Promise.reject(new LogError("unavailable", "the disk is full"));
     });
@@ -309,7 +287,7 @@ test("a clock that steps back while a deposit is taken has none refused", async 
   let readMs = timers.nowMs;
   // Each reading is ten minutes before the one before: the door's, then the record's.
   Object.defineProperty(timers, "nowMs", { get: () => (readMs -= 2 * MAX_AHEAD_MS) });
-  const { app, settle } = await run({ timers });
+  const { app, settle } = await runApp({ timers });
   await app.submissions.submit(deposit("alice", 5n));
   await app.submissions.submit(deposit("alice", 7n, "k1"));
   await settle();

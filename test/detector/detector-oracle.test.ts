@@ -29,29 +29,19 @@ const amountMinor = fc.oneof(
 
 const amountsFor = (largest: bigint) => fc.bigInt({ min: 1n, max: largest });
 
+const upTo = (
+  maxLength: number,
+  arrival: { readonly timeMs: fc.Arbitrary<number>; readonly amountMinor: fc.Arbitrary<bigint> },
+) => fc.array(fc.record(arrival), { maxLength, size: "max" });
+
 const arrivals: fc.Arbitrary<Arrival[]> = fc.oneof(
-  fc.array(fc.record({ timeMs: fc.oneof(edgeTime, anyTime), amountMinor }), {
-    maxLength: 60,
-    size: "max",
-  }),
+  upTo(60, { timeMs: fc.oneof(edgeTime, anyTime), amountMinor }),
   // Many equal times, so that one time spans several blocks.
-  fc.array(fc.record({ timeMs: nearTime, amountMinor: amountsFor(60_000n) }), {
-    maxLength: 80,
-    size: "max",
-  }),
-  fc.array(fc.record({ timeMs: edgeTime, amountMinor: amountsFor(90_000n) }), {
-    maxLength: 80,
-    size: "max",
-  }),
+  upTo(80, { timeMs: nearTime, amountMinor: amountsFor(60_000n) }),
+  upTo(80, { timeMs: edgeTime, amountMinor: amountsFor(90_000n) }),
   // Many small ones: heads bound most windows, and few exceed.
-  fc.array(fc.record({ timeMs: anyTime, amountMinor: amountsFor(110_000n) }), {
-    maxLength: 90,
-    size: "max",
-  }),
-  fc.array(fc.record({ timeMs: earlyTime, amountMinor: amountsFor(150_000n) }), {
-    maxLength: 60,
-    size: "max",
-  }),
+  upTo(90, { timeMs: anyTime, amountMinor: amountsFor(110_000n) }),
+  upTo(60, { timeMs: earlyTime, amountMinor: amountsFor(150_000n) }),
 );
 
 /** Sorted, nearly sorted, or as generated. */

@@ -94,8 +94,8 @@ export const TIDY_RULES: readonly TidyRule[] = [
   {
     title: "a rejection is awaited by rejection() of test/rejection.ts, which says why",
     appliesTo: TEST,
-    faults: (file) => codeLinesWhere(file, (line) => /\)\s*\.(rejects|resolves)\b/.test(line)),
-    broken: { path: "test/a.test.ts", text: `await expect(work)${REJECTS}.toThrow();` },
+    faults: (file) => codeLinesWhere(file, (line) => /(\)|^)\s*\.(rejects|resolves)\b/.test(line)),
+    broken: { path: "test/a.test.ts", text: `await expect(work)\n  ${REJECTS}.toThrow();` },
     kept: { path: "test/a.test.ts", text: "await rejection(work);" },
   },
   {

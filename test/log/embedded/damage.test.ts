@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openEmbeddedLog } from "../../../src/log/embedded/embedded-log.ts";
 import { LogError } from "../../../src/log/event-log.ts";
+import { thrown } from "../../thrown.ts";
 
 /** What a start says of a log that was damaged while nothing ran, and that it changes nothing. */
 
@@ -60,14 +61,9 @@ function refusal(): LogError {
       .map((name) => `${name} ${Bun.hash(readFileSync(join(folder, name)))}`);
   const walNow = () => (existsSync(wal()) ? Bun.hash(readFileSync(wal())) : Bun.hash(""));
   const before = [contents(), walNow()];
-  try {
-    void open().close();
-  } catch (error) {
-    expect([contents(), walNow()]).toEqual(before);
-    expect(error).toBeInstanceOf(LogError);
-    return error as LogError;
-  }
-  throw new Error("it was opened");
+  const error = thrown(LogError, () => void open().close());
+  expect([contents(), walNow()]).toEqual(before);
+  return error;
 }
 
 async function readAll(): Promise<number> {

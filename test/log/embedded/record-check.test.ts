@@ -7,6 +7,7 @@ import { openEmbeddedLog } from "../../../src/log/embedded/embedded-log.ts";
 import { checkAtStart, type RecordCheck } from "../../../src/log/embedded/record-check.ts";
 import { LogError } from "../../../src/log/event-log.ts";
 import { errorOf } from "../../conformance/fixture.ts";
+import { thrown } from "../../thrown.ts";
 
 const RECORDS = 5_000;
 const PARTITIONS = 2;
@@ -60,14 +61,9 @@ function contents(): readonly string[] {
 
 function refusal(): LogError {
   const before = contents();
-  try {
-    void open("start").close();
-  } catch (error) {
-    expect(contents()).toEqual(before);
-    expect(error).toBeInstanceOf(LogError);
-    return error as LogError;
-  }
-  throw new Error("it was opened");
+  const error = thrown(LogError, () => void open("start").close());
+  expect(contents()).toEqual(before);
+  return error;
 }
 
 describe("a start", () => {

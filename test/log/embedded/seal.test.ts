@@ -6,6 +6,7 @@ import { type EmbeddedLog, openEmbeddedLog } from "../../../src/log/embedded/emb
 import { LogError } from "../../../src/log/event-log.ts";
 import { codeOf, errorOf, readAll, record, texts } from "../../conformance/fixture.ts";
 import { Member } from "../../conformance/member.ts";
+import { thrown } from "../../thrown.ts";
 
 const TOPIC = "events";
 const SEAL = { movedTo: "the other house", incarnation: "other", isDone: false } as const;
@@ -63,14 +64,9 @@ describe("a sealed log", () => {
     const log = await newLog();
     await log.setSeal({ ...SEAL, isDone: true });
     await log.close();
-    try {
-      open(true);
-      expect.unreachable();
-    } catch (error) {
-      expect(error).toBeInstanceOf(LogError);
-      expect((error as LogError).code).toBe("moved");
-      expect((error as LogError).message).toContain("was moved to the other house: write there");
-    }
+    const error = thrown(LogError, () => open(true));
+    expect(error.code).toBe("moved");
+    expect(error.message).toContain("was moved to the other house: write there");
     expect(open().seal?.isDone).toBe(true);
   });
 
