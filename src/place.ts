@@ -14,8 +14,6 @@ import { logBytes } from "./log/embedded/schema.ts";
 import type { RecordCheck } from "./log/embedded/record-check.ts";
 import type { EventLog } from "./log/event-log.ts";
 import type { KafkaAccess } from "./log/kafka/connections.ts";
-import { openKafkaLog } from "./log/kafka/kafka-log.ts";
-import { takePlace } from "./log/kafka/place.ts";
 import { Stores } from "./stream/stores.ts";
 
 /** A command comes and goes; what runs for long must find its stores again. */
@@ -107,6 +105,9 @@ async function openCluster(
   kafka: NonNullable<PlaceOptions["kafka"]>,
 ): Promise<Place> {
   const { nowMs } = options;
+  // Loaded where it is used: each thread of a program on a folder would hold it in memory.
+  const { openKafkaLog } = await import("./log/kafka/kafka-log.ts");
+  const { takePlace } = await import("./log/kafka/place.ts");
   const log = await openKafkaLog({ ...options, ...kafka });
   try {
     const { clusterId } = log;
