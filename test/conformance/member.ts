@@ -60,13 +60,15 @@ export class Member {
 
   /** Waits for a claim on the partition that is not revoked. */
   async claim(partition = 0): Promise<Claim> {
-    const find = () =>
-      this.claims.findLast((claim) => claim.partition === partition && !claim.revoked.aborted);
+    let found: Claim | undefined;
     await until(`a claim on partition ${partition} of ${this.options.group}`, () => {
       this.check();
-      return find() !== undefined;
+      found = this.claims.findLast(
+        (claim) => claim.partition === partition && !claim.revoked.aborted,
+      );
+      return found !== undefined;
     });
-    return find() as Claim;
+    return found as Claim;
   }
 
   /** Waits until exactly these partitions are held. */
