@@ -23,6 +23,8 @@ import { messageOf, retrying, typeOf } from "./retry.ts";
 import { changeTopicSettings, TOPIC_RESOURCE, type TopicSettings } from "./topic-settings.ts";
 
 const CREATE_WITHIN_MS = 10_000;
+/** There are none for so many replicas. */
+const FEWER_BROKERS = "INVALID_REPLICATION_FACTOR";
 /** A reader of the rows that belong to a progress finds them for so long (`verify`). */
 const MIN_COMPACTION_LAG_MS = 60 * 60 * 1_000;
 
@@ -112,7 +114,10 @@ export class Topics {
           })),
         });
       } catch (error) {
-        if (!isOnlyExisting(error)) throw error; // another process was faster
+        if (areAll(error, ["TOPIC_ALREADY_EXISTS"])) return; // another process was faster
+        // Of brokers that were named a moment ago: the controller has yet to hear from one again.
+        if (areAll(error, ["TOPIC_ALREADY_EXISTS", FEWER_BROKERS])) throw notYet(whyOf(error));
+        throw error;
       }
     });
     for (const { name } of topics) await this.awaitLeaders(name);
@@ -215,9 +220,17 @@ function entries(config: Readonly<Record<string, string>>) {
   return Object.entries(config).map(([name, value]) => ({ name, value }));
 }
 
-function isOnlyExisting(error: unknown): boolean {
-  const { errors } = error as { readonly errors?: readonly unknown[] };
-  return (errors ?? [error]).every((each) => typeOf(each) === "TOPIC_ALREADY_EXISTS");
+function areAll(error: unknown, types: readonly string[]): boolean {
+  return errorsIn(error).every((each) => types.includes(typeOf(each)));
+}
+
+/** One for each topic that could not be made. */
+function errorsIn(error: unknown): readonly unknown[] {
+  return (error as { readonly errors?: readonly unknown[] }).errors ?? [error];
+}
+
+function whyOf(error: unknown): string {
+  return [...new Set(errorsIn(error).map(messageOf))].join("; ");
 }
 
 /** Comes true in a moment: `isPassing` knows the type. */
@@ -236,7 +249,6 @@ function mismatch(name: string, found: readonly Drift[]): LogError {
 
 /** What will not pass by itself: rights that are missing, a policy of the cluster. */
 function refused(what: string, error: unknown): LogError {
-  const { errors = [error] } = error as { readonly errors?: readonly unknown[] };
-  const why = errors.map(messageOf).join("; ");
-  return new LogError("unusable_place", `the cluster refuses to ${what}: ${why}`, { cause: error });
+  const message = `the cluster refuses to ${what}: ${whyOf(error)}`;
+  return new LogError("unusable_place", message, { cause: error });
 }
