@@ -16,6 +16,8 @@ type StandIn = ReturnType<App["standIn"]>;
 type Positions = Parameters<StandIn["settle"]>[0];
 type Wait = Parameters<Parameters<App["standIn"]>[0]["onWait"]>[0];
 
+/** Between two tries to open a log, each of which takes its time. */
+const RETRY_MS = 500;
 /** Shorter waits need no word. */
 const SILENT_MS = 1_000;
 /** Between two words on the same wait: a line that is rewritten, or one line more. */
@@ -68,6 +70,34 @@ export async function openUnlessStopped(
   const app = await Promise.race([opening, whenAborted(stopping).then(() => null)]);
   if (app === null) opening.then((late) => late.close()).catch(() => {});
   return app;
+}
+
+/**
+ * As `openUnlessStopped`, for what runs for long: a log that cannot be used for now, since another
+ * process holds its lock, is tried again; so is a cluster that is away, where `onProblem` tells of
+ * it, for else nobody would hear of addresses that are wrong.
+ */
+export async function openOnceUsable(
+  settings: DataSettings,
+  options: OpeningOptions,
+  stopping: AbortSignal,
+  onProblem: ((problem: string) => void) | null = null,
+): Promise<App | null> {
+  let said = "";
+  while (!stopping.aborted) {
+    try {
+      return await openUnlessStopped(settings, options, stopping);
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string };
+      const isWaitedFor = settings.kafka === null || onProblem !== null;
+      if (code !== "unavailable" || !isWaitedFor) throw error;
+      if (message !== said) note(`not ready: ${message}; trying again`);
+      said = message;
+      onProblem?.(message);
+    }
+    await delay(RETRY_MS, stopping);
+  }
+  return null;
 }
 
 /** What is said then. */

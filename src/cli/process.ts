@@ -6,7 +6,7 @@
 
 import type { App, ServiceOwn } from "../app.ts";
 import { CREATION_SETTINGS, newCommand, runWith } from "./command.ts";
-import { ALL_RECORD_CHECKS, openUnlessStopped, stoppedLine } from "./data.ts";
+import { ALL_RECORD_CHECKS, openOnceUsable, stoppedLine } from "./data.ts";
 import { healthPlace } from "./health-place.ts";
 import { watchLog } from "./log-watch.ts";
 import { note } from "./output.ts";
@@ -53,7 +53,7 @@ export function processCommand() {
         const health = healthOf(settings, stopping);
         const recordChecks = ALL_RECORD_CHECKS;
         const opening = { create: true, recordChecks, purpose: "process" } as const;
-        const app = await openUnlessStopped(settings, opening, stopping);
+        const app = await openOnceUsable(settings, opening, stopping);
         if (app === null) return note(stoppedLine(settings));
         try {
           announceData(app, settings);

@@ -10,7 +10,7 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import type { App } from "../app.ts";
-import { openUnlessStopped } from "./data.ts";
+import { openOnceUsable } from "./data.ts";
 import type { KafkaSettings } from "./kafka-settings.ts";
 import { setUpLogging } from "./logging.ts";
 import type { LogLevel } from "./settings.ts";
@@ -50,7 +50,7 @@ export async function runProcessingWorker(): Promise<void> {
     await setUpLogging(logLevel);
     const { allProcessors } = await import("./processor-names.ts");
     const opening = { create: false, recordChecks: ["regular"], purpose: "process" } as const;
-    const app = await openUnlessStopped({ data, kafka }, opening, stopping.signal);
+    const app = await openOnceUsable({ data, kafka }, opening, stopping.signal);
     if (app === null) process.exit(0); // what it reaches for keeps the thread alive
     const processors = app.startProcessors(allProcessors);
     running = processors;

@@ -6,8 +6,7 @@
 
 import { resolve } from "node:path";
 import { CREATION_SETTINGS, newCommand, runWith, SERVICE_SETTINGS } from "./command.ts";
-import type { App } from "../app.ts";
-import { ALL_RECORD_CHECKS, type DataSettings, openUnlessStopped, stoppedLine } from "./data.ts";
+import { ALL_RECORD_CHECKS, openOnceUsable, stoppedLine } from "./data.ts";
 import { note } from "./output.ts";
 import {
   announce,
@@ -22,8 +21,7 @@ import { DEFAULT_DATA } from "./settings.ts";
 import { startedAs } from "./started-as.ts";
 import { delay, whenAborted } from "./stopping.ts";
 
-/** Between two tries to reach a cluster, each of which takes its time. */
-const RETRY_MS = 500;
+const OPENING = { create: true, recordChecks: ALL_RECORD_CHECKS, purpose: "serve" } as const;
 
 const OPTIONS = {
   name: "serve",
@@ -40,7 +38,10 @@ export function serveCommand() {
       const access = openAccess(settings, stopping);
       const waiting = settings.kafka === null ? null : await startWaiting(settings, access);
       try {
-        const app = await openOnceReachable(settings, { waiting, stopping });
+        const tell = (problem: string) => {
+          if (waiting !== null) waiting.state.problem = problem;
+        };
+        const app = await openOnceUsable(settings, OPENING, stopping, tell);
         if (app === null) return note(stoppedLine(settings));
         try {
           announceData(app, settings);
@@ -70,28 +71,4 @@ async function startWaiting({ host, port }: ServingSettings, access: ServiceAcce
   const problem = () => state.problem;
   const service = createWaitingService({ ...access.options, delay, problem });
   return { state, server: access.follow(service.listen({ host, port, tls: access.tls })) };
-}
-
-/** Null when it was stopped first. A cluster that is away is waited for; all else ends it. */
-async function openOnceReachable(
-  settings: DataSettings,
-  options: {
-    readonly waiting: { readonly state: { problem: string } } | null;
-    readonly stopping: AbortSignal;
-  },
-): Promise<App | null> {
-  const { waiting, stopping } = options;
-  const opening = { create: true, recordChecks: ALL_RECORD_CHECKS, purpose: "serve" } as const;
-  while (!stopping.aborted) {
-    try {
-      return await openUnlessStopped(settings, opening, stopping);
-    } catch (error) {
-      const { code, message } = error as { code?: string; message: string };
-      if (waiting === null || code !== "unavailable") throw error;
-      if (waiting.state.problem !== message) note(`not ready: ${message}; trying again`);
-      waiting.state.problem = message;
-    }
-    await delay(RETRY_MS, stopping);
-  }
-  return null;
 }

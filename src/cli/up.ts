@@ -10,7 +10,7 @@
 import { resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import { CREATION_SETTINGS, newCommand, runWith, SERVICE_SETTINGS } from "./command.ts";
-import { openUnlessStopped, stoppedLine } from "./data.ts";
+import { openOnceUsable, stoppedLine } from "./data.ts";
 import { note } from "./output.ts";
 import type { WorkerSettings } from "./processing-worker.ts";
 import { watchThread } from "./processing-thread.ts";
@@ -40,7 +40,7 @@ export function upCommand() {
         recordChecks: ["start"], // the worker has the regular one
         purpose: "serve",
       } as const;
-      const app = await openUnlessStopped(settings, opening, stopping);
+      const app = await openOnceUsable(settings, opening, stopping);
       if (app === null) return note(stoppedLine(settings));
       try {
         announceData(app, settings);

@@ -121,6 +121,31 @@ test("a process stopped in a write transaction: 503 with its pid, then all goes 
   expect((await up.stop()).code).toBe(0);
 }, TEST_MS);
 
+test("what starts while another holds the log's lock waits for it, or for its own stop", async () => {
+  using folder = temporaryFolder();
+  const options = { folder: folder.path };
+  await Bun.write(join(folder.path, "a.csv"), "wallet_id,amount,accepted_at\n");
+  expect(await run(options, "import", "a.csv")).toMatchObject({ code: 0 });
+  const log = join(folder.path, "depositaja-data", "log.db");
+  const program = [process.execPath, join(import.meta.dir, "write-lock-holder.ts")];
+  await using holder = new Running({ ...options, program }, log);
+  await holder.says(/held/);
+  const held = `process ${holder.pid} has held the log's write lock for over 2 s: resume or end it`;
+  await using up = new Running(options, "up", "--port", "0");
+  await using serve = new Running(options, "serve", "--port", "0");
+  await using processors = new Running(options, "process", "--all");
+  for (const each of [up, serve, processors]) {
+    const said = `not ready: ${held}; trying again\n`;
+    await until(() => each.err.includes(said), () => `${each.out}\n${each.err}`);
+  }
+  const stopped = await serve.stop();
+  expect(stopped).toMatchObject({ code: 0, out: "" });
+  expect(stopped.err).toContain("stopped before ");
+  holder.signal("SIGCONT");
+  await Promise.all([up.serves(), processors.says(/processing/)]);
+  for (const each of [up, processors]) expect((await each.stop()).code).toBe(0);
+}, TEST_MS);
+
 /** One deposit into every wallet, and resolves when all of them are settled. */
 async function settleEverywhere(url: string): Promise<void> {
   await Promise.all(
