@@ -74,11 +74,21 @@ interface Operation {
 
 async function add(operation: Operation): Promise<void> {
   const { app, walletId, actor, flags } = operation;
+  const isKnown = app.wallets.isKnown(walletId);
   const reason = await reasonOf(operation);
   await act(operation, { kind: "add", actor, reason, atMs: app.nowMs() });
+  if (!isKnown) await noteUnlessDeposited(operation);
   const summary = app.wallets.flag(walletId);
   if (flags.json) return printJson(app.wallets.summaryJson(walletId, summary));
   print(`${walletId} is flagged${summary.isFlagged ? "" : " no more: someone removed the flag"}`);
+}
+
+/** A wallet may be flagged before its first deposit; but its id may be misspelt. */
+async function noteUnlessDeposited({ app, settler, walletId }: Operation): Promise<void> {
+  const ends = await app.ends(app.wallets.partitionOf(walletId));
+  await settler.settle(ends, "the operator's record");
+  if (app.wallets.balance(walletId) !== null) return;
+  note(`no deposit of the wallet ${JSON.stringify(walletId)} is known: is its id spelt so?`);
 }
 
 async function remove(operation: Operation & { readonly seen: number | null }): Promise<void> {

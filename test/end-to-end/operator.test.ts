@@ -199,14 +199,17 @@ describe("flag", () => {
   test("adds by hand, --remove takes it away; both are told with actor and reason", async () => {
     const added = await run(options, "flag", "erin", "--reason", "asked for", "--by", "ann");
     const said = withoutActionLines(added);
-    expect(said).toMatchObject({ code: 0, out: "erin is flagged\n", err: "" });
+    const spelt = 'no deposit of the wallet "erin" is known: is its id spelt so?\n';
+    expect(said).toMatchObject({ code: 0, out: "erin is flagged\n", err: spelt });
+    const again = withoutActionLines(await run(options, "flag", "erin", "--by", "ann"));
+    expect(again).toMatchObject({ code: 0, err: "" }); // an operator has spelt it so before
     expect((await run(options, "check", "erin")).out).toContain("above threshold  yes");
     const asAnother = { ...options, environment: { USER: "mallory" } };
     const removed = await run(asAnother, "flag", "erin", "--remove");
     expect(removed.out).toBe("the flag of erin is removed\n");
     expect(removed.err).toContain("erin was flagged by an operator; there is no event to cover");
     const { out } = await run(options, "flags", "erin");
-    expect(out).toMatch(/^ {2}action 1, .+: ann flagged; reason: asked for\n {2}action 2, /m);
+    expect(out).toMatch(/^ {2}action 1, .+: ann flagged; reason: asked for\n {2}action 2, .+\n {2}action 3, /m);
     const user = Bun.spawnSync(["id", "-un"]).stdout.toString().trim();
     expect(out).toContain(`: ${user} removed the flag, had seen no event; no reason given\n`);
     expect(out).toContain("flagged  no: an operator removed the flag\n");
