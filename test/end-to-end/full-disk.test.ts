@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Database } from "bun:sqlite";
-import { statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Running, run, temporaryFolder, until } from "./program.ts";
 import { SmallDisk, whyUnmountable } from "./small-disk.ts";
@@ -146,4 +146,17 @@ testMounted(titled("a read-only disk is named, with exit code 1"), async () => {
       `error: ${data} cannot be used for a log (${reason}): choose a folder that can be written\n`,
     );
   }
+}, TEST_MS);
+
+testMounted(titled("a copy that finds no room is not begun"), async () => {
+  using folder = temporaryFolder();
+  using disk = new SmallDisk(temporaryFolder(), 1);
+  const options = { folder: folder.path };
+  const sample = await run(options, "sample", "--deposits", "20000", "--wallets", "100");
+  await Bun.write(join(folder.path, "a.csv"), sample.out);
+  expect(await run(options, "import", "a.csv")).toMatchObject({ code: 0 });
+  const backup = await run(options, "backup", join(disk.path, "copy.db"));
+  expect(backup).toMatchObject({ code: 1, out: "" });
+  expect(backup.err).toMatch(/copy\.db would take 1\.\d MB as .+\.db does, and its disk has 1\.0/);
+  expect(readdirSync(disk.path)).toEqual([]);
 }, TEST_MS);

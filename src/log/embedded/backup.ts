@@ -9,14 +9,29 @@
  */
 
 import { Database } from "bun:sqlite";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmdirSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
+import { dirname } from "node:path";
 import { LogError } from "../event-log.ts";
 import { refuseNetworkFolder } from "../network-file-system.ts";
 import { type CheckedFile, checkLogFile } from "./file-check.ts";
-import { damagedLog, isDamage } from "./log-fault.ts";
+import { damagedLog, isDamage, reading } from "./log-fault.ts";
 import { logPath, openDatabase } from "./schema.ts";
 import { checkWitness } from "./witness.ts";
-import { makeWhole, refuseToOverwrite, unusable } from "./whole-file.ts";
+import {
+  makeUnfinished,
+  makeWhole,
+  refuseToOverwrite,
+  type UnfinishedFile,
+  unusable,
+} from "./whole-file.ts";
 
 export interface FinishedFile extends CheckedFile {
   readonly bytes: number;
@@ -31,22 +46,46 @@ export function backUpLog({ folder, file }: { folder: string; file: string }): F
   checkWitness(folder);
   const { database } = openDatabase({ folder, create: false, defaults: {}, settings: {} });
   try {
-    return copyLog(database, { folder, file });
+    using copy = copyLog(database, { folder, file });
+    copy.putInPlace();
+    return copy.made;
   } finally {
     database.close();
   }
 }
 
-/** As of one moment, while others write. Throws as `backUpLog`. */
+/** As of one moment, while others write; it has yet to be put in place. Throws as `backUpLog`. */
 export function copyLog(
   database: Database,
   { folder, file }: { readonly folder: string; readonly file: string },
-): FinishedFile {
-  return makeWhole(file, (unfinished) => {
+): UnfinishedFile<FinishedFile> {
+  return makeUnfinished(file, (unfinished) => {
+    refuseWithoutRoom(database, { folder, file });
     copyWhole(database, { folder, file, unfinished });
     const checked = checkedAs(logPath(folder), unfinished);
     return { ...checked, bytes: statSync(unfinished).size };
   });
+}
+
+/** A disk that is filled by a copy takes no records meanwhile. */
+function refuseWithoutRoom(
+  database: Database,
+  { folder, file }: { readonly folder: string; readonly file: string },
+): void {
+  const [pages, unused, pageBytes] = ["page_count", "freelist_count", "page_size"].map((name) =>
+    reading(database, () => Number(database.query(`PRAGMA ${name}`).values()[0]?.[0])),
+  ) as [number, number, number];
+  const bytes = (pages - unused) * pageBytes;
+  const { bavail, bsize } = statfsSync(dirname(file));
+  if (bavail * bsize > bytes) return;
+  throw unusable(
+    `${file} would take ${megabytes(bytes)} as ${logPath(folder)} does, and its disk has ` +
+      `${megabytes(bavail * bsize)} left: make room`,
+  );
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 /**

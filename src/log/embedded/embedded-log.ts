@@ -188,10 +188,9 @@ export class EmbeddedLog implements EventLog {
     });
   }
 
-  /** See raised-format.ts. Throws `moved`, too. */
+  /** See raised-format.ts. */
   async raiseFormat(): Promise<void> {
-    const { seal } = this;
-    if (seal !== null) throw sealedError(seal, this.options.folder);
+    this.file.assertOpen();
     await raiseFormat(this.file, this.options.folder);
   }
 

@@ -17,29 +17,58 @@ import {
 import { basename, dirname, join } from "node:path";
 import { LogError } from "../event-log.ts";
 
+/** Made and synced, under another name; disposed of without `putInPlace` it leaves nothing. */
+export interface UnfinishedFile<T> extends Disposable {
+  readonly made: T;
+  /** Gives it its name. Throws LogError `unusable_place`. */
+  putInPlace(): void;
+}
+
 /**
  * `make` is given the name of a file of its own beside the wanted one. Throws LogError
  * `unusable_place`, and what `make` throws of its kind; nothing is left behind then.
  */
 export function makeWhole<T>(file: string, make: (unfinished: string) => T): T {
-  let folder: string;
+  using unfinished = makeUnfinished(file, make);
+  unfinished.putInPlace();
+  return unfinished.made;
+}
+
+/** As `makeWhole`, and the file gets its name later, or never. */
+export function makeUnfinished<T>(
+  file: string,
+  make: (unfinished: string) => T,
+): UnfinishedFile<T> {
+  const folder = orUnusable(file, () => mkdtempSync(`${file}.unfinished-`));
+  const unfinished = join(folder, basename(file));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
   try {
-    folder = mkdtempSync(`${file}.unfinished-`);
+    const made = orUnusable(file, () => {
+      const result = make(unfinished);
+      sync(unfinished);
+      return result;
+    });
+    return {
+      made,
+      putInPlace: () =>
+        orUnusable(file, () => {
+          putInPlace(unfinished, file);
+          syncFolder(dirname(file));
+        }),
+      [Symbol.dispose]: remove,
+    };
   } catch (error) {
-    throw unusable(`${file} cannot be made (${(error as Error).message})`, error);
+    remove();
+    throw error;
   }
+}
+
+function orUnusable<T>(file: string, act: () => T): T {
   try {
-    const unfinished = join(folder, basename(file));
-    const made = make(unfinished);
-    sync(unfinished);
-    putInPlace(unfinished, file);
-    syncFolder(dirname(file));
-    return made;
+    return act();
   } catch (error) {
     if (error instanceof LogError) throw error;
     throw unusable(`${file} cannot be made (${(error as Error).message})`, error);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -18,8 +18,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-function open(create = false, at = folder): EmbeddedLog {
-  const log = openEmbeddedLog({ folder: at, create, nowMs: Date.now });
+function open(create = false, at = folder, onStep: (step: string) => void = () => {}): EmbeddedLog {
+  const log = openEmbeddedLog({ folder: at, create, nowMs: Date.now, onStep });
   opened.push(log);
   return log;
 }
@@ -35,6 +35,8 @@ async function olderLog(): Promise<EmbeddedLog> {
 
 const logFile = () => join(folder, "log.db");
 const keptFile = () => join(folder, "log.format-1.db");
+
+const filesOfFormats = () => readdirSync(folder).filter((name) => name.includes("format"));
 
 function setFormat(format: number): void {
   using database = new Database(logFile());
@@ -76,7 +78,7 @@ test("a log that is made now is of this format, and has nothing to keep", async 
   const log = open(true);
   await log.raiseFormat();
   expect(formatOf(logFile())).toBe(2);
-  expect(readdirSync(folder).filter((name) => name.includes("format"))).toEqual([]);
+  expect(filesOfFormats()).toEqual([]);
 });
 
 test("an earlier copy stays: until it is moved away the log is not raised", async () => {
@@ -92,13 +94,45 @@ test("an earlier copy stays: until it is moved away the log is not raised", asyn
   expect(formatOf(logFile())).toBe(2);
 });
 
+test("two that raise it at once keep one copy, and neither is refused", async () => {
+  const log = await olderLog();
+  await Promise.all([log, open(), open()].map((each) => each.raiseFormat()));
+  expect(formatOf(logFile())).toBe(2);
+  expect(filesOfFormats()).toEqual(["log.format-1.db"]);
+  expect(formatOf(keptFile())).toBe(1);
+});
+
+test("a raise that is not committed leaves no copy, and may be tried again", async () => {
+  await olderLog();
+  let isBroken = false;
+  const log = open(false, folder, (step) => {
+    if (isBroken && step === "before commit" && existsSync(keptFile())) throw new Error("no disk");
+  });
+  isBroken = true;
+  expect((await errorOf(log.raiseFormat())).code).toBe("unavailable");
+  expect(formatOf(logFile())).toBe(1);
+  expect(filesOfFormats()).toEqual([]);
+  isBroken = false;
+  await log.raiseFormat();
+  expect(formatOf(logFile())).toBe(2);
+});
+
+test("a log that is moved while it is copied is not raised", async () => {
+  const log = await olderLog();
+  const raising = log.raiseFormat();
+  await log.setSeal({ movedTo: "the other house", incarnation: "other", isDone: true });
+  expect((await errorOf(raising)).code).toBe("moved");
+  expect(formatOf(logFile())).toBe(1);
+  expect(filesOfFormats()).toEqual([]);
+});
+
 test("a log with a damaged record is not raised, and no copy of it is left", async () => {
   const log = await olderLog();
   using database = new Database(logFile());
   database.exec("UPDATE records SET value = x'00'");
   expect((await errorOf(log.raiseFormat())).code).toBe("corrupt");
   expect(formatOf(logFile())).toBe(1);
-  expect(readdirSync(folder).filter((name) => name.includes("format"))).toEqual([]);
+  expect(filesOfFormats()).toEqual([]);
 });
 
 test("a log that was moved away is neither raised nor copied", async () => {
