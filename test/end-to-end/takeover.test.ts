@@ -121,7 +121,7 @@ test("a process stopped in a write transaction: 503 with its pid, then all goes 
   expect((await up.stop()).code).toBe(0);
 }, TEST_MS);
 
-test("what starts while another holds the log's lock waits for it, or for its own stop", async () => {
+test("what starts while another holds the log's lock waits for it or its own stop", async () => {
   using folder = temporaryFolder();
   const options = { folder: folder.path };
   await Bun.write(join(folder.path, "a.csv"), "wallet_id,amount,accepted_at\n");

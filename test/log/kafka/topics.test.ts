@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import type { Connections } from "../../../src/log/kafka/connections.ts";
 import { declared, Topics } from "../../../src/log/kafka/topics.ts";
 
-const NAMES = ["deposit", "balance-table"];
+const NAMES = ["events", "events-table"];
 const TOPICS = NAMES.map((name) =>
   declared(name, { name, partitions: 1, cleanup: "keep", retentionMs: null }),
 );
