@@ -213,6 +213,20 @@ kafkaTest("removes topics of the prefix that nothing declares, when it is told t
   expect(left).not.toContain(`${prefix}old-table`);
 });
 
+kafkaTest("leaves a deployment's topics under this prefix, also without a `log-meta`", async () => {
+  const prefix = freshPrefix();
+  const second = `${prefix}second-`;
+  const options = { ...(await accessOf(prefix)), nowMs: Date.now };
+  await sync(second, { partitions: 1 });
+  await withTopicAdmin(options, (admin) => admin.remove([`${second}log-meta`]));
+  const old = { name: `${prefix}old-table`, partitions: 1, config: {} };
+  await withTopicAdmin(options, (admin) => admin.create([old]));
+  await withTopics(prefix, async (topics) => {
+    expect(topics.otherPrefixes).toEqual([second]);
+    expect(topics.plan({ deletesUnknown: true }).remove).toEqual([old.name]);
+  });
+});
+
 kafkaTest("leaves the topics of a deployment whose prefix this one begins with", async () => {
   const shorter = freshPrefix();
   await sync(shorter, { partitions: 1 });

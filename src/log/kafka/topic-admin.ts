@@ -36,8 +36,9 @@ export interface TopicComparison {
   readonly unknown: readonly string[];
   /**
    * Other deployments with topics under this prefix, which are not ours: longer prefixes that begin
-   * with it and have a log, and its own beginnings, where it begins as their topics do: the
-   * deployment without a prefix has a `log-meta`, which stands under the prefix `log`, too.
+   * with it and have any of the topics declared, and its own beginnings, where it begins as their
+   * topics do: the deployment without a prefix has a `log-meta`, which stands under the prefix
+   * `log`, too.
    */
   readonly otherPrefixes: readonly string[];
   /** How many copies a topic that is created now gets. */
@@ -138,13 +139,11 @@ export class TopicAdmin {
     if (prefix === "") return { unknown: [], otherPrefixes: [] }; // they may be anybody's
     const ours = new Set(wanted.map(({ name }) => name));
     const found = (await this.topics.namesUnder(prefix)).filter((name) => !ours.has(name));
-    const meta = new TopicNames("").meta;
-    const longer = found
-      .filter((name) => name.endsWith(meta))
-      .map((name) => name.slice(0, -meta.length))
-      .filter((other) => other.startsWith(prefix));
-    const declaredUnder = (other: string) =>
-      wanted.map(({ name }) => other + name.slice(prefix.length));
+    const own = wanted.map(({ name }) => name.slice(prefix.length));
+    const before = (name: string) =>
+      own.filter((end) => name.endsWith(end)).map((end) => name.slice(0, -end.length));
+    const longer = found.flatMap(before).filter((other) => other.length > prefix.length);
+    const declaredUnder = (other: string) => own.map((name) => other + name);
     const shorter = Array.from(prefix, (_, length) => prefix.slice(0, length)).filter((other) =>
       declaredUnder(other).some((name) => found.includes(name)),
     );
@@ -153,7 +152,7 @@ export class TopicAdmin {
       theirs.has(name) || longer.some((other) => name.startsWith(other));
     return {
       unknown: found.filter((name) => !isOthers(name)),
-      otherPrefixes: [...shorter, ...longer],
+      otherPrefixes: [...new Set([...shorter, ...longer])],
     };
   }
 }
