@@ -39,9 +39,12 @@ export class PlaceRow {
     );
   }
 
+  /** Throws `store_mismatch` where the row is gone. */
   read(): Place {
     try {
-      return this.select.get() as Place;
+      const place = this.select.get() as Place | null;
+      if (place === null) throw storeMismatch(this.path, "has lost its place");
+      return place;
     } catch (error) {
       throw storeFault(this.path, error);
     }

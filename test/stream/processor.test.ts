@@ -199,6 +199,22 @@ describe("a store that", () => {
     expect(member.phases()).toEqual({ 0: "running", 1: "running" });
   });
 
+  test("loses its place while its partition runs is built anew", async () => {
+    const member = await start(1);
+    await sendNumbers(member, 1, [["a", 1]]);
+    await eventually("done", () => rowOf(member, 1, "a")?.count === 1);
+    change("DELETE FROM place");
+    await sendNumbers(member, 1, [["a", 2]]);
+    await eventually("gone on", () => {
+      try {
+        return rowOf(member, 1, "a")?.count === 2;
+      } catch {
+        return false; // it is of no use to readers until it is built anew
+      }
+    });
+    expect(member.phases()).toEqual({ 0: "running" });
+  });
+
   test("stays of no use is taken away once, and then stops its partition", async () => {
     const { log, processor: other } = await start(1);
     await other.stop();

@@ -123,6 +123,24 @@ test("a reader can tell that another connection has changed the file", () => {
   expect(reader.version()).not.toBe(before);
 });
 
+test("a store that loses its place while it is open says so, and changes nothing", () => {
+  const store = new Stores(temporaryFolder(), "log-1").open("a-table", 0);
+  apply(store, 1, null, 1, [["k", "1"]]);
+  store["database"].exec("DELETE FROM place");
+  const uses = [
+    () => apply(store, 1, 1, 2, [["k", "2"]]),
+    () => store.take(2),
+    () => store.progress(),
+  ];
+  for (const use of uses) {
+    expect(refused(use)).toMatchObject({
+      code: "store_mismatch",
+      message: expect.stringContaining("has lost its place"),
+    });
+  }
+  expect(textOf(store.get("k"))).toBe("1");
+});
+
 test("a store says what went wrong in a snapshot that the disk has ended", () => {
   const store = new Stores(temporaryFolder(), "log-1").open("a-table", 0);
   const failing = () => {
