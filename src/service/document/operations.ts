@@ -273,7 +273,9 @@ function describeActions(): void {
 function describeQueries(): void {
   const { state, from, to, limit, cursor } = flagListQuery.shape;
   described(state, "`removed`: a history, and no flag now. `flagged` when left out.");
-  const time = "RFC 3339 with Z or an offset, or Unix milliseconds.";
+  const time =
+    "RFC 3339 with Z or an offset, or Unix milliseconds: 9 or 10 digits, which would be seconds, " +
+    "are refused.";
   described(from, `Changed then or later. ${time}`, { examples: ["2026-01-31T12:00:00Z"] });
   described(to, `Changed before then. ${time}`);
   described(limit, "At most so many in a page; 100 when left out.");

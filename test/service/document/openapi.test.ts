@@ -73,6 +73,14 @@ describe("the document", () => {
     expect(waitsIn(true, "/flags/{wallet_id}")).toBe(settled);
   });
 
+  test("says of every time that is asked for which numbers are none", () => {
+    const all = documented.paths["/flags"]?.["get"]?.parameters ?? [];
+    for (const time of ["from", "to"]) {
+      const description = all.find(({ name }) => name === time)?.description;
+      expect(description).toContain("9 or 10 digits, which would be seconds, are refused");
+    }
+  });
+
   test("has only routes that are there, with all the names in their paths", async () => {
     for (const { method, path } of OPERATIONS) {
       const { headers } = await ask(service, `OPTIONS ${path.replace("{wallet_id}", "a")}`);
