@@ -12,8 +12,8 @@ import { logPath } from "../log/embedded/schema.ts";
 
 /**
  * Null where a log is, whose decimals count, and where none can be made: to open it says why not;
- * and where bad lines are to stand in the folder, which then must be there before them. Throws
- * ImportError; then all is as it was.
+ * and where bad lines are to stand in the folder, and it has yet to be made. Throws ImportError;
+ * then all is as it was.
  */
 export async function checkFirstImport(
   request: FileRequest,
@@ -22,7 +22,8 @@ export async function checkFirstImport(
   const { folder, decimals, nowMs } = options;
   const temporaryFolder = nearest(folder);
   if (existsSync(logPath(folder)) || !takesFiles(temporaryFolder)) return null;
-  if (request.skipBad !== null && isInside(folder, request.skipBad)) return null;
+  const { skipBad } = request;
+  if (skipBad !== null && !existsSync(folder) && isInside(folder, skipBad)) return null;
   return checkImport(request, { decimals: decimals ?? DEFAULT_DECIMALS, temporaryFolder, nowMs });
 }
 

@@ -42,6 +42,14 @@ test("is left to whoever opens the log where one is, or none can be made", async
   expect(await check(GOOD, join(data, "log.db", "inside a file"))).toBeNull();
 });
 
+test("with a folder that is there for the bad lines, a file is checked first", async () => {
+  const data = join(folder, "there");
+  mkdirSync(data);
+  const refusal = await rejection(check("alice", data, join(data, "bad.csv")));
+  expect(refusal).toMatchObject({ name: "ImportError" });
+  expect(readdirSync(data)).toEqual([]);
+});
+
 test("a file whose bad lines are to stand in the folder waits for the folder", async () => {
   const data = join(folder, "none");
   expect(await check("alice", data, join(data, "bad.csv"))).toBeNull();
