@@ -37,7 +37,7 @@ export async function raiseFormat(log: LogFile, folder: string): Promise<void> {
   const place = { folder, file, format: FORMAT_VERSION };
   const isWanted = () => check(log, { folder, file, before });
   if (!(await log.transact(0, isWanted))) return;
-  logger.warn("the log in {folder} will be of format {format}: it is copied to {file} first", place);
+  logger.warn("the log in {folder} is to have format {format}: copied to {file} first", place);
   using copy = copyLog(database, { folder, file });
   let isPlaced = false;
   try {
