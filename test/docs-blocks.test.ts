@@ -50,7 +50,7 @@ async function open(): Promise<ReadmeWorkspace> {
   return workspace;
 }
 
-afterAll(async () => (await opened)?.close());
+afterAll(async () => (await opened)?.close(), BLOCK_DEADLINE_MS);
 
 /** What the block printed. */
 async function printedBy(block: ReadmeBlock): Promise<string> {

@@ -39,7 +39,7 @@ describe("the README's blocks do what it says", () => {
   let workspace: ReadmeWorkspace | null = null;
   let printed = "";
 
-  afterAll(() => workspace?.close());
+  afterAll(() => workspace?.close(), BLOCK_DEADLINE_MS); // one service after another
 
   const open = async () =>
     ReadmeWorkspace.open({

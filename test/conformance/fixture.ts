@@ -166,7 +166,17 @@ export class Fixture {
 /** Two partitions, kept for good, unless told. */
 export async function newTopic(log: EventLog, spec: Partial<TopicSpec> = {}): Promise<string> {
   const name = freshName("topic");
-  await log.ensureTopics([{ name, partitions: 2, cleanup: "keep", retentionMs: null, ...spec }]);
+  const declared = { name, partitions: 2, cleanup: "keep", retentionMs: null, ...spec } as const;
+  // Of no case the subject, and may be repeated: a broker that stood still is asked again.
+  const isMade = () =>
+    log.ensureTopics([declared]).then(
+      () => true,
+      (error: LogError) => {
+        if (error.code !== "unavailable") throw error;
+        return false;
+      },
+    );
+  await until(`topic ${name}`, isMade);
   return name;
 }
 

@@ -14,8 +14,8 @@ import { type ReadmeBlock, servicePort } from "./readme-blocks.ts";
 
 /** For one block: the first one installs everything, and one may build the executable. */
 export const BLOCK_DEADLINE_MS = 120_000;
-/** A clean stop is promised within 5 s; the rest is for a slow machine. */
-const STOP_DEADLINE_MS = 15_000;
+/** A clean stop is promised within 5 s; a broker's takes up to 20 s. */
+const STOP_DEADLINE_MS = 25_000;
 const POLL_MS = 20;
 
 interface Service {

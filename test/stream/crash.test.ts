@@ -95,7 +95,7 @@ async function run(folder: string, onStep: (step: string) => void): Promise<Runn
       const pending = await whenSettled({
         ...{ log, settling: new Settling(topology, positions) },
         progressOf: (group, partition) => view(group).progress(partition),
-        signal: AbortSignal.timeout(8_000),
+        signal: AbortSignal.timeout(30_000),
       });
       expect(pending).toBeNull();
     },

@@ -13,6 +13,9 @@ import { defineTopology } from "../../src/stream/topology.ts";
 import { keyIn, memoryLog } from "./tally.ts";
 import { rejection } from "../rejection.ts";
 
+/** Far above what settles here at once, on a machine that may stand still. */
+const HANGS_MS = 20_000;
+
 const stream = (topic: string): Stream<number> => ({
   topic,
   codec: jsonCodec(),
@@ -144,7 +147,7 @@ describe("waiting", () => {
 
   test("ends when a chain of groups over several partitions is through", async () => {
     await start();
-    expect(await wait([await send(1)], AbortSignal.timeout(5_000))).toBeNull();
+    expect(await wait([await send(1)], AbortSignal.timeout(HANGS_MS))).toBeNull();
     const messages = await tester.messages(c);
     expect(messages.map(({ partition, message }) => [partition, message])).toEqual([[3, 1]]);
     expect(tester.view(last).progress(3)?.inputs[0]?.nextOffset).toBe(1n);
@@ -182,7 +185,7 @@ describe("waiting", () => {
     await start();
     await send(2);
     const newest = await send(1);
-    await wait([newest], AbortSignal.timeout(5_000));
+    await wait([newest], AbortSignal.timeout(HANGS_MS));
     const ends = (...partitions: number[]) =>
       newestPositions(tester.log, topology, partitions);
     expect(await ends(0, 1, 2, 3)).toEqual([at("a", 1, 1), at("b", 2, 0), at("c", 3, 0)]);
@@ -198,7 +201,7 @@ describe("waiting", () => {
       progressOf: () => {
         throw new Error("no store");
       },
-      signal: AbortSignal.timeout(5_000),
+      signal: AbortSignal.timeout(HANGS_MS),
     });
     expect((await rejection(failing)).message).toContain("no store");
   });
@@ -210,7 +213,7 @@ describe("waiting", () => {
     const many = Array.from({ length: 3_000 }, () => ({ key: keyIn(1), message: 2 }));
     await tester.send(a, ...many);
     const position = await send(2);
-    const settled = wait([position], AbortSignal.timeout(5_000));
+    const settled = wait([position], AbortSignal.timeout(HANGS_MS));
     while (tester.view(first).progress(1)?.inputs[0]?.nextOffset !== 3_001n) {
       await new Promise(setImmediate);
     }

@@ -3,6 +3,7 @@
 import { afterAll, expect, test } from "bun:test";
 import type { Outcome } from "../../end-to-end/program.ts";
 import { until } from "../../end-to-end/program.ts";
+import { inTime } from "../../in-time.ts";
 import { freePorts } from "../free-ports.ts";
 import { missingForBroker } from "../java.ts";
 import { KafkaCluster } from "../kafka-cluster.ts";
@@ -32,13 +33,16 @@ afterAll(async () => {
 test("a command that finds no broker says so within 10 s, with exit code 1", async () => {
   await using deployment = new Deployment(`127.0.0.1:${nobody}`);
   const commands = [["process", "--all"], ["check", "alice"], ["deposit", "alice", "1"]];
-  const startMs = performance.now();
-  const outcomes = await Promise.all(commands.map((each) => deployment.run(...each)));
-  expect(performance.now() - startMs).toBeLessThan(ANSWER_WITHIN_MS);
-  for (const { code, out, err } of outcomes as Outcome[]) {
-    expect([code, out]).toEqual([1, ""]);
-    expect(err).toMatch(new RegExp(`^error: .*127\\.0\\.0\\.1:${nobody}`, "m"));
-  }
+  await inTime(ANSWER_WITHIN_MS, async () => {
+    const startMs = performance.now();
+    const outcomes = await Promise.all(commands.map((each) => deployment.run(...each)));
+    const tookMs = performance.now() - startMs;
+    for (const { code, out, err } of outcomes as Outcome[]) {
+      expect([code, out]).toEqual([1, ""]);
+      expect(err).toMatch(new RegExp(`^error: .*127\\.0\\.0\\.1:${nobody}`, "m"));
+    }
+    return tookMs;
+  });
 }, TEST_MS);
 
 test("a server that waits for its brokers stops when it is asked to", async () => {

@@ -1,6 +1,7 @@
 /** Processors that hang, come, go and are killed, under load. */
 
 import { expect } from "bun:test";
+import { inTime } from "../../in-time.ts";
 import { kafkaTest, testBrokers } from "../broker.ts";
 import { Deployment } from "./deployment.ts";
 
@@ -58,17 +59,19 @@ kafkaTest("from one process to three and back, under load, no deposit is 10 s la
 kafkaTest("the only processor, killed and started again, processes within 5 s", async () => {
   await using deployment = new Deployment(await testBrokers());
   const { url } = await deployment.serve();
-  const killed = await deployment.process("a");
+  let running = await deployment.process("a");
   await deployment.settlesEverywhere(url);
   const load = deployment.load();
-  await Bun.sleep(CALM_MS / 4);
-  killed.signal("SIGKILL");
-  await killed.ended();
-  deployment.forget(killed);
-  const startMs = performance.now();
-  await deployment.process("a");
-  await deployment.settlesEverywhere(url, RESTARTED_WITHIN_MS);
-  expect(performance.now() - startMs).toBeLessThan(RESTARTED_WITHIN_MS);
+  await inTime(RESTARTED_WITHIN_MS, async () => {
+    await Bun.sleep(CALM_MS / 4);
+    running.signal("SIGKILL");
+    await running.ended();
+    deployment.forget(running);
+    const startMs = performance.now();
+    running = await deployment.process("a");
+    await deployment.settlesEverywhere(url);
+    return performance.now() - startMs;
+  });
   await load.stop();
   expect(await deployment.faults()).toEqual([]);
 }, TEST_MS);
