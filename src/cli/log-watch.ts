@@ -1,6 +1,6 @@
 /**
- * Says that the log is away, once, and that it is back: a program that only processes is asked by
- * nobody.
+ * Says that the log is away, once, and that it is back: a program that only processes, or follows a
+ * topic, is asked by nobody.
  *
  *   problem ──every second──> one warning, then one word when it is over
  */

@@ -9,7 +9,9 @@ import { DATA_SETTINGS, newCommand, runWith } from "./command.ts";
 import { withData } from "./data.ts";
 import { bytesJson, messageJson, textOf } from "./dead-letter-json.ts";
 import { bytesText, plainText } from "./dead-letter-text.ts";
+import { watchLog } from "./log-watch.ts";
 import { note, print, printJson } from "./output.ts";
+import { delay } from "./stopping.ts";
 import { utcText } from "./time-text.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -58,14 +60,17 @@ export function tailCommand() {
         throw new UsageError("--to is an end and --follow has none: leave one of them out");
       }
       return runWith(OPTIONS, flags, ({ settings, stopping }) =>
-        withData(settings, (app) => tail(app, { topic, last, flags, stopping })),
+        withData(settings, (app) => {
+          const isCluster = settings.kafka !== null;
+          return tail(app, { topic, last, flags, stopping, isCluster });
+        }),
       );
     });
 }
 
 async function tail(
   app: App,
-  { topic, last, flags, stopping }: TailRequest,
+  { topic, last, flags, stopping, isCluster }: TailRequest,
 ): Promise<void> {
   const { tails, wallets } = app;
   if (!tails.topics.includes(topic)) {
@@ -90,6 +95,8 @@ async function tail(
   for (const record of records) show(record);
   if (!flags.follow) return;
   const alive = setInterval(() => {}, LONG_MS); // a log that waits does not keep a process alive
+  // Brokers that are away look like a topic where nothing comes.
+  if (isCluster) void watchLog({ problem: () => app.log.problem, delay, signal: stopping });
   try {
     await tails.follow(options, ends, show);
   } finally {
@@ -105,6 +112,7 @@ interface TailRequest {
   readonly last: number;
   readonly flags: Flags;
   readonly stopping: AbortSignal;
+  readonly isCluster: boolean;
 }
 
 function hasKey({ tails }: App, key: string): (record: LogRecord) => boolean {

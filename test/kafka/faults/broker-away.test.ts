@@ -78,7 +78,9 @@ testBroker("a broker killed under load and started again: all goes on within 10 
   await using deployment = new Deployment(`127.0.0.1:${linePort}`, `127.0.0.1:${brokerPort}`);
   const server = await deployment.serve();
   const processor = await deployment.process();
+  const tail = deployment.start("t", "tail", "deposit", "--follow");
   await deployment.settlesEverywhere(server.url);
+  await tail.says(/^\d+-\d+ /m);
   const load = deployment.load();
   await cluster?.kill();
   const isReady = async () => (await fetch(`${server.url}/readyz`)).status === 200;
@@ -103,6 +105,7 @@ testBroker("a broker killed under load and started again: all goes on within 10 
   const told = () => processor.err.match(/cannot reach the log|the log is reached again/g);
   await until(() => told()?.length === 2, () => processor.err);
   expect(told()).toEqual(["cannot reach the log", "the log is reached again"]);
+  expect(tail.err).toContain("cannot reach the log, trying again: ");
 }, TEST_MS);
 
 testBroker("`up` whose processors still reach for the cluster stops when told", async () => {
