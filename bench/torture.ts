@@ -107,6 +107,7 @@ function readOptions() {
   const counts = [kills_, connections_, wallets_];
   if (
     chapters.some((name) => !possible.includes(name)) ||
+    (brokers !== null && !/:\d+$/.test(brokers)) ||
     counts.some((count) => !Number.isInteger(count) || count < 1) ||
     !Number.isInteger(seed_) ||
     !(minutes_ > 0)

@@ -24,6 +24,14 @@ test(
   TIMEOUT_MS,
 );
 
+test("arguments that cannot be meant are refused at once", async () => {
+  const wrong = [["--brokers", "own"], ["--only", "kill"], ["--kills", "0"], ["--minutes", "x"]];
+  for (const args of wrong) {
+    const { exitCode, stdout } = await runBench("torture.ts", ...args);
+    expect([args, exitCode, stdout]).toEqual([args, 2, ""]);
+  }
+});
+
 describe("the judgement", () => {
   const deposit = (over: Partial<LoggedDeposit> = {}): LoggedDeposit => {
     const first = { wallet: "w", id: "k1", amountMinor: 5n, timeMs: 1_000, position: "0-0" };
