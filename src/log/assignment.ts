@@ -4,9 +4,11 @@
  *   members, who has what now ──> the owner of each partition
  *
  * Balanced: two members' numbers of partitions differ by one at most. Sticky: what a member has it
- * keeps, as far as its share goes, and where shares are uneven those who have most get the larger
- * ones, so that as few partitions move as can be. It depends on its arguments alone, so that a
- * leader can assign for all, or each member for itself: those that see the same come to the same.
+ * keeps, as far as its share goes, and where shares are uneven those who have more than the smaller
+ * one get the larger ones, so that as few partitions move as can be. It depends on its arguments
+ * alone, so that a leader can assign for all, or each member for itself: those that see the same
+ * come to the same. Members that act one at a time are done when each has acted twice: it gives
+ * back the first time and takes the second, and who gets the larger shares stays the same.
  *
  * The aims are those of Kafka's sticky assignor (KIP-54); the deliberate difference is that
  * partitions are only counted, since those of one group all have the same topics.
@@ -45,13 +47,14 @@ export function assign(options: AssignmentOptions): readonly (string | null)[] {
   });
 }
 
-/** Those who have most first, then by id. */
-function inRank({ members, owners }: AssignmentOptions): readonly string[] {
+/** Those who can fill a larger share with what they have first, then by id. */
+function inRank({ partitions, members, owners }: AssignmentOptions): readonly string[] {
   const counts = new Map(members.map((member) => [member, 0]));
   for (const owner of owners.values()) {
     const count = counts.get(owner);
     if (count !== undefined) counts.set(owner, count + 1);
   }
-  const has = (member: string) => counts.get(member) as number;
-  return [...members].sort((a, b) => has(b) - has(a) || (a < b ? -1 : 1));
+  const share = Math.floor(partitions / members.length);
+  const isOver = (member: string) => Number((counts.get(member) as number) > share);
+  return [...members].sort((a, b) => isOver(b) - isOver(a) || (a < b ? -1 : 1));
 }
