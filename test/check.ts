@@ -32,6 +32,7 @@ import {
   parseTestReport,
   type TestReport,
 } from "./house/test-report.ts";
+import { BROKER_STEP } from "./kafka/class-archive.ts";
 import { missingForBroker } from "./kafka/java.ts";
 import { brokersForRun } from "./kafka/test-brokers.ts";
 
@@ -43,6 +44,7 @@ const TEST_TIMEOUT_MS = 30_000;
 
 const STEPS: readonly CheckStep[] = [
   FUZZER_STEP,
+  BROKER_STEP,
   tool("types", "typescript/bin/tsc", "--noEmit"),
   tool("lint", "oxlint/bin/oxlint", "--deny-warnings", "--report-unused-disable-directives"),
   tool("unused", "knip/bin/knip-bun.js", "--no-progress", "--no-config-hints"),

@@ -42,9 +42,8 @@ const GUARD = `
 `;
 
 export interface BrokerCommand {
-  readonly classPath: string;
-  /** JVM options, such as -Xmx. */
-  readonly options: readonly string[];
+  /** `java` with its options, such as -Xmx, and the class path. */
+  readonly java: readonly string[];
   readonly propertiesPath: string;
   /** Overwritten by each start. */
   readonly logPath: string;
@@ -63,10 +62,7 @@ export class BrokerProcess {
   static async start(command: BrokerCommand): Promise<BrokerProcess> {
     closeSync(openSync(command.logPath, "w"));
     const guard = Bun.spawn(
-      ["sh", "-c", GUARD, "sh", "java", ...command.options, "-cp", command.classPath].concat([
-        "kafka.Kafka",
-        command.propertiesPath,
-      ]),
+      ["sh", "-c", GUARD, "sh", ...command.java, "kafka.Kafka", command.propertiesPath],
       {
         stdin: "pipe",
         stdout: "pipe",

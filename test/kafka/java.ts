@@ -2,6 +2,7 @@
  * Java and the broker's jars: what Maven resolves from pom.xml, and where it lies.
  *
  *   pom.xml ──mvn──> local repository, class path ──> cached by the pom's content
+ *   class path, class archive if there ──> "java -XX:SharedArchiveFile=... -cp ..."
  */
 
 import { createHash } from "node:crypto";
@@ -31,7 +32,7 @@ export async function missingForBroker(): Promise<string | null> {
 }
 
 /** The jars, colon-separated. Resolved by Maven the first time (43 MB), then read from a file. */
-export async function brokerClassPath(): Promise<string> {
+async function brokerClassPath(): Promise<string> {
   const { cached, classPath: known } = await knownClassPath();
   if (known !== null) return known;
   await mkdir(CACHE, { recursive: true });
@@ -54,6 +55,20 @@ export async function brokerClassPath(): Promise<string> {
   return classPath;
 }
 
+/** What starts the broker's programs, up to the options and the main class. */
+export async function brokerJava(): Promise<readonly string[]> {
+  const classPath = await brokerClassPath();
+  const archive = await classArchivePath();
+  const shared = existsSync(archive) ? [`-XX:SharedArchiveFile=${archive}`] : [];
+  return ["java", ...shared, "-cp", classPath];
+}
+
+/** Where the broker's classes lie as this Java has read and checked them, once that was done. */
+export async function classArchivePath(): Promise<string> {
+  const key = createHash("sha256").update(await brokerClassPath()).update(await aboutJava());
+  return join(CACHE, `classes-${key.digest("hex").slice(0, 16)}.jsa`);
+}
+
 /** Whether no jar is to be fetched any more. */
 export async function hasJars(): Promise<boolean> {
   return (await knownClassPath()).classPath !== null;
@@ -69,9 +84,14 @@ async function knownClassPath(): Promise<{ cached: string; classPath: string | n
 }
 
 async function javaVersion(): Promise<number | null> {
-  const java = Bun.which("java");
-  if (java === null) return null;
-  const child = Bun.spawn([java, "-version"], { stdio: ["ignore", "ignore", "pipe"] });
-  const version = /version "(?:1\.)?(\d+)/.exec(await child.stderr.text())?.[1];
+  const version = /version "(?:1\.)?(\d+)/.exec(await aboutJava())?.[1];
   return version === undefined ? null : Number(version);
+}
+
+/** What it says of its version and build; nothing when there is none. */
+async function aboutJava(): Promise<string> {
+  const java = Bun.which("java");
+  if (java === null) return "";
+  const child = Bun.spawn([java, "-version"], { stdio: ["ignore", "ignore", "pipe"] });
+  return child.stderr.text();
 }

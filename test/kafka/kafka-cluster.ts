@@ -13,7 +13,7 @@ import { BrokerProcess } from "./broker-process.ts";
 import { type ListenerName, serverProperties } from "./broker-settings.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 import { freePorts } from "./free-ports.ts";
-import { brokerClassPath } from "./java.ts";
+import { brokerJava } from "./java.ts";
 
 export interface ClusterOptions {
   /** One unless told. */
@@ -33,7 +33,9 @@ export interface ClusterOptions {
 }
 
 /** C1 alone compiles less while tests wait; a heap that three brokers fit in. */
-const JVM_FOR_TESTS = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+export const JVM_FOR_TESTS = ["-Xms128m", "-Xmx512m"].concat(
+  ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"],
+);
 /** For measurements and for people: Java's own compiler. */
 export const JVM_FOR_LOAD = ["-Xms512m", "-Xmx1g"];
 const LOGGING = ["-Dorg.slf4j.simpleLogger.showDateTime=true"].concat(
@@ -92,10 +94,8 @@ export class KafkaCluster implements AsyncDisposable {
     const node = this.node(broker);
     if (node.process !== null && !node.process.hasEnded()) return;
     const { propertiesPath, logPath } = node;
-    const classPath = await brokerClassPath();
     node.process = await BrokerProcess.start({
-      classPath,
-      options: this.jvm,
+      java: [...(await brokerJava()), ...this.jvm],
       propertiesPath,
       logPath,
       leftoverFolder: this.isTemporary ? this.folder : null,
@@ -165,7 +165,7 @@ export class KafkaCluster implements AsyncDisposable {
         `${mechanism}=[name=${name},password=${password}]`,
       ]),
     );
-    const command = ["java", ...JVM_FOR_TESTS, "-cp", await brokerClassPath()].concat(
+    const command = [...(await brokerJava()), ...JVM_FOR_TESTS].concat(
       ["kafka.tools.StorageTool", "format"],
       // Joined by "=": an id may begin with a dash.
       [`--cluster-id=${clusterId.toString("base64url")}`],
