@@ -82,7 +82,7 @@ class Run {
     await this.ledger?.open(host.signal);
     this.startMs = performance.now();
     this.measureFromMs = this.startMs + plan.warmUpMs;
-    this.endMs = this.measureFromMs + plan.durationMs;
+    this.endMs = this.startMs + (plan.warmUpMs + plan.durationMs);
     host.signal.addEventListener("abort", () => this.cut(), { once: true });
     if (host.signal.aborted) this.cut();
     const { ratePerSecond: rate } = plan;
@@ -135,7 +135,8 @@ class Run {
 
   /** Resolves with how many were due and never sent. */
   private async openLoop(ratePerSecond: number): Promise<number> {
-    const intervalMs = 1_000 / ratePerSecond;
+    // From the number: what is added up is a hair off, and the last would fall due before the end.
+    const dueMs = (request: number) => this.startMs + (request * 1_000) / ratePerSecond;
     const idle = [...this.workers];
     const due: number[] = [];
     let taken = 0;
@@ -143,14 +144,14 @@ class Run {
       while (taken < due.length) await this.serve(worker, due[taken++] as number);
       idle.push(worker);
     };
-    for (let nextMs = this.startMs; ; ) {
+    for (let next = 0; ; ) {
       const nowMs = performance.now();
-      for (; nextMs <= nowMs && nextMs < this.endMs; nextMs += intervalMs) due.push(nextMs);
+      for (; dueMs(next) <= nowMs && dueMs(next) < this.endMs; next += 1) due.push(dueMs(next));
       for (let open = due.length - taken; open > 0 && idle.length > 0; open -= 1) {
         void work(idle.pop() as Worker);
       }
       const isDone = taken === due.length && idle.length === this.workers.length;
-      if (nextMs >= this.endMs && isDone) return 0;
+      if (dueMs(next) >= this.endMs && isDone) return 0;
       if (nowMs > this.endMs + DRAIN_MS) return due.length - (taken = due.length);
       await Bun.sleep(1);
     }
