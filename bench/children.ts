@@ -9,11 +9,11 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { loadArguments, type LoadPlan, loadReport, type LoadReport } from "./load-plan.ts";
 import { HttpConnection } from "../src/proof/load/http-connection.ts";
+import { PROGRAM, SOURCE } from "../test/end-to-end/program.ts";
 
 const HOST = "127.0.0.1";
 const ROOT = join(import.meta.dir, "..");
-const MAIN = join(ROOT, "src", "main.ts");
-/** Bun's own option has a program run it first. */
+/** Bun's own option has a program run it first, from source. */
 export const SHIFTED_CLOCK = join(import.meta.dir, "torture", "shifted-clock.ts");
 /** Until a server answers at all; a rebuild of its stores comes later. */
 const ANSWERS_WITHIN_MS = 30_000;
@@ -45,7 +45,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 
 export interface ProgramOptions {
-  /** A built one; the source when left out. */
+  /** A built one; when left out, the tests' one if there is one, else the source. */
   readonly executable?: string;
   /** A file descriptor for what it says on stderr; this process's own when left out. */
   readonly errors?: number;
@@ -58,9 +58,9 @@ export interface ProgramOptions {
 /** Runs a command of the program. */
 export function startProgram(args: readonly string[], options: ProgramOptions = {}): Child {
   const { executable, errors, clock, descriptors } = options;
-  const preload = clock === undefined ? [] : ["--preload", SHIFTED_CLOCK];
-  const source = [process.execPath, ...preload, MAIN];
-  const program = executable === undefined ? source : [executable];
+  const [bun, ...source] = SOURCE as [string, ...string[]];
+  const shifted = clock === undefined ? PROGRAM : [bun, "--preload", SHIFTED_CLOCK, ...source];
+  const program = executable === undefined ? shifted : [executable];
   // The shell makes way for the program, which keeps the pid.
   const limit = `ulimit -n ${descriptors} && exec "$0" "$@"`;
   const command = descriptors === undefined ? program : ["sh", "-c", limit, ...program];
@@ -96,7 +96,7 @@ export async function startBareServer(): Promise<Server> {
 
 /** Runs a load to its end. */
 export async function generateLoad(plan: LoadPlan): Promise<LoadReport> {
-  const report = loadReport(await outputOf([MAIN, ...loadArguments(plan)], "the load"));
+  const report = loadReport(await outputOf([...PROGRAM, ...loadArguments(plan)], "the load"));
   if (report.requests === 0) throw new Error(`nothing was answered: ${report.firstFailure}`);
   return report;
 }
@@ -104,12 +104,13 @@ export async function generateLoad(plan: LoadPlan): Promise<LoadReport> {
 /** Runs a program of bench/ that takes a plan and prints a report, one JSON text each. */
 export async function runToReport<Report>(name: string, plan: object): Promise<Report> {
   const program = join(import.meta.dir, name);
-  return JSON.parse(await outputOf([program, JSON.stringify(plan)], `bench/${name}`)) as Report;
+  const command = [process.execPath, program, JSON.stringify(plan)];
+  return JSON.parse(await outputOf(command, `bench/${name}`)) as Report;
 }
 
 /** Runs a program to its end. */
-async function outputOf(args: readonly string[], name: string): Promise<string> {
-  const process_ = Bun.spawn([process.execPath, ...args], {
+async function outputOf(command: readonly string[], name: string): Promise<string> {
+  const process_ = Bun.spawn([...command], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const child = follow(process_);

@@ -4,10 +4,9 @@
  *   log and tables ──verify --json──> faults, one sentence each
  */
 
-import { join } from "node:path";
+import { PROGRAM } from "../../test/end-to-end/program.ts";
 import type { Site } from "./site.ts";
 
-const MAIN = join(import.meta.dir, "..", "..", "src", "main.ts");
 /** A run has some ten thousand records; a verification of a million takes half of it. */
 const VERIFIES_WITHIN_MS = 60_000;
 
@@ -18,7 +17,7 @@ interface Found {
 
 /** `when` names what it was run beside, or after. */
 export async function judgeByVerify(site: Site, when: string): Promise<string[]> {
-  const command = [process.execPath, MAIN, "verify", "--json", ...site.flags(0)];
+  const command = [...PROGRAM, "verify", "--json", ...site.flags(0)];
   const child = Bun.spawn(command, {
     stdio: ["ignore", "pipe", "pipe"],
     timeout: VERIFIES_WITHIN_MS,

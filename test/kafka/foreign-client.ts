@@ -7,6 +7,7 @@ import {
   type Admin,
   CompressionCodecs,
   CompressionTypes,
+  type ITopicConfig,
   Kafka,
   type KafkaConfig,
   logLevel,
@@ -54,13 +55,17 @@ export async function makeTopic(
   await admin.connect();
   try {
     const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
-    const topics = [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }];
-    await admin.createTopics({ topics, waitForLeaders: false });
-    // kafkajs's own wait gives up where a busy broker does not know the topic yet.
-    await until(() => isLed(admin, topic), () => `${topic} has no leaders`);
+    const own = { topic, numPartitions: partitions, replicationFactor: 1, configEntries };
+    await createLed(admin, own);
   } finally {
     await admin.disconnect();
   }
+}
+
+/** kafkajs's own wait for leaders gives up where a busy broker does not know the topic yet. */
+export async function createLed(admin: Admin, topic: ITopicConfig): Promise<void> {
+  await admin.createTopics({ topics: [topic], waitForLeaders: false });
+  await until(() => isLed(admin, topic.topic), () => `${topic.topic} has no leaders`);
 }
 
 async function isLed(admin: Admin, topic: string): Promise<boolean> {

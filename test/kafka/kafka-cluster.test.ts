@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { KafkaConfig } from "kafkajs";
 import { until } from "../end-to-end/program.ts";
 import { freshPrefix } from "./broker.ts";
-import { foreignClient, makeTopic, readValues } from "./foreign-client.ts";
+import { createLed, foreignClient, makeTopic, readValues } from "./foreign-client.ts";
 import { missingForBroker } from "./java.ts";
 import { KafkaCluster } from "./kafka-cluster.ts";
 
@@ -56,7 +56,7 @@ test.skipIf(missing !== null)("three brokers keep a topic when one is killed", a
   const admin = kafka.admin();
   await admin.connect();
   const topic = `${freshPrefix()}three`;
-  await admin.createTopics({ topics: [{ topic, replicationFactor: 3 }], waitForLeaders: true });
+  await createLed(admin, { topic, replicationFactor: 3 });
   const leader = async () => (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0];
   const first = (await leader())?.partitions[0]?.leader ?? 0;
   await cluster.kill(first);

@@ -15,7 +15,7 @@ import { declared } from "../../../src/log/kafka/topics.ts";
 import { partitionOf } from "../../../src/stream/partitioner.ts";
 import { Running, temporaryFolder, until } from "../../end-to-end/program.ts";
 import { freshPrefix, testBrokers } from "../broker.ts";
-import { foreignClient } from "../foreign-client.ts";
+import { createLed, foreignClient } from "../foreign-client.ts";
 import { GroupsHere } from "./groups-here.ts";
 
 export const PARTITIONS = 2;
@@ -113,7 +113,7 @@ export class TamperedPlace implements AsyncDisposable {
     const entries = Object.entries(declared(topic, spec).config);
     const configEntries = entries.map(([setting, value]) => ({ name: setting, value }));
     const own = { topic, numPartitions: PARTITIONS, replicationFactor: 1, configEntries };
-    await this.admin((admin) => admin.createTopics({ topics: [own], waitForLeaders: true }));
+    await this.admin((admin) => createLed(admin, own));
   }
 
   /** Another, at once, with so many deposits of 0.07 in the wallet's partition. */
