@@ -36,8 +36,10 @@ import { BROKER_STEP } from "./kafka/class-archive.ts";
 import { missingForBroker } from "./kafka/java.ts";
 import { brokersForRun } from "./kafka/test-brokers.ts";
 
-/** Steps, and test files, at once: what CI's machine has cores. */
-const PARALLEL = 2;
+/** Steps at once: what CI's machine has cores. */
+const STEPS_AT_ONCE = 2;
+/** One more: those that start programs wait for them half of the time. */
+const TEST_FILES_AT_ONCE = 3;
 
 /** For one test, unless it says otherwise: a slow machine under load, not a measurement. */
 const TEST_TIMEOUT_MS = 30_000;
@@ -70,7 +72,7 @@ async function main(names: readonly string[]): Promise<void> {
       counts[await runStep(step)] += 1;
     }
   };
-  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  await Promise.all(Array.from({ length: STEPS_AT_ONCE }, worker));
   if (isWanted(TESTS)) {
     let report = NOTHING_REPORTED;
     let options = failed("the tests did not run");
@@ -131,7 +133,8 @@ async function runTests(): Promise<TestsResult> {
     await using brokers = await brokersForRun();
     const program = await buildExecutable(folder);
     const [reportPath, startsPath] = [join(folder, "junit.xml"), join(folder, "starts.ndjson")];
-    const command = ["test", `--parallel=${PARALLEL}`, `--timeout=${TEST_TIMEOUT_MS}`].concat(
+    const bounds = [`--parallel=${TEST_FILES_AT_ONCE}`, `--timeout=${TEST_TIMEOUT_MS}`];
+    const command = ["test", ...bounds].concat(
       ["--only-failures", "--reporter=junit", `--reporter-outfile=${reportPath}`, "./test/"],
     );
     const starts = { [STARTS_VARIABLE]: startsPath };
