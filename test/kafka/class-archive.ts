@@ -1,6 +1,6 @@
 /**
  * The broker's classes, kept as Java has read and checked them: with it a broker starts in half of
- * the time, and tests start some forty.
+ * the time, and the tests start some twenty.
  *
  *   a broker, started and stopped once ──-XX:ArchiveClassesAtExit──> classes-<key>.jsa
  *
