@@ -4,7 +4,15 @@
  *   mount ──> path ──fill──> full ──empty──> as before ──dispose──> unmounted
  */
 
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "./program.ts";
 
@@ -28,6 +36,11 @@ export class SmallDisk implements Disposable {
 
   fill(): void {
     fillFile(this.ballast);
+  }
+
+  /** So many bytes of what was filled, in whole pages. */
+  leave(bytes: number): void {
+    truncateSync(this.ballast, statSync(this.ballast).size - bytes);
   }
 
   empty(): void {

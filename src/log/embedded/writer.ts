@@ -211,6 +211,11 @@ export class Writer {
     return lockHeldMessage(this.options.database.filename);
   }
 
+  private noRoomMessage(): string {
+    const { filename } = this.options.database;
+    return `the log ${filename} has no room (database or disk is full): try again later`;
+  }
+
   private fault(error: unknown): LogError {
     return writeFault(this.options.database.filename, error);
   }
@@ -227,9 +232,13 @@ export class Writer {
   }
 
   private undo(batch: readonly Waiting[], error: unknown): void {
-    this.rollBack();
     const refusal = this.fault(error);
     if ((error as { code?: string }).code === "SQLITE_FULL") this.fullDisk = refusal;
+    this.refuse(batch, refusal);
+  }
+
+  private refuse(batch: readonly Waiting[], refusal: LogError): void {
+    this.rollBack();
     for (const { reject } of batch) reject(refusal);
   }
 
@@ -237,6 +246,12 @@ export class Writer {
     const code = (error as { code?: string }).code ?? "";
     // A full disk fails before the frame that commits is complete: nothing can have been written.
     if (code === "SQLITE_FULL") return this.undo(batch, error);
+    // The WAL has all of it, and the WAL's index found no room: nobody sees it, and what is written
+    // next takes its place; only a crash before that brings it back.
+    if (code === "SQLITE_IOERR_SHMSIZE") {
+      this.fullDisk = new LogError("outcome_unknown", this.noRoomMessage(), { cause: error });
+      return this.refuse(batch, this.fullDisk);
+    }
     // After a failed fsync nobody knows what the disk holds, and asking again proves nothing:
     // this instance writes no more (see "Can applications recover from fsync failures?", 2020).
     const reason = (error as Error).message;
@@ -246,8 +261,7 @@ export class Writer {
         `(${reason}): check it, then restart`,
       { cause: error },
     );
-    this.rollBack();
-    for (const { reject } of batch) reject(this.failure);
+    this.refuse(batch, this.failure);
     this.refuseAll(new LogError("unavailable", this.failure.message, { cause: error }));
   }
 
