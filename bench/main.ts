@@ -12,6 +12,7 @@
 
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { PROGRAM, PROGRAM_VARIABLE, SOURCE } from "../test/end-to-end/program.ts";
 import { JVM_FOR_LOAD, KafkaCluster } from "../test/kafka/kafka-cluster.ts";
 import { comparisonTable } from "./compare.ts";
 import { kafkaBenchmarks } from "./kafka/benchmarks.ts";
@@ -66,6 +67,9 @@ async function main(): Promise<void> {
   const names = values.only?.split(",") ?? known;
   if (!names.every((name) => known.includes(name)) || !Number.isInteger(runs) || runs < 1) {
     refuse(`${USAGE}\nnames: ${known.join(", ")}`);
+  }
+  if (values.readme && PROGRAM !== SOURCE) {
+    refuse(`the README's figures are of the source: unset ${PROGRAM_VARIABLE}`);
   }
   const machine = thisMachine();
   const cluster =

@@ -7,8 +7,8 @@
  * keeps, as far as its share goes, and where shares are uneven those who have more than the smaller
  * one get the larger ones, so that as few partitions move as can be. It depends on its arguments
  * alone, so that a leader can assign for all, or each member for itself: those that see the same
- * come to the same. Members that act one at a time are done when each has acted twice: it gives
- * back the first time and takes the second, and who gets the larger shares stays the same.
+ * come to the same. Members that act one at a time, and want all, are done after two rounds in any
+ * order: what is too much is given back in the first, and the larger shares stay with the same.
  *
  * The aims are those of Kafka's sticky assignor (KIP-54); the deliberate difference is that
  * partitions are only counted, since those of one group all have the same topics.

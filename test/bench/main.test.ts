@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { expectTable, runBench } from "./program.ts";
+import { PROGRAM_VARIABLE } from "../end-to-end/program.ts";
+import { expectTable, runBench, runBenchIn } from "./program.ts";
 
 /** Some twenty seconds on a quiet machine. */
 const TIMEOUT_MS = 180_000;
@@ -40,6 +41,13 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test("the README gets no figures of a program that was built at some time", async () => {
+  const built = { [PROGRAM_VARIABLE]: "/nowhere/depositaja" };
+  const { exitCode, stderr } = await runBenchIn(built, "main.ts", "--readme");
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain(`unset ${PROGRAM_VARIABLE}`);
+});
 
 test("an unknown benchmark is refused with the names that there are", async () => {
   const { exitCode, stderr } = await runBench("main.ts", "--only", "speed");

@@ -37,8 +37,17 @@ export async function expectTable(
   }
 }
 
-export async function runBench(name: string, ...args: readonly string[]): Promise<Ended> {
+export function runBench(name: string, ...args: readonly string[]): Promise<Ended> {
+  return runBenchIn({}, name, ...args);
+}
+
+export async function runBenchIn(
+  environment: Readonly<Record<string, string>>,
+  name: string,
+  ...args: readonly string[]
+): Promise<Ended> {
   const child = Bun.spawn([process.execPath, join(BENCH, name), ...args], {
+    env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const [stdout, stderr, exitCode] = await Promise.all([

@@ -6,7 +6,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PROJECT_ROOT } from "../house/source-files.ts";
@@ -32,7 +32,7 @@ export async function missingForBroker(): Promise<string | null> {
 }
 
 /** The jars, colon-separated. Resolved by Maven the first time (43 MB), then read from a file. */
-async function brokerClassPath(): Promise<string> {
+export async function brokerClassPath(): Promise<string> {
   const { cached, classPath: known } = await knownClassPath();
   if (known !== null) return known;
   await mkdir(CACHE, { recursive: true });
@@ -65,7 +65,11 @@ export async function brokerJava(): Promise<readonly string[]> {
 
 /** Where the broker's classes lie as this Java has read and checked them, once that was done. */
 export async function classArchivePath(): Promise<string> {
-  const key = createHash("sha256").update(await brokerClassPath()).update(await aboutJava());
+  const classPath = await brokerClassPath();
+  const files = [realpathSync(Bun.which("java") ?? "java"), ...classPath.split(":")];
+  const key = createHash("sha256");
+  // Java takes none of jars that were fetched anew, though they are the same.
+  for (const file of files) key.update(`${file} ${statSync(file).mtimeMs}\n`);
   return join(CACHE, `classes-${key.digest("hex").slice(0, 16)}.jsa`);
 }
 
@@ -84,14 +88,9 @@ async function knownClassPath(): Promise<{ cached: string; classPath: string | n
 }
 
 async function javaVersion(): Promise<number | null> {
-  const version = /version "(?:1\.)?(\d+)/.exec(await aboutJava())?.[1];
-  return version === undefined ? null : Number(version);
-}
-
-/** What it says of its version and build; nothing when there is none. */
-async function aboutJava(): Promise<string> {
   const java = Bun.which("java");
-  if (java === null) return "";
+  if (java === null) return null;
   const child = Bun.spawn([java, "-version"], { stdio: ["ignore", "ignore", "pipe"] });
-  return child.stderr.text();
+  const version = /version "(?:1\.)?(\d+)/.exec(await child.stderr.text())?.[1];
+  return version === undefined ? null : Number(version);
 }

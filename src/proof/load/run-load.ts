@@ -135,7 +135,7 @@ class Run {
 
   /** Resolves with how many were due and never sent. */
   private async openLoop(ratePerSecond: number): Promise<number> {
-    // From the number: what is added up is a hair off, and the last would fall due before the end.
+    // By its number: intervals added up are a hair off, and one too many would come before the end.
     const dueMs = (request: number) => this.startMs + (request * 1_000) / ratePerSecond;
     const idle = [...this.workers];
     const due: number[] = [];

@@ -83,6 +83,7 @@ testBroker("a broker killed under load and started again: all goes on within 10 
   await tail.says(/^\d+-\d+ /m);
   const load = deployment.load();
   await cluster?.kill();
+  expect(cluster?.pid()).toBeNull();
   const isReady = async () => (await fetch(`${server.url}/readyz`)).status === 200;
   await until(async () => !(await isReady()), () => server.program.err);
   const away = Bun.sleep(AWAY_MS);
