@@ -17,8 +17,6 @@ import { post } from "../../end-to-end/session.ts";
 import { freshPrefix } from "../broker.ts";
 import { freePorts } from "../free-ports.ts";
 
-/** So many that three processes share unevenly; each more costs the brokers three transactions. */
-const NEW_LOG = ["--partitions", "4"];
 const GROUPS = ["balance", "threshold", "flagger"];
 const CLIENTS = 4;
 const WALLETS = 24;
@@ -47,7 +45,7 @@ export class Deployment implements AsyncDisposable {
 
   /** Resolves when it listens. */
   async serve(machine = "a"): Promise<Server> {
-    const program = this.start(machine, "serve", "--port", "0", ...NEW_LOG);
+    const program = this.start(machine, "serve", "--port", "0");
     const url = await program.serves();
     const port = Number(new URL(url).port);
     this.ports.push(port);
@@ -57,7 +55,7 @@ export class Deployment implements AsyncDisposable {
   /** Resolves when it answers, ready or not. */
   async serveUnready(): Promise<Server> {
     const [port = 0] = await freePorts(1);
-    const program = this.start("a", "serve", "--port", String(port), ...NEW_LOG);
+    const program = this.start("a", "serve", "--port", String(port));
     const url = `http://127.0.0.1:${port}`;
     const answers = () => fetch(`${url}/healthz`).then(({ status }) => status === 200, () => false);
     await until(answers, () => program.err);
