@@ -211,11 +211,6 @@ export class Writer {
     return lockHeldMessage(this.options.database.filename);
   }
 
-  private noRoomMessage(): string {
-    const { filename } = this.options.database;
-    return `the log ${filename} has no room (database or disk is full): try again later`;
-  }
-
   private fault(error: unknown): LogError {
     return writeFault(this.options.database.filename, error);
   }
@@ -249,7 +244,12 @@ export class Writer {
     // The WAL has all of it, and the WAL's index found no room: nobody sees it, and what is written
     // next takes its place; only a crash before that brings it back.
     if (code === "SQLITE_IOERR_SHMSIZE") {
-      this.fullDisk = new LogError("outcome_unknown", this.noRoomMessage(), { cause: error });
+      this.fullDisk = new LogError(
+        "outcome_unknown",
+        `the log ${this.options.database.filename} finds no room for its index ` +
+          "(database or disk is full, or it fails): try again later",
+        { cause: error },
+      );
       return this.refuse(batch, this.fullDisk);
     }
     // After a failed fsync nobody knows what the disk holds, and asking again proves nothing:
