@@ -97,7 +97,7 @@ kafkaTest("what transactions of several producers abort is never delivered", asy
   }
   await longer.abort();
   await long.abort();
-  const last = await c.transaction();
+  const last = await a.transaction(); // its aborted ones are over
   await send(last, 3n);
   await last.commit();
   for (const producer of producers) await producer.disconnect();
