@@ -100,7 +100,9 @@ async function handleLetters(app: App, group: string, random: () => number): Pro
   for await (const letter of deadLetters.list(group)) {
     if (letter.marks.length > 0 || letter.record === null) continue;
     if (letter.partition === PARTITIONS - 1) continue;
-    const plan = deadLetters.plan({ ...letter, record: letter.record }, { newId: random() < 0.5 });
+    // An id that is free must be kept: a new one is for conflicts alone.
+    const newId = letter.reason === "id_conflict" && random() < 0.5;
+    const plan = deadLetters.plan({ ...letter, record: letter.record }, { newId });
     if (plan.kind === "append") await deadLetters.replay(letter, plan, operator);
     else await deadLetters.mark(letter, operator, plan.kind === "counted" ? plan.position : null);
   }
