@@ -79,7 +79,7 @@ kafkaTest("an append that the broker has forgotten the producer of is written on
 kafkaTest("a clock far ahead is told though the first append was sent again", async () => {
   await using line = await BrokenLine.open();
   await using direct = await Direct.open();
-  await direct.leads(0); // or the append would be sent for that, too
+  await direct.awaitLeader(0); // or the append would be sent for that, too
   for (const fate of ["lose request", "lose answer"] as const) {
     const connections = line.connections();
     const nowMs = () => Date.now() + 2 * CLOCK_AHEAD_MS;
@@ -237,7 +237,7 @@ class Direct implements AsyncDisposable {
   }
 
   /** The controller names a leader a moment before that one takes records. */
-  async leads(partition: number): Promise<void> {
+  async awaitLeader(partition: number): Promise<void> {
     const { connections } = this;
     const appender = new Appender({ connections, nowMs: Date.now, step: () => {} });
     await appender.append([this.record(partition, "first")]);
